@@ -1,0 +1,59 @@
+"""The errors of regplug: each says what was asked, what is wrong, what is valid and what to do."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class RegplugError(Exception):
+    """Base of every error that regplug raises."""
+
+
+class RegplugWarning(UserWarning):
+    """What may be right, and deserves a look."""
+
+
+class UnknownRegularizer(RegplugError):
+    """No installed package offers a regularizer of that name."""
+
+
+class BadOption(RegplugError):
+    """An option that does not exist, or a value outside its type or range."""
+
+
+class BadComposition(RegplugError):
+    """A list, mapping, short form or TOML file that does not describe regularizers."""
+
+
+class BadModel(RegplugError):
+    """What was handed over is no model that regplug can see into."""
+
+
+class NoMatch(RegplugError):
+    """A pattern that matches nothing."""
+
+
+class NameConflict(RegplugError):
+    """Two packages offer different regularizers under one name."""
+
+
+class PluginLoadError(RegplugError):
+    """A plugin could not be imported, or its class breaks the rules of the interface."""
+
+
+class RegularizerError(RegplugError):
+    """A regularizer failed in a hook, or returned what the hook does not allow."""
+
+
+def nearest(name: object, names: Iterable[str]) -> str | None:
+    """Return the spelling of `names` that is closest to `name`, or None."""
+    close = difflib.get_close_matches(str(name), list(names), n=1, cutoff=0.5)
+    return close[0] if close else None
+
+
+def listing(names: Iterable[str], limit: int = 12) -> str:
+    """Join names with commas, cut after `limit` of them."""
+    names = list(names)
+    tail = f", ... ({len(names) - limit} more)" if len(names) > limit else ""
+    return (", ".join(names[:limit]) + tail) or "none"

@@ -1,0 +1,186 @@
+"""Live values: the shared variables that a manager owns, and that change without a recompile.
+
+They are the weights, the seed's keys, the step, the row offset, and arrays that regularizers keep.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, MutableMapping
+from numbers import Integral
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from regplug.errors import BadModel, BadOption, nearest
+from regplug.noise.reference import site_key
+from regplug.schedules import Schedule
+
+
+def check_integer(name: str, value: Any, low: int, high: int) -> int:
+    """Return `value` as an int; refuse what is none, or not in [low, high)."""
+    if not isinstance(value, Integral) or isinstance(value, bool) or not low <= int(value) < high:
+        raise BadOption(f"{name} {value!r} is no integer from {low} to {high - 1}.")
+    return int(value)
+
+
+class Shared:
+    """A value that is a NumPy array until a graph is there, and a shared variable from then on."""
+
+    def __init__(self, name: str, value: Any, dtype: str):
+        self.name = name
+        self.value = np.asarray(value, dtype)
+        self.variable: Any = None
+
+    def get(self) -> np.ndarray:
+        """Return the value."""
+        return self.value if self.variable is None else self.variable.get_value()
+
+    def set(self, value: Any) -> None:
+        """Assign the value, in compiled functions, too."""
+        self.value = np.asarray(value, self.value.dtype)
+        if self.variable is not None:
+            self.variable.set_value(self.value)
+
+    def connect(self, engine: ModuleType) -> Any:
+        """Return the shared variable, made now if it is not there yet."""
+        if self.variable is None:
+            self.variable = engine.shared(self.value, name=self.name)
+            self.variable.tag.regplug = True
+        return self.variable
+
+    def become(self, variable: Any) -> None:
+        """Take a variable of a library's own kind; refuse where one of another kind is in use."""
+        if self.variable is None:
+            variable.set_value(self.value)
+            variable.name, variable.tag.regplug = self.name, True
+            self.variable = variable
+        elif type(self.variable) is not type(variable):
+            raise BadModel(
+                f"this manager's {self.name} is in a graph already, as {type(self.variable).__name__}, and this model "
+                f"needs a {type(variable).__name__}: compose a manager of its own for it."
+            )
+
+
+class State:
+    """The arrays that one regularizer keeps between steps, one for each output or parameter.
+
+    They are shared variables that the manager owns, saves in ``manager.state()`` and restores.
+    """
+
+    def __init__(self, live: Live, label: str, updates: dict[Any, Any], params: Mapping[str, Any]):
+        self._live, self._label, self._updates, self._params = live, label, updates, params
+
+    def array(self, name: str, start: Any) -> Any:
+        """Return the shared variable kept for an entry.
+
+        It begins as `start`: a NumPy array, or a function that makes one of the present value of the parameter `name`.
+        """
+        key = f"{self._label}/{name}"
+        start = np.asarray(start(self._params[name].get_value()) if callable(start) else start)
+        kept = self._live.arrays.setdefault(key, Shared(f"regplug.state:{key}", start, start.dtype.name))
+        if kept.variable is None:
+            kept.value = kept.value.astype(start.dtype)  # it may have been restored from another dtype
+        now = kept.get()
+        if (now.shape, now.dtype) != (start.shape, start.dtype):
+            raise ValueError(
+                f"the array kept for {name!r} is {now.dtype} of shape {now.shape}, and {start.dtype} of shape "
+                f"{start.shape} is needed: compose a manager of its own for this model"
+            )
+        return kept.connect(self._live.engine)
+
+    def update(self, name: str, new: Any) -> None:
+        """Have each training step replace the array kept for an entry by `new`."""
+        self._updates[self._live.arrays[f"{self._label}/{name}"].connect(self._live.engine)] = new
+
+
+class Live:
+    """All that a manager owns and may change.
+
+    Parameters
+    ----------
+    seed : int
+        Within 64 bits.
+    """
+
+    def __init__(self, seed: int):
+        self.seed = seed
+        self.engine: Any = None
+        self.step = Shared("regplug.step", 0, "int64")
+        self.row_offset = Shared("regplug.row_offset", 0, "int64")
+        self.keys = Shared("regplug.keys", np.zeros((0, 2)), "uint32")
+        self.weights: dict[str, Shared | Schedule] = {}
+        self.arrays: dict[str, Shared] = {}
+        self._sites: dict[tuple, int] = {}
+        self._rows: list[np.ndarray] = []
+
+    def connect(self, engine: ModuleType, new_step: Callable[[], Any] | None = None) -> None:
+        """Take the engine of the first model, and its kind of step variable; a second of either is refused."""
+        if self.engine not in (None, engine):
+            raise BadModel(f"this manager serves {self.engine.T.__name__} and the model is of {engine.T.__name__}.")
+        self.engine = engine
+        if new_step is not None:
+            self.step.become(new_step())
+
+    def key_index(self, site: tuple) -> int:
+        """Return the row of the keys that a site ``(name, output, k, draw)`` has."""
+        if site not in self._sites:
+            self._sites[site] = len(self._sites)
+            self._rows.append(site_key(self.seed, *site))
+        return self._sites[site]
+
+    def publish_keys(self) -> None:
+        """Put the keys of new sites into the shared vector."""
+        published = self.keys.get()
+        if new := self._rows[len(published) :]:
+            self.keys.set(np.concatenate([published, new]))
+
+    def reseed(self, seed: int) -> None:
+        """Change the seed, of compiled functions, too."""
+        self.seed = seed
+        self._rows = [site_key(seed, *site) for site in self._sites]
+        self.keys.set(np.array(self._rows, "uint32").reshape(-1, 2))
+
+
+class Weights(MutableMapping):
+    """The weights by label; assigning one changes compiled functions.
+
+    Raises
+    ------
+    BadOption
+        The label is unknown or has no weight, the value is out of range, the weight follows
+        a schedule, or the plugin baked its number into the graph.
+    """
+
+    def __init__(self, live: Live, check: Callable[[str, Any], float]):
+        self._live, self._shared, self._check = live, live.weights, check
+
+    def __getitem__(self, label: str) -> float:
+        if label not in self._shared:
+            near = nearest(label, self._shared)
+            hint = f" Did you mean {near!r}?" if near else ""
+            raise BadOption(f"no weight labelled {label!r}.{hint} Weights: {', '.join(self._shared) or 'none'}.")
+        weight = self._shared[label]
+        return float(weight.at(self._live.step.get(), np) if isinstance(weight, Schedule) else weight.get())
+
+    def __setitem__(self, label: str, value: float) -> None:
+        self[label]  # raises for an unknown label
+        weight = self._shared[label]
+        if isinstance(weight, Schedule):
+            raise BadOption(f"{label}: its weight follows the schedule {dict(weight)}: compose anew to change it.")
+        weight.set(self._check(label, value))
+
+    def __delitem__(self, label: str) -> None:
+        raise BadOption(f"a weight cannot be deleted: assign 0 to switch {label!r} off.")
+
+    def __contains__(self, label: object) -> bool:
+        return label in self._shared
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._shared)
+
+    def __len__(self) -> int:
+        return len(self._shared)
+
+    def __repr__(self) -> str:
+        return repr(dict(self))

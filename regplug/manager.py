@@ -1,0 +1,315 @@
+"""Manager and Result: the flow from a model to its regularized graph."""
+
+from __future__ import annotations
+
+import itertools
+from collections import Counter, OrderedDict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from regplug.errors import BadComposition, BadOption
+from regplug.live import Live, Shared, Weights, check_integer
+from regplug.member import Member
+from regplug.model import as_model, named, see
+from regplug.options import check_options, options_of
+from regplug.passes import Pass
+from regplug.regularizer import Regularizer
+from regplug.schedules import Schedule
+
+
+@dataclass(frozen=True)
+class Result:
+    """A regularized model.
+
+    Attributes
+    ----------
+    outputs, clean : dict of str to variable
+        The outputs for training, and with the ``always`` changes only.
+    loss, clean_loss : scalar variable
+        The sum of the weighted terms, on `outputs` and on `clean`; a constant 0 without terms.
+    terms : dict of str to scalar variable
+        Each weighted term, by label.
+    updates : dict of shared variable to variable
+        To be passed to the function that trains; empty where nothing depends on the step.
+    matches : dict of str to list of str
+        What each regularizer matched, by label, in graph order.
+    """
+
+    outputs: dict[str, Any]
+    clean: dict[str, Any]
+    loss: Any
+    clean_loss: Any
+    terms: dict[str, Any]
+    updates: dict[Any, Any]
+    matches: dict[str, list[str]]
+    _pass: Pass = field(repr=False)
+
+    def constrain(self, updates: Any, learning_rate: Any = None) -> dict[Any, Any]:
+        """Return an optimizer's updates with the constraints applied, each in the list's order.
+
+        Parameters
+        ----------
+        updates : mapping, or list of pairs, of shared variable to variable
+        learning_rate : float or scalar variable, optional
+            Proximal steps need it.
+        """
+        return self._pass.constrain(updates, learning_rate)
+
+
+@dataclass
+class _Building:
+    """What is known of a model while it is being built, layer by layer."""
+
+    seen: set[Any] = field(default_factory=set)
+    memo: dict[Any, Any] = field(default_factory=dict)
+    draws: Counter[tuple] = field(default_factory=Counter)
+    acted: dict[Any, set[Member]] = field(default_factory=dict)
+    names: dict[str, dict[str, Any]] = field(default_factory=lambda: {"outputs": {}, "params": {}})
+    matched: dict[Member, dict[str, Any]] = field(default_factory=dict)
+    updates: dict[Any, Any] = field(default_factory=OrderedDict)  # Theano warns of a plain dict
+    is_over: bool = False
+
+
+class Manager:
+    """Calls the regularizers, in the user's order, over a model. Made by `regplug.compose`.
+
+    It is itself a regularizer as theanets knows them: `pattern`, `weight`, `log`, `modify_graph`,
+    `loss`.
+    """
+
+    weight = 1
+    _numbers = itertools.count()
+
+    def __init__(self, members: list[Member], seed: int):
+        self.members = members
+        self.pattern = f"regplug-{next(self._numbers)}"  # theanets keys its graph cache by this text
+        self._live = Live(seed)
+        self._building = _Building()
+        for member in members:
+            if member.has_weight:
+                weight: Any = member.regularizer.weight
+                if not isinstance(weight, Schedule):
+                    weight = Shared(f"regplug.weight:{member.label}", weight, "float64")
+                elif member.is_baked:
+                    raise BadOption(
+                        f"{member.label} ({member.who}): its modify_graph does not take `weight`, so the schedule "
+                        f"{dict(weight)} cannot act: give a number."
+                    )
+                self._live.weights[member.label] = weight
+        self.weights = Weights(self._live, self._check_weight)
+
+    # a model that is already built
+
+    def apply(self, model: Any, params: Any = None, layers: Any = None) -> Result:
+        """Regularize a model that is already built; the model is not changed.
+
+        Parameters
+        ----------
+        model, params, layers
+            See `regplug.as_model`.
+
+        Raises
+        ------
+        BadModel, NoMatch, RegularizerError
+        """
+        model = as_model(model, params, layers)
+        self._live.connect(model.engine, model.new_step)
+        matches = {
+            member: model.match(member.pattern, member.regularizer.targets, member.label, member.regularizer.optional)
+            for member in self.members
+        }
+        training, clean = Pass(self._live, model, matches), Pass(self._live, model, matches)
+        outputs = training.rewire(self.members)
+        clean_outputs = clean.rewire(m for m in self.members if m.regularizer.applies == "always")
+        terms = training.terms(outputs)
+        clean_terms = clean.terms(clean_outputs, reuse=(terms, outputs))
+        self._live.publish_keys()
+        return Result(
+            outputs=outputs,
+            clean=clean_outputs,
+            loss=training.total(terms),
+            clean_loss=clean.total(clean_terms),
+            terms=terms,
+            updates=training.updates(),
+            matches={member.label: list(found) for member, found in matches.items()},
+            _pass=training,
+        )
+
+    # a model while it is being built, layer by layer
+
+    def modify_graph(self, outputs: dict[str, Any]) -> None:
+        """Regularize the outputs of one layer, in place, before the next layer is built on them."""
+        if self._building.is_over:
+            self._building = _Building()
+        building = self._building
+        building.is_over = True  # and stays so where this layer fails
+        model = see(outputs, seen=building.seen)
+        self._live.connect(model.engine)
+        modifying = [member for member in self.members if member.implements["modify_graph"] is not None]
+        for member in modifying:
+            if member.pattern.roles:
+                raise BadOption(
+                    f"{member.label}: pattern {member.pattern.spec!r}: the layers to come are not known while a model "
+                    "is built, so there are no roles here: write a glob."
+                )
+        matches = {m: model.match(m.pattern, m.regularizer.targets, m.label, optional=True) for m in modifying}
+        step = Pass(self._live, model, matches, building.memo, building.draws, building.acted)
+        outputs.update(step.rewire(modifying))
+        building.updates |= step.updates()
+        building.seen.update(variable for node in model.nodes for variable in (*node.inputs, *node.outputs))
+        building.seen.update(outputs.values())
+        building.names["outputs"].update(model.outputs)
+        building.names["params"].update(model.params)
+        building.is_over = False
+        self._publish(model.engine)
+
+    def loss(self, layers: Iterable[Any], outputs: Mapping[str, Any]) -> Any:
+        """Return the sum of the weighted terms of the model built, which this ends.
+
+        Raises
+        ------
+        NoMatch
+            A pattern matched nothing in the whole model.
+        """
+        building = self._building
+        building.is_over = True
+        layers = list(layers)
+        params = [p for layer in layers for p in getattr(layer, "params", ())]
+        model = see(outputs, [p for p in params if getattr(p, "name", None)] if params else None, layers)
+        model.unnamed.extend(p for p in params if not getattr(p, "name", None))
+        self._live.connect(model.engine)
+        matches = {}
+        for m in self.members:
+            target, optional = m.regularizer.targets, m.regularizer.optional
+            if m.implements["modify_graph"] is not None:
+                m.pattern.resolve(building.names[target], {}, m.label, target, optional)
+            matches[m] = model.match(m.pattern, target, m.label, optional or m.implements["loss"] is None)
+        step = Pass(self._live, model, matches, draws=Counter(building.draws))
+        terms = step.terms(model.outputs)
+        building.matched = matches
+        building.updates |= step.updates()
+        self._publish(model.engine)
+        return step.total(terms)
+
+    def constrain(self, params: Any, updates: Any, learning_rate: Any = None) -> dict[Any, Any]:
+        """Return an optimizer's updates with the constraints applied; see `Result.constrain`.
+
+        Parameters
+        ----------
+        params : mapping of str to variable, or iterable of named variables
+            The parameters of the model that was built.
+        """
+        params = named(params)
+        model = see(params, params)
+        self._live.connect(model.engine)
+        constraining = [member for member in self.members if member.implements["constrain"] is not None]
+        matches = {
+            m: model.match(m.pattern, m.regularizer.targets, m.label, m.regularizer.optional) for m in constraining
+        }
+        return Pass(self._live, model, matches).constrain(updates, learning_rate)
+
+    def log(self) -> None:
+        """Have each regularizer write its line to the ``regplug`` logger."""
+        for member in self.members:
+            member.call("log", matched=self._building.matched.get(member, {}))
+
+    @property
+    def updates(self) -> dict[Any, Any]:
+        """The updates of the model built with `modify_graph` and `loss`."""
+        return self._building.updates
+
+    def _publish(self, engine: Any) -> None:
+        self._live.publish_keys()
+        if engine.advances_unasked:
+            for variable, new in self.updates.items():
+                variable.default_update = new
+
+    # what changes without a recompile
+
+    @property
+    def seed(self) -> int:
+        """The seed of all noise."""
+        return self._live.seed
+
+    @property
+    def row_offset(self) -> int:
+        """The number, in the whole batch, of the first row that this process works on."""
+        return int(self._live.row_offset.get())
+
+    @row_offset.setter
+    def row_offset(self, value: int) -> None:
+        self._live.row_offset.set(check_integer("row_offset", value, 0, 2**63))
+
+    def state(self) -> dict[str, Any]:
+        """Return what a run needs to continue to the bit: seed, step, weights and kept arrays."""
+        live = self._live
+        weights = {label: value for label, value in self.weights.items() if isinstance(live.weights[label], Shared)}
+        state = {"seed": live.seed, "step": int(live.step.get()), "weights": weights}
+        return state | ({"arrays": {key: each.get() for key, each in live.arrays.items()}} if live.arrays else {})
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Continue from a `state`; compiled functions do so, too.
+
+        Raises
+        ------
+        BadComposition, BadOption
+            The state is not of this composition; nothing was changed.
+        """
+        weights, kept = (state.get(key, {}) if isinstance(state, Mapping) else None for key in ("weights", "arrays"))
+        are_mappings = isinstance(weights, Mapping) and isinstance(kept, Mapping)
+        if not are_mappings or {"seed", "step", "weights"} - set(state):
+            raise BadComposition(f"{state!r} is no state: it needs seed, step and weights; arrays are a mapping.")
+        live = {label: weight for label, weight in self._live.weights.items() if isinstance(weight, Shared)}
+        if set(weights) != set(live):
+            raise BadComposition(f"the state has weights of {sorted(weights)}, this composition of {sorted(live)}.")
+        seed = check_integer("seed", state["seed"], -(2**63), 2**64)
+        step = check_integer("step", state["step"], 0, 2**63)
+        arrays = {key: np.asarray(array) for key, array in kept.items()}
+        for key in arrays:
+            if not any(key.startswith(f"{member.label}/") for member in self.members):
+                raise BadComposition(f"the state's array {key!r} is of no regularizer of this composition.")
+        for key in set(arrays) & set(self._live.arrays):
+            shape = self._live.arrays[key].get().shape
+            if arrays[key].shape != shape:
+                raise BadComposition(f"the state's array {key!r} has shape {arrays[key].shape}, not {shape}.")
+        values = {label: self._in_range(label, value) for label, value in weights.items()}
+        self._live.reseed(seed)
+        self._live.step.set(step)
+        for label, value in values.items():
+            live[label].set(value)
+        for key, array in arrays.items():
+            self._live.arrays.setdefault(key, Shared(f"regplug.state:{key}", array, array.dtype.name)).set(array)
+
+    def write(self, path: Any, *, lock: bool = False) -> None:
+        """Write the composition to a TOML file, for `regplug.read`.
+
+        Parameters
+        ----------
+        path : str or path
+        lock : bool
+            Whether to write package and version of every regularizer, too; `regplug.read` compares them.
+        """
+        from regplug.composition import write
+
+        write(self, path, lock)
+
+    def _in_range(self, label: str, value: Any) -> float:
+        member = next(member for member in self.members if member.label == label)
+        cls = type(member.regularizer)
+        known = cls if "weight" in options_of(cls) else Regularizer  # a constructor of its own may not take it
+        weight = check_options(known, label, {"weight": value})["weight"]
+        if isinstance(weight, Schedule):
+            raise BadOption(f"{label}: the schedule {dict(weight)} is a part of the graph: compose anew with it.")
+        return weight
+
+    def _check_weight(self, label: str, value: Any) -> float:
+        member = next(member for member in self.members if member.label == label)
+        if member.is_baked:
+            raise BadOption(
+                f"{label} ({member.who}): its modify_graph does not take `weight`, so {member.regularizer.weight!r} is "
+                "baked into the graph: compose anew to change it."
+            )
+        return self._in_range(label, value)

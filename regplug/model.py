@@ -1,0 +1,263 @@
+"""Model: what the manager sees of a model, and `as_model`, which sees it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from types import ModuleType
+from typing import Any
+
+from regplug import adapters
+from regplug import engine as engines
+from regplug.errors import BadModel, listing
+from regplug.patterns import ROLES, Pattern
+from regplug.rewiring import toposort
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One layer: its name, its parameters, the names of its outputs and of its main output."""
+
+    name: str
+    params: tuple[Any, ...]
+    outputs: tuple[str, ...]
+    output_name: str
+
+
+class Outputs(dict):
+    """All outputs by name, as a `loss` sees them; knows the model's roles."""
+
+    def __init__(self, outputs: Mapping[str, Any], model: Model):
+        super().__init__(outputs)
+        self._model = model
+
+    def match(self, pattern: str | list[str]) -> dict[str, Any]:
+        """Return the outputs that a pattern (globs, ``!`` globs, roles) matches.
+
+        Raises
+        ------
+        NoMatch
+        """
+        names = Pattern(pattern).resolve(self, self._model.roles, "outputs.match", "outputs")
+        return {name: self[name] for name in names}
+
+
+@dataclass
+class Model:
+    """A model's outputs, parameters and layers, and the nodes that compute the outputs.
+
+    Attributes
+    ----------
+    outputs, params : dict of str to variable
+        In graph order, parameters in the order in which the graph uses them.
+    layers : list
+        `Layer` instances, or the layers of the object that was handed over.
+    nodes : list of apply nodes
+        In topological order.
+    unnamed : list of variable
+        Float shared variables that a parameter pattern cannot name.
+    new_step : function of no argument, optional
+        Makes the manager's step variable, where the model's library advances a kind of its own.
+    """
+
+    engine: ModuleType
+    outputs: dict[str, Any]
+    params: dict[str, Any]
+    nodes: list[Any]
+    layers: list[Any] = field(default_factory=list)
+    unnamed: list[Any] = field(default_factory=list)
+    new_step: Callable[[], Any] | None = None
+
+    @cached_property
+    def names(self) -> dict[str, dict[Any, list[str]]]:
+        """By target: each variable with all its names, the canonical one (it sorts first) in front."""
+        tables: dict[str, dict[Any, list[str]]] = {"outputs": {}, "params": {}}
+        for target, table in tables.items():
+            for name, variable in getattr(self, target).items():
+                table.setdefault(variable, []).append(name)
+            for names in table.values():
+                names.sort()
+        return tables
+
+    @cached_property
+    def roles(self) -> dict[str, set[str]]:
+        """The names of outputs behind each role."""
+        main = {name for layer in self.layers if (name := _output_name(layer)) in self.outputs}
+        inputs = {name for name, variable in self.outputs.items() if variable.owner is None}
+        feeds: set[Any] = set()  # variables from which an output further down is computed
+        named = self.names["outputs"]
+        for node in reversed(self.nodes):
+            if any(variable in named or variable in feeds for variable in node.outputs):
+                feeds.update(node.inputs)
+        last = {name for name in main - inputs if self.outputs[name] not in feeds}
+        return dict(zip(ROLES, (inputs, main - inputs - last, last), strict=True))
+
+    def match(self, pattern: Pattern, targets: str, label: str, optional: bool = False) -> dict[str, Any]:
+        """Return what a pattern matches, in graph order, each variable once under its canonical name.
+
+        Raises
+        ------
+        NoMatch, BadModel
+        """
+        if targets == "params" and self.unnamed and not optional:
+            raise BadModel(
+                f"{label}: {len(self.unnamed)} of the model's parameters have no name "
+                f"({listing(map(str, self.unnamed), 4)}), so the pattern {pattern.spec!r} cannot name them: "
+                "name them, or pass params={name: variable}."
+            )
+        roles = self.roles if targets == "outputs" and pattern.roles else {}
+        found = set(pattern.resolve(getattr(self, targets), roles, label, targets, optional))
+        table = self.names[targets]
+        return {names[0]: variable for variable, names in table.items() if not found.isdisjoint(names)}
+
+
+def as_model(model: Any, params: Any = None, layers: Any = None) -> Model:
+    """Return what the manager sees of a model.
+
+    Parameters
+    ----------
+    model : mapping of str to variable, object with ``layers`` and ``outputs``, variable or list of them
+        The outputs, named ``layer:output``; or the model of a library that an adapter is for (`regplug.adapters`);
+        or a plain graph, in which every named variable is an output.
+    params : mapping of str to variable, or iterable of named variables, optional
+        The parameters, named ``layer.param``. By default every float shared variable of one dimension
+        or more on which an output depends, under its own name.
+    layers : iterable, optional
+        Layers of the caller's own, with ``name``, ``params`` and ``output_name``.
+
+    Raises
+    ------
+    BadModel
+        It is none of these, has no outputs, or mixes two engines.
+    """
+    if isinstance(model, Model):
+        return model
+    if engines.name_of(model) or (isinstance(model, (list, tuple)) and model):
+        model = _plain_graph([model] if engines.name_of(model) else model)
+    elif not isinstance(model, Mapping):
+        if adapters.adapter_of(model) or not hasattr(model, "outputs") or not hasattr(model, "layers"):
+            seen = adapters.see(model)
+            given = seen.params if params is None else params
+            return replace(see(seen.outputs, given, seen.layers if layers is None else layers), new_step=seen.new_step)
+        layers = model.layers if layers is None else layers
+        model = model.outputs
+    return see(model, params, layers)
+
+
+def see(outputs: Any, params: Any = None, layers: Any = None, seen: Collection[Any] = ()) -> Model:
+    """Build the `Model` of a mapping of outputs; the walk stops at variables in `seen`."""
+    given = None if params is None else named(params)
+    if not isinstance(outputs, Mapping) or not outputs:
+        raise BadModel(f"{outputs!r} is no mapping 'layer:output' -> variable with at least one entry.")
+    engine = _one_engine({**outputs, **(given or {})})
+    nodes = toposort([outputs[name] for name in sorted(outputs)], seen)
+    order: dict[Any, int] = {}
+    for node in nodes:
+        for variable in (*node.inputs, *node.outputs):
+            order.setdefault(variable, len(order))
+    last = len(order)
+    outputs = dict(sorted(outputs.items(), key=lambda item: (order.get(item[1], last), item[0])))
+    roots = [v for v in order if v.owner is None] + [v for v in outputs.values() if v not in order]
+    unnamed: list[Any] = []
+    if given is None:
+        given = {}
+        for variable in dict.fromkeys(roots):
+            if _is_parameter(variable, engine):
+                if variable.name:
+                    given[_free(variable.name, given)] = variable
+                else:
+                    unnamed.append(variable)
+    else:
+        given = dict(sorted(given.items(), key=lambda item: order.get(item[1], last)))
+    own = _layers(outputs, given) if layers is None else list(layers)
+    return Model(engine, outputs, given, nodes, own, unnamed)
+
+
+def _plain_graph(variables: Iterable[Any]) -> dict[str, Any]:
+    """Return every named variable of a graph but the shared and constant ones, by name, in graph order.
+
+    What was handed over is there under its own name or, unnamed, as ``output``.
+    """
+    heads = dict.fromkeys(variables)
+    engine = _one_engine({f"number {number} of the list": head for number, head in enumerate(heads, 1)})
+    found = [variable for node in toposort(heads, ()) for variable in (*node.inputs, *node.outputs)]
+    outputs: dict[str, Any] = {}
+    for variable in dict.fromkeys([*found, *heads]):
+        name = variable.name or ("output" if variable in heads else None)
+        is_constant = isinstance(variable, engine.SharedVariable) or hasattr(variable, "data")
+        if name and isinstance(variable, engine.TensorVariable) and not is_constant:
+            outputs[_free(name, outputs)] = variable
+    return outputs
+
+
+def _one_engine(variables: Mapping[str, Any]) -> ModuleType:
+    found: dict[str, str] = {}
+    for name, variable in variables.items():
+        engine = engines.name_of(variable)
+        if not isinstance(name, str):
+            raise BadModel(f"{name!r} is no name: outputs and parameters are named by texts.")
+        if engine is None:
+            raise BadModel(f"{name!r} is {variable!r}, which is no variable of {' or '.join(engines.ENGINES)}.")
+        found.setdefault(engine, name)
+    if len(found) > 1:
+        which = " and ".join(f"{name!r} of {engine}" for engine, name in found.items())
+        raise BadModel(f"one model, two engines: {which}. Build all of it with one.")
+    for name, variable in variables.items():
+        if not hasattr(variable.type, "dtype") or not hasattr(variable.type, "ndim"):
+            raise BadModel(f"{name!r} is of type {variable.type}: outputs and parameters are tensors.")
+    return engines.engine_of(variable)
+
+
+def named(params: Any) -> dict[str, Any]:
+    """Return parameters by name: a mapping as it is, of a list each one's own name."""
+    if isinstance(params, Mapping):
+        return dict(params)
+    if isinstance(params, str) or not isinstance(params, Iterable):
+        raise BadModel(f"params: {params!r} is no mapping name -> variable and no list of named variables.")
+    found: dict[str, Any] = {}
+    for variable in {id(each): each for each in params}.values():
+        if not getattr(variable, "name", None):
+            raise BadModel(f"params: {variable!r} has no name: name it, or pass a mapping name -> variable.")
+        found[_free(variable.name, found)] = variable
+    return found
+
+
+def _free(name: str, taken: Mapping[str, Any]) -> str:
+    if name not in taken:
+        return name
+    count = 2
+    while f"{name}#{count}" in taken:
+        count += 1
+    return f"{name}#{count}"
+
+
+def _is_parameter(variable: Any, engine: ModuleType) -> bool:
+    return (
+        isinstance(variable, engine.SharedVariable)
+        and getattr(variable.type, "ndim", 0) > 0
+        and "float" in variable.type.dtype
+        and not getattr(variable.tag, "regplug", False)
+    )
+
+
+def _layers(outputs: Mapping[str, Any], params: Mapping[str, Any]) -> list[Layer]:
+    groups: dict[str, list[str]] = {}
+    for name in outputs:
+        groups.setdefault(name.rpartition(":")[0] or name, []).append(name)
+    owned: dict[str, list[Any]] = {}
+    for name, variable in params.items():
+        prefix = name.rpartition(".")[0]
+        while prefix and prefix not in groups:
+            prefix = prefix.rpartition(".")[0]
+        owned.setdefault(prefix, []).append(variable)
+    return [
+        Layer(name, tuple(owned.get(name, ())), tuple(names), main if (main := f"{name}:out") in names else names[-1])
+        for name, names in groups.items()
+    ]
+
+
+def _output_name(layer: Any) -> Any:
+    name = getattr(layer, "output_name", None)
+    return name() if callable(name) else name
+

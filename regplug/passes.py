@@ -1,0 +1,264 @@
+"""Pass: one walk over one graph, with the regularizers' hooks along the way."""
+
+from __future__ import annotations
+
+from collections import Counter, OrderedDict
+from collections.abc import Iterable, Mapping
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from regplug import engine as engines
+from regplug.errors import BadOption, NoMatch, listing
+from regplug.live import Live, State
+from regplug.member import Member
+from regplug.model import Model, Outputs
+from regplug.noise import Noise
+from regplug.rewiring import rewire
+from regplug.schedules import Schedule
+
+Matches = Mapping[Member, Mapping[str, Any]]
+
+
+class Pass:
+    """One pass over a model.
+
+    Parameters
+    ----------
+    live : Live
+        The manager's shared variables.
+    model : Model
+    matches : mapping of Member to mapping of str to variable
+        What each regularizer matches, in the user's order.
+    memo : dict of variable to variable
+        What was replaced; while a model is being built, by earlier passes, too. It is extended, as the next two are.
+    draws : Counter
+        How often each noise site has drawn.
+    acted : dict of variable to set of Member
+        Which members made a variable what it is.
+    """
+
+    def __init__(
+        self,
+        live: Live,
+        model: Model,
+        matches: Matches,
+        memo: dict[Any, Any] | None = None,
+        draws: Counter | None = None,
+        acted: dict[Any, set[Member]] | None = None,
+    ):
+        self.live, self.model, self.matches = live, model, matches
+        self.memo = {} if memo is None else memo
+        self.draws = Counter() if draws is None else draws
+        self.acted = {} if acted is None else acted
+        self._kept: dict[Any, Any] = {}
+        self._weights: dict[tuple[Member, str], Any] = {}
+        self._exact: dict[Any, Any] = {}
+        self._added: dict[str, Any] = {}
+        self._matched = {  # with all aliases
+            member: {alias for each in found.values() for alias in model.names[member.regularizer.targets][each]}
+            for member, found in matches.items()
+        }
+        self._k: dict[tuple[Member, Any], int] = {}  # earlier regularizers of the same name there
+        earlier: Counter[tuple[str, Any]] = Counter()
+        for member, matched in matches.items():
+            for variable in (None, *matched.values()):  # None is the loss
+                self._k[member, variable] = earlier[member.name, variable]
+                earlier[member.name, variable] += 1
+        self._layers: dict[str, dict[str, list[str]]] = {"outputs": {}, "params": {}}
+        for target, mark in (("outputs", ":"), ("params", ".")):
+            for name in getattr(model, target):
+                self._layers[target].setdefault(name.rpartition(mark)[0] or name, []).append(name)
+
+    # modify_graph
+
+    def rewire(self, members: Iterable[Member]) -> dict[str, Any]:
+        """Let `members` modify the graph; return the model's outputs as they then stand."""
+        visits: dict[str, dict[Any, list[Member]]] = {"params": {}, "outputs": {}}
+        for member in members:
+            if member.implements["modify_graph"] is not None:
+                for variable in self.matches[member].values():
+                    visits[member.regularizer.targets].setdefault(variable, []).append(member)
+        made = {variable for node in self.model.nodes for variable in node.outputs}
+        at_roots = {v: visits["outputs"].pop(v) for v in list(visits["outputs"]) if v not in made}
+        roots = [
+            (target, variable, [m for m in members if m not in self.acted.get(self._now(variable), ())])
+            for target, table in (("params", visits["params"]), ("outputs", at_roots))
+            for variable, members in table.items()
+        ]
+        for target, variable, members in roots:
+            if members:  # none is left where an earlier layer shares the variable
+                self.memo[variable] = self._visit(target, members, variable, self._now(variable))
+        along = {v: partial(self._visit, "outputs", members, v) for v, members in visits["outputs"].items()}
+        rewire(self.model.nodes, along, self.memo)
+        return {name: self._now(variable) for name, variable in self.model.outputs.items()} | self._added
+
+    def _now(self, variable: Any) -> Any:
+        return self.memo.get(variable, variable)
+
+    def _visit(self, target: str, members: list[Member], old: Any, current: Any) -> Any:
+        names = self.model.names[target][old]
+        variables = getattr(self.model, target)
+        mark = ":" if target == "outputs" else "."
+        layer = self._layers[target][names[0].rpartition(mark)[0] or names[0]]
+        for member in members:
+            before = {name: self._now(variables[name]) for name in layer} | dict.fromkeys(names, current)
+            outputs = dict(before)
+            weight = self._weight(member, current.dtype)
+            site = (member.name, names[0], self._k[member, old])
+            noise = Noise(self.live, site, self.draws, self._exact, target == "outputs")
+            matched = {names[0]: current}
+            state = State(self.live, member.label, self._kept, self.model.params)
+            arguments = {"outputs": outputs, "matched": matched, "weight": weight, "noise": noise, "state": state}
+            member.call("modify_graph", names[0], **arguments)
+            current = self._accept(member, names, before, outputs)
+        self.acted[current] = self.acted.get(old, set()).union(members)
+        return current
+
+    def _accept(self, member: Member, names: list[str], before: dict[str, Any], outputs: dict[str, Any]) -> Any:
+        """Return what the plugin put in the place of the visited entry, checked."""
+        old, name = before[names[0]], names[0]
+        wrong = partial(member.fault, "modify_graph", name)
+        matched = self._matched[member]
+        results = {}
+        for key, value in outputs.items():
+            if key in names and value is not old:
+                results[id(value)] = key
+            elif key not in before:
+                if member.regularizer.targets == "params" or key in self.model.outputs:
+                    raise wrong(f"set {key!r}, which is no entry of this layer: {', '.join(before)}")
+                self._added[key] = self._variable(wrong, value)
+            elif value is not before[key] and key not in matched:
+                raise wrong(f"replaced {key!r}, which its pattern {member.regularizer.pattern!r} does not match")
+        if missing := set(before) - set(outputs):
+            raise wrong(f"removed {', '.join(sorted(missing))}; entries may be replaced only")
+        if not results and not member.regularizer.optional:
+            raise wrong(f"left {name!r} as it was: replace outputs[{name!r}]")
+        if len(results) > 1:
+            raise wrong(f"replaced {', '.join(results.values())} differently, and they are one variable")
+        return self._same_type(wrong, outputs[next(iter(results.values()))], old) if results else old
+
+    def _variable(self, wrong: Any, value: Any) -> Any:
+        if engines.name_of(value) is None or not isinstance(value.type, self.live.engine.T.TensorType):
+            raise wrong(f"returned {value!r}, expected a tensor variable")
+        return value
+
+    def _same_type(self, wrong: Any, new: Any, old: Any) -> Any:
+        self._variable(wrong, new)
+        if (new.dtype, new.ndim) != (old.dtype, old.ndim):
+            raise wrong(f"returned {new.type}, expected {old.type}: the same dtype and number of dimensions")
+        lengths = zip(*map(self.live.engine.static_shape, (new, old)), strict=True)
+        if any(None not in pair and pair[0] != pair[1] for pair in lengths):
+            raise wrong(f"returned {new.type}, which does not fit {old.type}")
+        return self.live.engine.like(new, old)
+
+    def _weight(self, member: Member, dtype: str) -> Any:
+        """Return the live weight in a dtype, one variable for all visits; remember it in float64, for thresholds."""
+        if not member.has_weight:
+            return None
+        dtype = dtype if "float" in dtype else "float64"
+        if (member, dtype) not in self._weights:
+            kept, engine = self.live.weights[member.label], self.live.engine
+            if isinstance(kept, Schedule):
+                exact = kept.at(self.live.step.connect(engine), engine.T)
+            else:
+                exact = kept.connect(engine)
+            weight = self._weights[member, dtype] = engine.T.cast(exact, dtype)
+            self._exact[weight] = exact
+        return self._weights[member, dtype]
+
+    # loss
+
+    def terms(self, outputs: dict[str, Any], reuse: Any = None) -> dict[str, Any]:
+        """Return each weighted term by label.
+
+        `reuse` is the terms and outputs of another pass: a term of the same variables is taken over.
+        """
+        terms: dict[str, Any] = {}
+        for member, found in self.matches.items():
+            arguments = member.implements["loss"]
+            if arguments is None or not found:
+                continue
+            is_params = member.regularizer.targets == "params"
+            now = found if is_params else {name: outputs[name] for name in found}
+            if reuse and not {"outputs", "layers"} & set(arguments):
+                known, others = reuse
+                if is_params or all(others[name] is variable for name, variable in now.items()):
+                    terms |= {label: term for label, term in known.items() if label == member.label}
+                    continue
+            term = self._term(member, now, outputs)
+            if term is not None:
+                terms[member.label] = term
+        return terms
+
+    def _term(self, member: Member, matched: Mapping[str, Any], outputs: dict[str, Any]) -> Any:
+        dtype = _widest(matched.values())
+        weight = self._weight(member, dtype)
+        rows = member.regularizer.targets == "outputs"
+        sites = {name: (member.name, name, self._k[member, v]) for name, v in self.matches[member].items()}
+        noise = Noise(self.live, (member.name, "", self._k[member, None]), self.draws, self._exact, rows, sites)
+        value = member.call(
+            "loss",
+            layers=self.model.layers,
+            outputs=Outputs(outputs, self.model),
+            matched=dict(matched),
+            weight=weight,
+            noise=noise,
+            state=State(self.live, member.label, self._kept, self.model.params),
+        )
+        if value is None or (isinstance(value, (int, float)) and value == 0):
+            return None
+        if engines.name_of(value) is None or not isinstance(value.type, self.live.engine.T.TensorType):
+            raise member.fault("loss", "", f"returned {value!r}, expected a scalar variable, None or 0")
+        if value.ndim != 0:
+            lengths = self.live.engine.static_shape(value)
+            shape = ", ".join("?" if n is None else str(n) for n in lengths) + ("," if len(lengths) == 1 else "")
+            kind = {1: "vector", 2: "matrix"}.get(value.ndim, "tensor")
+            raise member.fault("loss", "", f"returned a {kind} of shape ({shape}), expected a scalar")
+        if "float" not in value.dtype:
+            raise member.fault("loss", "", f"returned a scalar of dtype {value.dtype}, expected a float")
+        return weight * self.live.engine.T.cast(value, dtype)
+
+    def total(self, terms: dict[str, Any]) -> Any:
+        """Return the sum of the terms; a constant 0 where there are none."""
+        values = list(terms.values())
+        if values:
+            return sum(values[1:], values[0])
+        return self.live.engine.T.as_tensor_variable(np.zeros((), _widest(self.model.outputs.values())))
+
+    def updates(self) -> dict[Any, Any]:
+        """Return what a training step has to replace: kept arrays, and the step where something depends on it."""
+        step = self.live.step.connect(self.live.engine)
+        weights = [self.live.weights.get(member.label) for member, found in self.matches.items() if found]
+        needed = self.draws or self._kept or any(isinstance(weight, Schedule) for weight in weights)
+        return OrderedDict({step: step + 1, **self._kept} if needed else {})  # Theano warns of a plain dict
+
+    # constrain
+
+    def constrain(self, updates: Any, learning_rate: Any) -> dict[Any, Any]:
+        """Return the updates with the projections applied, each in the user's order."""
+        updates, params = OrderedDict(updates), self.model.params
+        constraining = {m: found for m, found in self.matches.items() if m.implements["constrain"] is not None}
+        if constraining and not any(variable in updates for variable in params.values()):
+            raise NoMatch(f"constrain: the updates change none of the model's parameters: {listing(params)}.")
+        for member, found in constraining.items():
+            now = {name: updates[variable] for name, variable in found.items() if variable in updates}
+            if not now:
+                continue
+            if "learning_rate" in (member.implements["constrain"] or ()) and learning_rate is None:
+                raise BadOption(f"{member.label} ({member.who}): constrain(updates, learning_rate=...) is needed.")
+            weight = self._weight(member, _widest(now.values()))
+            results = member.call("constrain", matched=dict(now), weight=weight, learning_rate=learning_rate)
+            if not isinstance(results, Mapping) or set(results) - set(now):
+                what = f"returned {results!r}, expected a dict with keys of {', '.join(now)}"
+                raise member.fault("constrain", "", what)
+            for name, new in results.items():
+                wrong = partial(member.fault, "constrain", name)
+                updates[found[name]] = self._same_type(wrong, new, found[name])
+        return updates
+
+
+def _widest(variables: Iterable[Any]) -> str:
+    floats = [variable.dtype for variable in variables if "float" in variable.dtype]
+    return str(np.result_type(*floats)) if floats else "float64"
