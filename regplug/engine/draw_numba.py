@@ -1,0 +1,171 @@
+"""The numba implementation of `Draw`, for PyTensor's default linker.
+
+`fastmath=False` is said outright because numba inherits the flag from the caller, and fused
+multiply-adds would change the last bits. It also widens what two uint32 give to 64 bits,
+hence the casts after each operation.
+"""
+
+from __future__ import annotations
+
+import functools
+from hashlib import sha256
+
+import numpy as np
+from numba import njit
+from numpy import float32, float64, int32, uint32, uint64
+from pytensor.link.numba.cache import compile_numba_function_src
+from pytensor.link.numba.dispatch.basic import register_funcify_and_cache_key
+
+from regplug.engine.draw_pytensor import Draw
+from regplug.noise.reference import COLUMNS, NORMAL
+
+VERSION = 1  # of the kernels below, for the cache on disk
+
+helper = njit(fastmath=False, no_cpython_wrapper=True, no_cfunc_wrapper=True)
+
+
+@helper
+def philox(k0, k1, block, row, step):
+    x0, x1, x2, x3 = uint32(block), uint32(row), uint32(row >> uint64(32)), uint32(step)
+    for _ in range(10):
+        p = uint64(0xD2511F53) * uint64(x0)
+        q = uint64(0xCD9E8D57) * uint64(x2)
+        x0 = uint32(uint32(q >> uint64(32)) ^ x1 ^ k0)
+        x2 = uint32(uint32(p >> uint64(32)) ^ x3 ^ k1)
+        x1 = uint32(q)
+        x3 = uint32(p)
+        k0 = uint32(k0 + uint32(0x9E3779B9))
+        k1 = uint32(k1 + uint32(0xBB67AE85))
+    return x0, x1, x2, x3
+
+
+@helper
+def mix(a, b, j):
+    x = uint32(a + uint32(uint32(j) * uint32(0x9E3779B9)))
+    x = uint32(x ^ uint32(x >> uint32(16)))
+    x = uint32(x * uint32(0x7FEB352D))
+    x = uint32(x ^ b)
+    x = uint32(x ^ uint32(x >> uint32(15)))
+    x = uint32(x * uint32(0x846CA68B))
+    return uint32(x ^ uint32(x >> uint32(16)))
+
+
+@helper
+def keep_line(line, a, b, c, d, threshold):
+    for j in range(line.size):
+        line[j] = mix(a, b, j) >= threshold
+
+
+@helper
+def uniform_line_32(line, a, b, c, d, threshold):
+    for j in range(line.size):
+        line[j] = float32(int32(mix(a, b, j) >> uint32(8))) * float32(2**-24)
+
+
+@helper
+def uniform_line_64(line, a, b, c, d, threshold):
+    for j in range(line.size):
+        high = float64(int32(mix(a, b, j) >> uint32(5)))
+        low = float64(int32(mix(c, d, j) >> uint32(6)))
+        line[j] = (high * 2.0**26 + low) * 2.0**-53
+
+
+@helper
+def halves(h0, h1):
+    s = uint32(h0 >> uint32(16)) + uint32(h0 & uint32(0xFFFF)) + uint32(h1 >> uint32(16)) + uint32(h1 & uint32(0xFFFF))
+    return int32(int32((s << uint32(7)) + (uint32(h0 & uint32(63)) << uint32(1))) - int32(16777023))
+
+
+@helper
+def polynomial(x, c):
+    return (((((c[6] * x + c[5]) * x + c[4]) * x + c[3]) * x + c[2]) * x + c[1]) * x + c[0]
+
+
+NORMAL_32 = tuple(float32(coefficient) for coefficient in NORMAL)
+NORMAL_64 = tuple(float64(coefficient) for coefficient in NORMAL)
+
+
+@helper
+def normal_line_32(line, a, b, c, d, threshold):
+    for j in range(line.size):
+        t = float32(halves(mix(a, b, j), mix(c, d, j))) * float32(2**-23)
+        line[j] = polynomial(t * t, NORMAL_32) * t
+
+
+@helper
+def normal_line_64(line, a, b, c, d, threshold):
+    for j in range(line.size):
+        t = float64(halves(mix(a, b, j), mix(c, d, j))) * 2.0**-23
+        line[j] = polynomial(t * t, NORMAL_64) * t
+
+
+LINES = {
+    ("keep", "bool"): keep_line,
+    ("uniform", "float32"): uniform_line_32,
+    ("uniform", "float64"): uniform_line_64,
+    ("normal", "float32"): normal_line_32,
+    ("normal", "float64"): normal_line_64,
+}
+
+
+@helper
+def threshold_of(rate):
+    if not (rate >= 0.0 and rate < 1.0):
+        raise ValueError("rate is outside [0, 1)", rate)
+    return uint32(min(np.rint(rate * 2.0**32), 2.0**32 - 1))
+
+
+@helper
+def check(lengths, index, count):
+    for length in lengths:
+        if length < 0:
+            raise ValueError("shape has a negative length", length)
+    if index < 0 or index >= count:
+        raise ValueError("key is outside the table of keys", index)
+
+
+SOURCE = """
+def draw(keys, index, step, row_offset, {rate}{dims}):
+    shape = ({items})
+    check(({items}0,), index.item(), keys.shape[0])  # numba does not iterate over ()
+    threshold = {threshold}
+    k0, k1 = keys[index.item(), 0], keys[index.item(), 1]
+    out = np.empty(shape, dtype)
+    rows = {rows}
+    if out.size == 0:
+        return out
+    flat = out.reshape(out.size)
+    columns = out.size // rows
+    row, at = uint64(row_offset.item()), 0
+    for _ in range(rows):
+        for start in range(0, columns, COLUMNS):
+            width = min(COLUMNS, columns - start)
+            a, b, c, d = philox(k0, k1, start // COLUMNS, row, step.item())
+            fill(flat[at : at + width], a, b, c, d, threshold)
+            at += width
+        row += uint64(1)
+    return out
+"""
+
+
+@register_funcify_and_cache_key(Draw)
+def numba_funcify_draw(op, node, **kwargs):
+    if (op.kind, op.dtype) not in LINES:
+        raise NotImplementedError(f"{op}: numba has no {op.dtype}; compile with the C or the Python linker")
+    site = op.kind, op.dtype, len(op.static_shape)
+    return kernel(*site), sha256(repr(("regplug.Draw", VERSION, NORMAL, *site)).encode()).hexdigest()
+
+
+@functools.cache
+def kernel(kind, dtype, ndim):
+    """Return the one function that serves all sites of a kind, dtype and number of dimensions."""
+    dims = [f"dim{i}" for i in range(ndim)]
+    source = SOURCE.format(
+        dims=", ".join(dims),
+        items="".join(f"{dim}.item(), " for dim in dims),
+        rows="shape[0]" if ndim else "1",
+        rate="rate, " if kind == "keep" else "",
+        threshold="threshold_of(rate.item())" if kind == "keep" else "uint32(0)",
+    )
+    names = dict(globals(), COLUMNS=COLUMNS, fill=LINES[kind, dtype], dtype=np.dtype(dtype))
+    return njit(fastmath=False)(compile_numba_function_src(source, "draw", names))

@@ -1,0 +1,34 @@
+"""The Op `Draw` for PyTensor, and its numba implementation."""
+
+from __future__ import annotations
+
+import functools
+
+import pytensor.tensor as pt
+from pytensor.graph.basic import Apply
+from pytensor.link.c.op import COp
+
+from regplug.engine.draw import DrawBase
+
+__all__ = ["Draw"]
+
+
+class Draw(DrawBase, COp):
+    __doc__ = DrawBase.__doc__
+    __props__ = DrawBase.__props__  # the metaclass looks only here, not at the bases
+
+    def make_node(self, keys, *rest):  # type: ignore[override]
+        _register()
+        dtypes = self.input_dtypes(len(rest))
+        scalars = [pt.cast(pt.as_tensor(x), dtype) for x, dtype in zip(rest, dtypes, strict=True)]
+        return Apply(self, [pt.as_tensor(keys), *scalars], [pt.TensorType(self.dtype, shape=self.static_shape)()])
+
+    def __setstate__(self, state):
+        _register()
+        self.__dict__.update(state)
+
+
+@functools.cache
+def _register():
+    # numba takes a second to import, which `import pytensor` does not spend
+    from regplug.engine import draw_numba  # noqa: F401

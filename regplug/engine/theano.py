@@ -1,0 +1,36 @@
+"""Theano 1.0.5 behind the engine's face."""
+
+from __future__ import annotations
+
+import theano.tensor as T
+from theano import grad, scan, shared
+from theano.compile.sharedvalue import SharedVariable
+from theano.gradient import disconnected_grad
+from theano.tensor import TensorVariable
+from theano.tensor.nlinalg import eigh
+from theano.tensor.opt import Assert
+
+from regplug.engine.draw_theano import Draw
+
+__all__ = [
+    "Assert", "Draw", "SharedVariable", "T", "TensorVariable", "advances_unasked", "disconnected_grad", "eigh", "grad",
+    "jacobian", "like", "scan", "shared", "static_shape",
+]
+
+advances_unasked = True  # by default_update: theanets passes on no other updates
+
+
+def jacobian(vector, wrt):
+    """Return the derivatives of each entry of `vector`, along a new axis 0: one entry after the other."""
+    return T.jacobian(vector, wrt)
+
+
+def like(new, old):
+    """Return `new` with what the type of `old` knows of its shape, where that of `new` knows less."""
+    known = tuple(a or b for a, b in zip(new.broadcastable, old.broadcastable, strict=True))
+    return new if known == new.broadcastable else T.patternbroadcast(new, known)
+
+
+def static_shape(variable):
+    """Return the length of each axis, None where it is unknown."""
+    return tuple(1 if one else None for one in variable.broadcastable)
