@@ -1,0 +1,143 @@
+"""Which part of a graph leads from inputs to an output, and the same part on other inputs."""
+
+from __future__ import annotations
+
+from regplug.engine import engine_of, tensor
+from regplug.rewiring import rewire, toposort
+
+
+def routes(outputs, wrt, matched):
+    """Find the inputs on which each matched output depends.
+
+    Parameters
+    ----------
+    outputs : regplug.model.Outputs
+    wrt : str or list of str
+        The pattern of the inputs.
+    matched : dict of str to variable
+        The outputs.
+
+    Returns
+    -------
+    dict of str to list of variable
+        The inputs of each output, each variable once.
+
+    Raises
+    ------
+    NoMatch
+        `wrt` matches nothing.
+    ValueError
+        An input is not float, no output depends on it, or an output depends on none. Dependence is through
+        float variables: a mask made from a comparison has no derivative.
+    """
+    found = outputs.match(wrt)
+    for name, x in found.items():
+        if "float" not in x.dtype:
+            raise ValueError(f"wrt={wrt!r}: {name!r} is {x.dtype} and has no derivative; name float outputs")
+    chosen = {
+        name: [x for x in dict.fromkeys(found.values()) if x is h or route([x], h)] for name, h in matched.items()
+    }
+    for name, inputs in chosen.items():
+        if not inputs:
+            raise ValueError(f"{name!r} does not depend on {', '.join(map(repr, found))}, which wrt={wrt!r} matches")
+    for name, x in found.items():
+        if not any(x in inputs for inputs in chosen.values()):
+            raise ValueError(f"wrt={wrt!r}: {', '.join(map(repr, matched))} does not depend on {name!r}")
+    return chosen
+
+
+def route(inputs, output):
+    """Return the apply nodes along which values flow from `inputs` to `output`, in topological order.
+
+    What depends only on the shapes of the inputs, as masks of noise do, is not among them.
+    """
+    nodes = toposort([output], set(inputs))
+    carry = set(inputs)
+    for node in nodes:
+        if not carry.isdisjoint(node.inputs):
+            carry.update(v for v in node.outputs if "float" in str(getattr(v.type, "dtype", "")))
+    feed = carry & {output}
+    along = []
+    for node in reversed(nodes):
+        if not feed.isdisjoint(node.outputs):
+            feed.update(carry.intersection(node.inputs))
+            along.append(node)
+    return along[::-1]
+
+
+def on_other_inputs(output, replacements):
+    """Return `output` as it is computed from other inputs.
+
+    Parameters
+    ----------
+    output : variable
+    replacements : dict of variable to variable
+        Input -> what takes its place, of the same shape.
+
+    Returns
+    -------
+    variable
+        What lies outside the `route`, masks of noise included, is shared with `output`.
+    """
+    memo = {x: engine_of(x).like(new, x) for x, new in replacements.items()}
+    rewire(route(list(replacements), output), {}, memo)
+    return memo[output]
+
+
+def products(nodes, x):
+    """Return the pairs (z, W), z = x W, if `nodes` use the matrix `x` in no other way; else none."""
+    T = tensor(x)
+    made = set().union(*(node.outputs for node in nodes), [x])
+    pairs = []
+    for node in nodes:
+        if x not in node.inputs:
+            continue
+        left, right = node.inputs if len(node.inputs) == 2 else (None, None)
+        if left is not x or right in made or (x.ndim, right.ndim) != (2, 2):
+            return []
+        if node.op not in [product(x, right).owner.op for product in (T.dot, getattr(T, "matmul", T.dot))]:
+            return []
+        pairs.append((node.outputs[0], right))
+    return pairs
+
+
+def is_elementwise(nodes, inputs):
+    """Tell whether each entry of what `nodes` make of the matrices `inputs` depends on the same entry of these only."""
+    kind = type((inputs[0] + inputs[0]).owner.op)
+    shapes = {ones(v) for node in nodes for v in node.outputs} | {ones(v) for v in inputs}
+    return len(shapes) == 1 and all(isinstance(node.op, kind) for node in nodes)
+
+
+def ones(variable):
+    """Return for each axis whether it is known to have length 1, and so may be broadcast."""
+    return tuple(length == 1 for length in engine_of(variable).static_shape(variable))
+
+
+def by_row(name, h, what):
+    """Return the number of rows of `h` in its dtype; refuse a scalar."""
+    if h.ndim == 0:
+        raise ValueError(f"{name!r} is a scalar, expected {what}: match another output")
+    return h.shape[0].astype(h.dtype)
+
+
+def squared_norms(arrays):
+    """Return the sum of the squares of each row over several arrays, shape (batch,)."""
+    return sum((each**2).sum(axis=tuple(range(1, each.ndim))) for each in arrays)
+
+
+def unit(arrays):
+    """Return arrays whose rows, taken together over all of them, have norm 1; rows of zeros stay."""
+    T = tensor(arrays[0])
+    # squares of very small numbers are zero: the largest entry is divided out first
+    peaks = [abs(each).max(axis=tuple(range(1, each.ndim))) if each.ndim > 1 else abs(each) for each in arrays]
+    peak = peaks[0]
+    for other in peaks[1:]:
+        peak = T.maximum(peak, other)
+    arrays = [each / along(T.switch(peak > 0, peak, T.ones_like(peak)), each) for each in arrays]
+    norm = T.sqrt(squared_norms(arrays))
+    return [each / along(T.switch(norm > 0, norm, T.ones_like(norm)), each) for each in arrays]
+
+
+def along(rows, like):
+    """Return a vector of one number a row, shaped to be broadcast against `like`."""
+    return rows.dimshuffle(0, *["x"] * (like.ndim - 1))

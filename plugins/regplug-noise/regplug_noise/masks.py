@@ -1,0 +1,201 @@
+"""Dropout: entries, channels, time steps or samples set to zero."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from annotated_types import Interval
+
+from regplug import Regularizer, hookimpl
+from regplug.engine import tensor
+
+
+def drop(h, weight, noise, shared_axes=()):
+    """Return ``switch(m, h / (1 - weight), 0)``, m shared along some axes."""
+    return tensor(h).switch(noise.keep(h, weight, shared_axes), h * (1 / (1 - weight)), 0)
+
+
+def axis_of(h, axis, name):
+    """Return the axis counted from 0; refuse one that is not there, and the axis of the batch."""
+    if not -h.ndim <= axis < h.ndim or axis % h.ndim == 0:
+        raise ValueError(f"axis {axis} of {name!r}, which is {h.type}: it must be one of 1 to {h.ndim - 1}")
+    return axis % h.ndim
+
+
+class Dropout(Regularizer):
+    """Set entries to zero with probability `weight` and scale the others up.
+
+    Parameters
+    ----------
+    weight : float, in [0, 1)
+        The probability of zero.
+    rescale : bool
+        Whether the entries that are kept are divided by 1 - `weight`, which keeps the mean.
+    shared_axes : tuple of int
+        Axes along which all entries share one mask value.
+
+    Notes
+    -----
+    ``switch(m, h / (1 - weight), 0)``, m = 1 with probability 1 - weight.
+
+    References
+    ----------
+    N. Srivastava et al. (2014). Dropout: a simple way to prevent neural networks from overfitting. JMLR 15.
+
+    Examples
+    --------
+    >>> import regplug
+    >>> manager = regplug.compose(["dropout=0.5@hid*:out"])
+    """
+
+    pattern = "@hidden"
+    weight: Annotated[float, Interval(ge=0, lt=1)]
+    rescale: bool = True
+    shared_axes: tuple[int, ...] = ()
+
+    @hookimpl
+    def modify_graph(self, outputs, matched, weight, noise):
+        for name, h in matched.items():
+            if self.rescale:
+                outputs[name] = drop(h, weight, noise, self.shared_axes)
+            else:
+                outputs[name] = tensor(h).switch(noise.keep(h, weight, self.shared_axes), h, 0)
+
+
+class SpatialDropout(Regularizer):
+    """Set whole channels to zero with probability `weight` and scale the others up.
+
+    Parameters
+    ----------
+    weight : float, in [0, 1)
+        The probability of zero.
+    channel_axis : int
+        The axis of the channels. Each channel of each sample has one mask value.
+
+    Notes
+    -----
+    ``switch(m, h / (1 - weight), 0)``, m = 1 with probability 1 - weight, of length 1 along all axes but
+    axis 0 and `channel_axis`.
+
+    References
+    ----------
+    J. Tompson et al. (2015). Efficient object localization using convolutional networks. CVPR.
+
+    Examples
+    --------
+    >>> import regplug
+    >>> manager = regplug.compose(["spatial_dropout=0.2@conv*:out"])
+    """
+
+    pattern = "@hidden"
+    weight: Annotated[float, Interval(ge=0, lt=1)]
+    channel_axis: int = -1
+
+    @hookimpl
+    def modify_graph(self, outputs, matched, weight, noise):
+        for name, h in matched.items():
+            kept = {0, axis_of(h, self.channel_axis, name)}
+            outputs[name] = drop(h, weight, noise, [axis for axis in range(h.ndim) if axis not in kept])
+
+
+class LockedDropout(Regularizer):
+    """Set units to zero with probability `weight`, the same ones at all time steps, and scale the others up.
+
+    Parameters
+    ----------
+    weight : float, in [0, 1)
+        The probability of zero.
+    time_axis : int
+        The axis of time.
+
+    Notes
+    -----
+    ``switch(m, h / (1 - weight), 0)``, m = 1 with probability 1 - weight, of length 1 along `time_axis`.
+
+    References
+    ----------
+    Y. Gal and Z. Ghahramani (2016). A theoretically grounded application of dropout in recurrent neural
+    networks. NIPS 29.
+
+    Examples
+    --------
+    >>> import regplug
+    >>> manager = regplug.compose(["locked_dropout=0.3@rnn:out"])
+    """
+
+    pattern = "@hidden"
+    weight: Annotated[float, Interval(ge=0, lt=1)]
+    time_axis: int = 1
+
+    @hookimpl
+    def modify_graph(self, outputs, matched, weight, noise):
+        for name, h in matched.items():
+            outputs[name] = drop(h, weight, noise, [axis_of(h, self.time_axis, name)])
+
+
+class DropPath(Regularizer):
+    """Set whole samples of a branch to zero with probability `weight` and scale the others up.
+
+    Parameters
+    ----------
+    weight : float, in [0, 1)
+        The probability of zero.
+
+    Notes
+    -----
+    ``switch(m, h / (1 - weight), 0)``, m = 1 with probability 1 - weight, one a sample (axis 0). The output
+    that it acts on should be the branch of a residual block, before it is added.
+
+    References
+    ----------
+    G. Huang et al. (2016). Deep networks with stochastic depth. ECCV. (There one mask value a batch.)
+
+    Examples
+    --------
+    >>> import regplug
+    >>> manager = regplug.compose(["drop_path=0.1@block*:branch"])
+    """
+
+    pattern = "@hidden"
+    weight: Annotated[float, Interval(ge=0, lt=1)]
+
+    @hookimpl
+    def modify_graph(self, outputs, matched, weight, noise):
+        for name, h in matched.items():
+            outputs[name] = drop(h, weight, noise, range(1, h.ndim))
+
+
+class AlphaDropout(Regularizer):
+    """Set entries to the negative saturation of SELU with probability `weight`, then restore mean and variance.
+
+    Parameters
+    ----------
+    weight : float, in [0, 1)
+        The probability p of the saturation value.
+
+    Notes
+    -----
+    ``a * switch(m, h, s) + b`` with s = -1.7580993408473766, ``a = 1 / sqrt((1 - p) (1 + p s ** 2))``,
+    ``b = -a p s`` and m = 1 with probability 1 - p: inputs of mean 0 and variance 1 keep both.
+
+    References
+    ----------
+    G. Klambauer et al. (2017). Self-normalizing neural networks. NIPS 30.
+
+    Examples
+    --------
+    >>> import regplug
+    >>> manager = regplug.compose(["alpha_dropout=0.1@hid*:out"])
+    """
+
+    pattern = "@hidden"
+    weight: Annotated[float, Interval(ge=0, lt=1)]
+
+    @hookimpl
+    def modify_graph(self, outputs, matched, weight, noise):
+        for name, h in matched.items():
+            T = tensor(h)
+            saturation = T.cast(-1.7580993408473766, h.dtype)  # -lambda * alpha of SELU
+            a = 1 / T.sqrt((1 - weight) * (1 + weight * saturation * saturation))
+            b = -a * weight * saturation
+            outputs[name] = a * T.switch(noise.keep(h, weight), h, saturation) + b

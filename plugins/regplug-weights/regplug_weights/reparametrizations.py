@@ -1,0 +1,106 @@
+"""Weights that are normalized wherever the model uses them, in training and at prediction time."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from annotated_types import Gt, Interval
+
+from regplug import BadOption, Regularizer, hookimpl
+from regplug.engine import tensor
+from regplug_weights.parameters import as_matrix, fan_in_axes, nonzero, number, root
+from regplug_weights.spectral import power_iteration
+
+
+class SpectralNorm(Regularizer):
+    """Divide weights by their largest singular value, found by power iteration.
+
+    Parameters
+    ----------
+    iterations : int, 1 to 20
+        Rounds of power iteration at each step; each is written out in the graph.
+
+    Notes
+    -----
+    ``w / sigma`` with ``sigma = norm2(w u)``, `iterations` times ``u <- unit(w' unit(w u))`` before; the gradient flows
+    through sigma and not through u. u is kept between steps (``result.updates``) and in ``manager.state()``; it begins
+    with 15 rounds from a fixed start. Weights of zeros stay zeros. At prediction time the same rounds start from the u
+    kept, which stays as it is. A parameter of one dimension is left as it is, and refused where the pattern is its
+    name; a kernel (units, ...) is flattened to (inputs, units) for sigma.
+
+    References
+    ----------
+    T. Miyato, T. Kataoka, M. Koyama and Y. Yoshida (2018). Spectral normalization for generative adversarial networks.
+    ICLR.
+
+    Examples
+    --------
+    >>> import regplug
+    >>> manager = regplug.compose([("spectral_norm", {"pattern": "hid*.w"})])
+    """
+
+    targets = "params"
+    applies = "always"
+
+    iterations: Annotated[int, Interval(ge=1, le=20)] = 1
+
+    @hookimpl
+    def modify_graph(self, outputs, matched, state):
+        for name, w in matched.items():
+            outputs[name] = kept(self.pattern, name, w) if w.ndim < 2 else self.one(name, w, state)
+
+    def one(self, name, w, state):
+        """Return one parameter divided by sigma."""
+        matrix = as_matrix(w)
+        sigma = root((matrix.dot(power_iteration(name, matrix, state, self.iterations)) ** 2).sum())
+        return w / nonzero(sigma)
+
+
+class WeightStandardization(Regularizer):
+    """Bring the weights of each unit to mean 0 and variance 1.
+
+    Parameters
+    ----------
+    epsilon : float, above 0
+        Added to the variance.
+
+    Notes
+    -----
+    ``(w - mean) / sqrt(variance + epsilon)``, both over the weights of one unit: axis 0 of a matrix (inputs, units),
+    all axes but 0 of a kernel (units, ...). The variance is the mean square of the differences. A parameter of one
+    dimension is left as it is, and refused where the pattern is its name.
+
+    References
+    ----------
+    S. Qiao, H. Wang, C. Liu, W. Shen and A. Yuille (2019). Micro-batch training with batch-channel normalization and
+    weight standardization. arXiv:1903.10520.
+
+    Examples
+    --------
+    >>> import regplug
+    >>> manager = regplug.compose([("weight_standardization", {"pattern": "conv*.w"})])
+    """
+
+    targets = "params"
+    applies = "always"
+
+    epsilon: Annotated[float, Gt(0)] = 1e-8
+
+    @hookimpl
+    def modify_graph(self, outputs, matched):
+        for name, w in matched.items():
+            outputs[name] = kept(self.pattern, name, w) if w.ndim < 2 else self.one(w)
+
+    def one(self, w):
+        """Return one parameter standardized."""
+        axes = fan_in_axes(w)
+        centred = w - w.mean(axis=axes, keepdims=True)
+        variance = (centred**2).mean(axis=axes, keepdims=True)
+        return centred / tensor(w).sqrt(variance + number(self.epsilon, w))
+
+
+def kept(pattern, name, w):
+    """Return a bias as it is (a new variable, because the hook replaces what it visits); refuse one that is named."""
+    if name in ([pattern] if isinstance(pattern, str) else pattern):
+        raise BadOption(f"{name!r} has {w.ndim} dimension: match a parameter of two or more")
+    return w.copy()

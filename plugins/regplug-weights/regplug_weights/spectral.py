@@ -1,0 +1,199 @@
+"""Penalties on the singular values of weights.
+
+Parameters of one dimension do not count. A kernel (units, ...) is a matrix (inputs, units) after flattening all
+axes but the first.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import numpy as np
+from annotated_types import Gt, Interval
+
+from regplug import Regularizer, hookimpl
+from regplug.engine import engine_of, tensor
+from regplug.noise import reference
+from regplug_weights.parameters import as_matrix, nonzero, number, root, used
+
+ROUNDS = 15  # of power iteration on the values at the start, as torch has them
+
+
+class Orthogonality(Regularizer):
+    """Push the columns, or the rows, of weights towards being orthogonal.
+
+    Parameters
+    ----------
+    kind : {"gram", "cosine"}
+        ``gram``: orthogonal and of norm 1. ``cosine``: orthogonal only.
+    mode : {"columns", "rows"}
+        What is compared: columns are units and rows are inputs.
+
+    Notes
+    -----
+    M is w, or its transpose for rows. ``gram``: ``sum_k sum((M'M - I) ** 2)``, the squared Frobenius norm.
+    ``cosine``: ``sum_k mean over pairs i < j of abs(cos(M_i, M_j))``, where a column of zeros has the cosine 0.
+    More columns than rows cannot all be orthogonal. Parameters of one dimension do not count; a kernel (units, ...)
+    is flattened to (inputs, units).
+
+    References
+    ----------
+    N. Bansal, X. Chen and Z. Wang (2018). Can we gain more from orthogonality regularizations in training deep
+    networks? NeurIPS.
+
+    Examples
+    --------
+    >>> import regplug
+    >>> manager = regplug.compose([("orthogonality", {"weight": 1e-3, "kind": "cosine", "mode": "rows"})])
+    """
+
+    targets = "params"
+
+    kind: Literal["gram", "cosine"] = "gram"
+    mode: Literal["columns", "rows"] = "columns"
+
+    @hookimpl
+    def loss(self, matched):
+        return sum(self.one(as_matrix(w)) for w in used(matched).values())
+
+    def one(self, matrix):
+        """Return the term of one matrix."""
+        T = tensor(matrix)
+        if self.mode == "rows":
+            matrix = matrix.T
+        if self.kind == "cosine":
+            matrix = matrix / nonzero(root((matrix**2).sum(axis=0)))
+        count = matrix.shape[1]
+        identity = T.eye(count, dtype=matrix.dtype)
+        gram = matrix.T.dot(matrix)
+        if self.kind == "gram":
+            return ((gram - identity) ** 2).sum()
+        pairs = T.cast(T.maximum(count * (count - 1), 1), matrix.dtype)  # each pair is there twice
+        return (abs(gram) * (1 - identity)).sum() / pairs
+
+
+class SpectralPenalty(Regularizer):
+    """Penalize the largest singular value of the weights, found by power iteration.
+
+    Parameters
+    ----------
+    iterations : int, 1 to 20
+        Rounds of power iteration at each step; each is written out in the graph.
+
+    Notes
+    -----
+    ``sum_k sigma_k ** 2 / 2`` with ``sigma = norm2(w u)``, `iterations` times ``u <- unit(w' unit(w u))`` before, and
+    no gradient through u: the gradient is ``w u u'``. u is kept between steps (``result.updates``) and in
+    ``manager.state()``; it begins with 15 rounds from a fixed start. sigma is never more than the largest singular
+    value and comes near it from step to step. Parameters of one dimension do not count; a kernel (units, ...) is
+    flattened to (inputs, units).
+
+    References
+    ----------
+    Y. Yoshida and T. Miyato (2017). Spectral norm regularization for improving the generalizability of deep learning.
+    arXiv:1705.10941.
+
+    Examples
+    --------
+    >>> import regplug
+    >>> manager = regplug.compose(["spectral_penalty=0.01@*.w"])
+    """
+
+    targets = "params"
+
+    iterations: Annotated[int, Interval(ge=1, le=20)] = 1
+
+    @hookimpl
+    def loss(self, matched, state):
+        total = 0
+        for name, w in used(matched).items():
+            matrix = as_matrix(w)
+            u = power_iteration(name, matrix, state, self.iterations)
+            total += (matrix.dot(u) ** 2).sum() / 2
+        return total
+
+
+class NuclearNorm(Regularizer):
+    """Penalize the sum of the singular values of the weights, which makes their rank low.
+
+    Parameters
+    ----------
+    epsilon : float, above 0
+        A singular value of at most `epsilon` times the largest counts as 0 and has the gradient 0.
+
+    Notes
+    -----
+    ``sum_k sum over i of norm2(w_k v_i)``, where v_i are the eigenvectors of w'w, held constant: these norms are the
+    singular values, and their gradient is exact although none flows through the eigenvectors. Where the largest is
+    s, those at or below ``epsilon * s`` are left out. No second derivatives. Parameters of one dimension do not count;
+    a kernel (units, ...) is flattened to (inputs, units).
+
+    References
+    ----------
+    B. Recht, M. Fazel and P. A. Parrilo (2010). Guaranteed minimum-rank solutions of linear matrix equations via
+    nuclear norm minimization. SIAM Review 52.
+
+    Examples
+    --------
+    >>> import regplug
+    >>> manager = regplug.compose(["nuclear_norm=1e-3@*.w"])
+    """
+
+    targets = "params"
+
+    epsilon: Annotated[float, Gt(0)] = 1e-6
+
+    @hookimpl
+    def loss(self, matched):
+        return sum(self.one(as_matrix(w)) for w in used(matched).values())
+
+    def one(self, matrix):
+        """Return the term of one matrix."""
+        engine = engine_of(matrix)
+        _, vectors = engine.eigh(matrix.T.dot(matrix))
+        squares = (matrix.dot(engine.disconnected_grad(vectors)) ** 2).sum(axis=0)
+        floor = squares.max() * number(self.epsilon**2, matrix)
+        return root(engine.T.switch(engine.T.le(squares, floor), 0, squares)).sum()
+
+
+def power_iteration(name, matrix, state, iterations):
+    """Return u after some rounds from where the last step left it; no gradient flows through it.
+
+    Parameters
+    ----------
+    name : str
+        The parameter.
+    matrix : float variable, shape (inputs, units)
+    state : regplug.live.State
+
+    Returns
+    -------
+    float variable, shape (units,)
+        Of norm 1, near the first right singular vector.
+    """
+    engine = engine_of(matrix)
+    u = state.array(name, lambda value: start(name, value))
+    for _ in range(iterations):
+        v = unit(matrix.dot(u), 0)
+        u = unit(matrix.T.dot(v), u)
+    u = engine.disconnected_grad(u)
+    state.update(name, u)
+    return u
+
+
+def unit(vector, otherwise):
+    """Return a vector divided by its norm; `otherwise` where that is 0 or NaN."""
+    T = tensor(vector)
+    norm = root((vector**2).sum())
+    return T.switch(T.gt(norm, 0), vector / nonzero(norm), otherwise)
+
+
+def start(name, value):
+    """Return the u that a parameter begins with: `ROUNDS` rounds from normal numbers that its name fixes."""
+    matrix = value if value.ndim == 2 else value.reshape(len(value), -1).T
+    u = reference.normal(0, "power_iteration", name, (matrix.shape[1],), 0, "float64")
+    for _ in range(ROUNDS):
+        u = u / np.linalg.norm(u)
+        again = matrix.T @ (matrix @ u)
+        u = again if np.linalg.norm(again) > 0 else u
+    return (u / np.linalg.norm(u)).astype(value.dtype)

@@ -1,0 +1,213 @@
+"""Penalties: value and gradient against NumPy written out and finite differences, and what they refuse."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import regplug
+from regplug.testing import function
+
+W = ("hid.w", "conv.w")
+TOLERANCE = {"float64": 1e-6, "float32": 1e-4}
+
+
+def flat(w):
+    return w if w.ndim == 2 else w.reshape(len(w), -1).T
+
+
+def singular(w):
+    return np.linalg.svd(flat(w), compute_uv=False)
+
+
+def gram(w, mode):
+    m = flat(w) if mode == "columns" else flat(w).T
+    return ((m.T @ m - np.eye(m.shape[1])) ** 2).sum()
+
+
+def cosine(w, mode):
+    m = flat(w) if mode == "columns" else flat(w).T
+    n = m.shape[1]
+    pairs = [(i, j) for i in range(n) for j in range(i)]
+    return np.mean([abs(m[:, i] @ m[:, j]) / np.linalg.norm(m[:, i]) / np.linalg.norm(m[:, j]) for i, j in pairs])
+
+
+def group_norms(w, axis):
+    moved = np.moveaxis(w, axis, 0).reshape(w.shape[axis], -1)
+    return sum(np.sqrt(moved.shape[1]) * np.linalg.norm(group) for group in moved)
+
+
+CASES = {
+    "weight_l2": ({}, lambda p: sum((p[k] ** 2).mean() for k in W) / 2),
+    "weight_decay": ({"biases": True}, lambda p: sum((w**2).mean() for w in p.values()) / 3),
+    "weight_l2 sum": ({"reduction": "sum"}, lambda p: sum((p[k] ** 2).sum() for k in W)),
+    "weight_l2 half": ({"reduction": "sum", "half": True}, lambda p: sum((p[k] ** 2).sum() for k in W) / 2),
+    "weight_l1": ({}, lambda p: sum(abs(p[k]).mean() for k in W) / 2),
+    "weight_sparsity": ({"biases": True}, lambda p: sum(abs(w).mean() for w in p.values()) / 3),
+    "weight_l1 sum": ({"reduction": "sum"}, lambda p: sum(abs(p[k]).sum() for k in W)),
+    "elastic_net": ({}, lambda p: sum(0.5 * abs(p[k]).sum() + 0.25 * (p[k] ** 2).sum() for k in W)),
+    "elastic_net ratio": (
+        {"l1_ratio": 0.9, "biases": True},
+        lambda p: sum(0.9 * abs(w).sum() + 0.05 * (w**2).sum() for w in p.values()),
+    ),
+    "group_lasso": ({}, lambda p: sum(group_norms(p[k], 0) for k in W)),
+    "group_lasso columns": ({"axis": -1}, lambda p: sum(group_norms(p[k], -1) for k in W)),
+    "orthogonality": ({}, lambda p: sum(gram(p[k], "columns") for k in W)),
+    "orthogonality rows": ({"mode": "rows"}, lambda p: sum(gram(p[k], "rows") for k in W)),
+    "orthogonality cosine": ({"kind": "cosine"}, lambda p: sum(cosine(p[k], "columns") for k in W)),
+    "orthogonality cosine rows": ({"kind": "cosine", "mode": "rows"}, lambda p: sum(cosine(p[k], "rows") for k in W)),
+    "spectral_penalty": ({"iterations": 5, "steps": 12}, lambda p: sum(singular(p[k])[0] ** 2 / 2 for k in W)),
+    "nuclear_norm": ({}, lambda p: sum(singular(p[k]).sum() for k in W)),
+}
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("case", CASES)
+def test_penalty_agrees_with_numpy_and_finite_differences(case, dtype, arrays, penalty):
+    options, formula = CASES[case]
+    values = arrays(dtype)
+    exact = {name: value.astype("float64") for name, value in values.items()}
+
+    value, gradients = penalty(case.split()[0], values, **options)
+
+    assert value.dtype == dtype
+    np.testing.assert_allclose(value, formula(exact), rtol=TOLERANCE[dtype])
+    for name, gradient in gradients.items():
+        differences = finite_differences(formula, exact, name)
+        tolerance = TOLERANCE[dtype] * abs(gradient).max()
+        np.testing.assert_allclose(gradient, differences, rtol=TOLERANCE[dtype], atol=tolerance)
+    is_counted = options.get("biases", False)
+    assert gradients["hid.b"].any() == is_counted
+
+
+def finite_differences(formula, values, name, h=1e-5):
+    gradient = np.zeros_like(values[name])
+    for index in np.ndindex(gradient.shape):
+        moved = {sign: {**values, name: values[name].copy()} for sign in (1, -1)}
+        for sign, each in moved.items():
+            each[name][index] += sign * h
+        gradient[index] = (formula(moved[1]) - formula(moved[-1])) / (2 * h)
+    return gradient
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_l2_sp_is_the_distance_from_the_values_at_apply(dtype, engine, arrays, apply):
+    values = arrays(dtype)
+    manager, params, result = apply([("l2_sp", 1.0)], values)
+    compute = function([], [result.loss, *engine.grad(result.loss, list(params.values()))])
+    assert compute()[0] == 0
+    for name, value in values.items():
+        params[name].set_value(value + 2)
+
+    value, *gradients = compute()
+
+    np.testing.assert_allclose(value, 4 * sum(each.size for each in values.values()), rtol=TOLERANCE[dtype])
+    for gradient in gradients:
+        np.testing.assert_allclose(gradient, 4, rtol=TOLERANCE[dtype])
+    kept = manager.state()["arrays"]
+    assert set(kept) == {f"l2_sp/{name}" for name in values}
+    np.testing.assert_array_equal(kept["l2_sp/hid.b"], values["hid.b"])
+    assert not result.updates
+
+
+def test_l2_sp_restored_in_a_new_manager_keeps_its_starting_values(engine, arrays, apply):
+    manager, _, _ = apply([("l2_sp", 1.0)], arrays("float64"))
+    moved = {name: value + 1 for name, value in arrays("float64").items()}
+    other = regplug.compose([("l2_sp", 1.0)])
+    other.restore(manager.state())
+    params = {name: engine.shared(value, name=name) for name, value in moved.items()}
+
+    result = other.apply({"out:out": sum(each.sum() for each in params.values())}, params=params)
+
+    np.testing.assert_allclose(function([], result.loss)(), sum(value.size for value in moved.values()))
+
+
+@pytest.mark.parametrize("name", ["group_lasso", "orthogonality", "spectral_penalty", "nuclear_norm", "elastic_net"])
+def test_penalty_of_zeros_is_finite_with_finite_gradient(name, penalty):
+    value, gradients = penalty(name, {"hid.w": np.zeros((3, 2)), "conv.w": np.zeros((2, 3, 1, 1))})
+    assert np.isfinite(value)
+    assert all(np.isfinite(gradient).all() for gradient in gradients.values())
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [("group_lasso", {}), ("orthogonality", {}), ("orthogonality", {"kind": "cosine"}), ("spectral_penalty", {})],
+)
+def test_penalty_shows_nan(name, options, penalty):
+    value, _ = penalty(name, {"w": np.array([[1.0, 2.0], [np.nan, 3.0]])}, **options)
+    assert np.isnan(value)
+
+
+def test_orthogonality_of_orthogonal_columns_is_zero(penalty):
+    q = np.linalg.qr(np.random.default_rng(0).normal(size=(5, 3)))[0]
+    for options in ({}, {"kind": "cosine"}):
+        value, gradients = penalty("orthogonality", {"w": q}, **options)
+        np.testing.assert_allclose(value, 0, atol=1e-12)
+    assert penalty("orthogonality", {"w": 2 * q})[0] == pytest.approx(3 * 9)
+    assert penalty("orthogonality", {"w": 2 * q}, kind="cosine")[0] == pytest.approx(0, abs=1e-12)
+
+
+def test_orthogonality_of_one_column_has_the_mean_cosine_zero(penalty):
+    assert penalty("orthogonality", {"w": np.ones((3, 1))}, kind="cosine")[0] == 0
+
+
+@pytest.mark.parametrize("shape", [(6, 3), (3, 6), (4, 4)])
+def test_nuclear_norm_of_low_rank_matches_svd_and_the_subgradient_of_least_norm(shape, penalty):
+    rng = np.random.default_rng(1)
+    w = rng.normal(size=(shape[0], 2)) @ rng.normal(size=(2, shape[1]))
+    u, s, vt = np.linalg.svd(w, full_matrices=False)
+
+    value, gradients = penalty("nuclear_norm", {"w": w})
+
+    np.testing.assert_allclose(value, s[:2].sum(), rtol=1e-6)
+    np.testing.assert_allclose(gradients["w"], u[:, :2] @ vt[:2], atol=1e-6)
+
+
+def test_nuclear_norm_of_equal_singular_values_has_an_exact_gradient(penalty):
+    q = np.linalg.qr(np.random.default_rng(2).normal(size=(5, 3)))[0]
+    value, gradients = penalty("nuclear_norm", {"w": 3 * q})
+    assert value == pytest.approx(9)
+    np.testing.assert_allclose(gradients["w"], q, atol=1e-12)
+
+
+VECTORS = ["weight_l1", "weight_l2", "elastic_net", "group_lasso", "orthogonality", "spectral_penalty", "nuclear_norm"]
+
+
+@pytest.mark.parametrize("name", VECTORS)
+def test_penalty_of_a_vector_alone_is_refused_with_the_remedy(name, penalty):
+    remedy = "biases=True" if name in ("weight_l1", "weight_l2", "elastic_net") else "match one of two dimensions"
+    with pytest.raises(regplug.NoMatch, match=rf"^{name}: .*less than two dimensions \(hid.b\).*{remedy}"):
+        penalty(name, {"hid.b": np.ones(3)})
+
+
+@pytest.mark.parametrize("axis", [2, -3])
+def test_group_lasso_refuses_an_axis_that_is_not_there(axis, penalty):
+    with pytest.raises(regplug.BadOption, match=rf"group_lasso: axis {axis} .*'hid.w' has 2 dimensions.*-2 to 1"):
+        penalty("group_lasso", {"hid.w": np.ones((3, 2))}, axis=axis)
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "words"),
+    [
+        ("elastic_net", {"l1_ratio": 1.5}, "1.5 is out of range: >= 0, <= 1"),
+        ("orthogonality", {"kind": "grams"}, "'grams' is not one of"),
+        ("orthogonality", {"mode": "row"}, "'row' is not one of"),
+        ("spectral_penalty", {"iterations": 0}, "0 is out of range: >= 1, <= 20"),
+        ("nuclear_norm", {"epsilon": 0}, "0.0 is out of range: > 0"),
+        ("weight_l2", {"reduction": "average"}, "'average' is not one of"),
+        ("group_lasso", {"axis": 0.5}, "0.5 is not of type int"),
+    ],
+)
+def test_penalty_refuses_bad_options_when_composing(name, options, words):
+    with pytest.raises(regplug.BadOption, match=rf"{name}\(.*{words}"):
+        regplug.compose([(name, {"weight": 1.0, **options})])
+
+
+def test_penalty_weight_is_live_and_zero_is_off(arrays, apply):
+    manager, _, result = apply([("elastic_net", 0.5), ("group_lasso", 0.25)], arrays("float64"))
+    compute = function([], [result.loss, *result.terms.values()])
+    total, net, lasso = compute()
+    assert total == pytest.approx(net + lasso)
+    manager.weights["elastic_net"] = 0
+    manager.weights["group_lasso"] = 0.5
+    assert list(compute()) == pytest.approx([2 * lasso, 0, 2 * lasso])

@@ -1,0 +1,142 @@
+"""Power iteration and its kept vectors: spectral_penalty and spectral_norm."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+import regplug
+from regplug.testing import function
+
+TOLERANCE = {"float64": 1e-6, "float32": 1e-4}
+
+
+def power_iteration(w, u, iterations):
+    """Power iteration and sigma, written out in NumPy."""
+    for _ in range(iterations):
+        v = w @ u / np.linalg.norm(w @ u)
+        u = w.T @ v / np.linalg.norm(w.T @ v)
+    return u, np.linalg.norm(w @ u)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("iterations", [1, 3])
+@pytest.mark.parametrize("name", ["spectral_penalty", "spectral_norm"])
+def test_spectral_step_is_the_power_iteration_written_out(name, iterations, dtype, arrays, apply):
+    values = {"hid.w": arrays(dtype)["hid.w"]}
+    manager, params, result = apply([(name, {"weight": 1.0, "iterations": iterations})], values)
+    step = function([], [result.loss, result.outputs["hid.w:out"]], updates=result.updates)
+    params["hid.w"].set_value(values["hid.w"][:, ::-1].copy())  # so that u has somewhere to go
+    w, u = params["hid.w"].get_value(), manager.state()["arrays"][f"{name}/hid.w"]
+    assert u.dtype == dtype
+    for _ in range(3):
+        loss, normed = step()
+        u, sigma = power_iteration(w, u, iterations)
+        kept = manager.state()["arrays"][f"{name}/hid.w"]
+        np.testing.assert_allclose(kept, u, rtol=TOLERANCE[dtype], atol=TOLERANCE[dtype])
+        if name == "spectral_penalty":
+            np.testing.assert_allclose(loss, sigma**2 / 2, rtol=TOLERANCE[dtype])
+        else:
+            np.testing.assert_allclose(normed, w / sigma, rtol=TOLERANCE[dtype])
+            assert normed.dtype == dtype
+
+
+def test_spectral_state_starts_the_same_in_every_manager_and_differs_by_name(apply):
+    w = np.random.default_rng(0).normal(size=(8, 6))
+    kept = [apply([("spectral_penalty", 1.0)], {"a": w, "b": w})[0].state()["arrays"] for _ in range(2)]
+    np.testing.assert_array_equal(kept[0]["spectral_penalty/a"], kept[1]["spectral_penalty/a"])
+    assert not np.array_equal(kept[0]["spectral_penalty/a"], kept[0]["spectral_penalty/b"])
+    sigma = np.linalg.svd(w, compute_uv=False)[0]
+    assert np.linalg.norm(w @ kept[0]["spectral_penalty/a"]) == pytest.approx(sigma, rel=0.05)
+
+
+def test_spectral_state_restored_from_json_continues_to_the_bit(arrays, apply):
+    values = {"hid.w": arrays("float32")["hid.w"]}
+    manager, params, result = apply([("spectral_norm", {})], values)
+    step = function([], result.outputs["hid.w:out"], updates=result.updates)
+    params["hid.w"].set_value(values["hid.w"][::-1].copy())
+    step()
+    state = manager.state()
+    saved = json.loads(json.dumps({**state, "arrays": {key: each.tolist() for key, each in state["arrays"].items()}}))
+    expected = [step() for _ in range(2)]
+
+    other, others, again = apply([("spectral_norm", {})], values)
+    others["hid.w"].set_value(values["hid.w"][::-1].copy())
+    resumed = function([], again.outputs["hid.w:out"], updates=again.updates)
+    other.restore(saved)
+
+    for each in expected:
+        np.testing.assert_array_equal(resumed(), each)
+
+
+def test_spectral_norm_differentiates_through_sigma_and_not_through_u(engine, arrays, apply):
+    values = {"hid.w": arrays("float64")["hid.w"]}
+    manager, params, result = apply([("spectral_norm", {})], values)
+    target = np.random.default_rng(3).normal(size=(5, 4))
+    cost = (result.outputs["hid.w:out"] * target).sum()
+    (gradient,) = function([], engine.grad(cost, [params["hid.w"]]))()
+    w = values["hid.w"]
+    u, sigma = power_iteration(w, manager.state()["arrays"]["spectral_norm/hid.w"], 1)
+    v = w @ u / sigma
+    np.testing.assert_allclose(gradient, target / sigma - (w * target).sum() / sigma**2 * np.outer(v, u), rtol=1e-6)
+
+
+def test_spectral_norm_stays_at_prediction_time_and_leaves_u(arrays, apply):
+    manager, _, result = apply([("spectral_norm", {})], {"hid.w": arrays("float64")["hid.w"]})
+    before = manager.state()["arrays"]["spectral_norm/hid.w"]
+    clean, trained = function([], [result.clean["hid.w:out"], result.outputs["hid.w:out"]])()
+    np.testing.assert_array_equal(clean, trained)
+    assert np.linalg.svd(clean, compute_uv=False)[0] == pytest.approx(1, rel=1e-2)
+    np.testing.assert_array_equal(manager.state()["arrays"]["spectral_norm/hid.w"], before)
+
+
+def test_spectral_norm_of_a_kernel_has_the_sigma_of_its_filters(arrays, apply):
+    kernel = arrays("float64")["conv.w"]
+    _, _, result = apply([("spectral_norm", {"iterations": 20})], {"conv.w": kernel})
+    sigma = np.linalg.svd(kernel.reshape(3, -1), compute_uv=False)[0]
+    np.testing.assert_allclose(function([], result.outputs["conv.w:out"])(), kernel / sigma, rtol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["spectral_norm", "spectral_penalty"])
+def test_spectral_state_of_zero_weights_waits_for_them_to_move(name, engine, apply):
+    manager, params, result = apply([(name, {"weight": 1.0})], {"w": np.zeros((3, 2))})
+    gradients = engine.grad(result.outputs["w:out"].sum() + result.loss, [params["w"]])
+    step = function([], [result.outputs["w:out"], result.loss, *gradients], updates=result.updates)
+    out, loss, gradient = step()
+    assert not out.any()
+    assert loss == 0
+    assert np.isfinite(gradient).all()
+    params["w"].set_value(np.diag([3.0, 2.0, 1.0])[:, :2])
+    for _ in range(60):
+        out, loss, _ = step()
+    sigma = np.linalg.norm(params["w"].get_value() @ manager.state()["arrays"][f"{name}/w"])
+    assert sigma == pytest.approx(3, rel=1e-6)
+
+
+def test_spectral_state_survives_a_step_with_nan(arrays, apply):
+    manager, params, result = apply([("spectral_norm", {})], {"hid.w": arrays("float64")["hid.w"]})
+    step = function([], result.outputs["hid.w:out"], updates=result.updates)
+    before = manager.state()["arrays"]["spectral_norm/hid.w"]
+    params["hid.w"].set_value(np.full((5, 4), np.nan))
+    assert np.isnan(step()).all()
+    np.testing.assert_array_equal(manager.state()["arrays"]["spectral_norm/hid.w"], before)
+
+
+def test_spectral_norm_after_another_replacement_normalizes_what_that_left(arrays, apply):
+    values = {"hid.w": arrays("float64")["hid.w"]}
+    _, _, result = apply([("weight_standardization", {}), ("spectral_norm", {"iterations": 20})], values)
+    step = function([], result.outputs["hid.w:out"], updates=result.updates)
+    for _ in range(5):
+        out = step()
+    assert np.linalg.svd(out, compute_uv=False)[0] == pytest.approx(1, rel=1e-6)
+    np.testing.assert_allclose(out.mean(axis=0), 0, atol=1e-12)
+
+
+def test_spectral_state_of_another_shape_is_refused(engine, arrays, apply):
+    manager, _, _ = apply([("spectral_penalty", 1.0)], {"w": np.ones((3, 2))})
+    other = engine.shared(np.ones((3, 4)), name="w")
+    words = r"spectral_penalty .*'w' is float64 of shape \(2,\).*shape \(4,\)"
+    with pytest.raises(regplug.RegularizerError, match=words):
+        manager.apply({"out:out": other.sum()}, params={"w": other})
