@@ -1,0 +1,27 @@
+"""The command line: one module a command, imported when the command is used."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+
+def main() -> None:
+    """Run the command line."""
+    if sys.argv[1:] in (["list"], ["list", "--json"], ["list", "--names"]):
+        _list(*sys.argv[2:])  # click alone would take as long as the rest
+    else:
+        from regplug.cli.group import group
+
+        group(prog_name="regplug")
+
+
+def _list(*form: str) -> None:
+    from regplug.cli import listing
+
+    try:
+        listing.show(*form)
+        sys.stdout.flush()
+    except BrokenPipeError:  # whoever reads has had enough, as `head` has
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)

@@ -1,0 +1,81 @@
+"""The group of commands, and how errors reach the user."""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+import click
+
+import regplug
+from regplug.errors import RegplugError, nearest
+
+COMMANDS = {
+    "list": "List the regularizers that are installed.",
+    "show": "Show one regularizer: what it does, its options, its formula.",
+    "plan": "Show which regularizer touches what in your own model.",
+    "doctor": "Load each regularizer, and say what is wrong and what to do.",
+    "new": "Write a new package with one regularizer, its tests and all that goes with it.",
+    "check": "Check that a regularizer keeps what all regularizers promise.",
+    "demo": "Train a small network on real data, with and without regularizers.",
+}
+
+
+def _block(ctx: click.Context, option: click.Parameter, words: tuple[str, ...]) -> None:
+    from regplug.registry import block
+
+    for word in words:
+        if not word.startswith("no:"):
+            raise click.BadParameter(f"{word!r} is not of the form no:NAME.")
+        block(word.removeprefix("no:"))
+
+
+BLOCK = click.Option(
+    ["-p"], multiple=True, metavar="no:NAME", expose_value=False, is_eager=True, callback=_block,
+    help="Block a regularizer or a package, before anything is imported. May be repeated.",
+)
+
+
+class Group(click.Group):
+    """A group whose commands are the modules ``regplug.cli.NAME``, imported when they are used."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the commands in the order in which a newcomer needs them."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import a command; each has the option ``-p no:NAME``."""
+        if cmd_name not in COMMANDS:
+            return None
+        command = importlib.import_module(f"regplug.cli.{cmd_name}").command
+        if BLOCK not in command.params:
+            command.params.append(BLOCK)
+        return command
+
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
+        """Find the command that was typed; suggest one where there is none."""
+        near = nearest(args[0], COMMANDS)
+        if args[0] not in COMMANDS and near and not args[0].startswith("-"):
+            ctx.fail(f"No such command {args[0]!r}. Did you mean {near!r}?")
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the commands for ``--help``, importing none."""
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command; an error of regplug becomes one line and exit code 1."""
+        try:
+            return super().invoke(ctx)
+        except RegplugError as error:
+            raise click.ClickException(" ".join(str(error).split())) from error
+
+
+@click.group(cls=Group, params=[BLOCK], context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(regplug.__version__, prog_name="regplug", message="%(prog)s %(version)s")
+def group() -> None:
+    """Regularizers as plugins, for models that are symbolic graphs of Theano or PyTensor.
+
+    Install packages that offer regularizers with pip; compose them by name with regplug.compose.
+    """
