@@ -1,0 +1,87 @@
+"""A registry that sees no installed plugin, for tests."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.metadata
+import itertools
+import sys
+from collections.abc import Iterator
+from importlib.machinery import ModuleSpec
+from types import ModuleType
+from typing import Any
+from unittest import mock
+
+from regplug import registry
+from regplug.registry import Entry
+
+
+class Package(importlib.metadata.Distribution):
+    """An installed package that exists in memory only."""
+
+    def __init__(self, name: str, version: str):
+        self.files_by_name = {"METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n"}
+        self.points: dict[str, str] = {}
+
+    def read_text(self, filename: str) -> str | None:
+        """Return a metadata file."""
+        if filename == "entry_points.txt":
+            lines = [f"{name} = {value}" for name, value in self.points.items()]
+            return "\n".join([f"[{registry.GROUP}]", *lines, ""])
+        return self.files_by_name.get(filename)
+
+    def locate_file(self, path: Any) -> Any:
+        """Refuse: there are no files."""
+        raise FileNotFoundError(path)
+
+
+class IsolatedRegistry:
+    """The packages that a test sees; at first none."""
+
+    _numbers = itertools.count()
+
+    def __init__(self) -> None:
+        self._packages: dict[tuple[str, str], Package] = {}
+        self._modules: list[str] = []
+
+    def add(self, cls: type, name: str | None = None, *, package: str = "isolated", version: str = "0") -> Entry:
+        """Offer a class under a name, as if `package` were installed.
+
+        Parameters
+        ----------
+        cls : type
+            It may be defined inside a test.
+        name : str, optional
+            By default the class's name in snake case.
+        """
+        # a module of its own, so that a class that is no attribute of its module can be loaded
+        module = ModuleType(f"regplug_isolated_{next(self._numbers)}")
+        file = getattr(sys.modules.get(cls.__module__), "__file__", None)
+        module.__spec__ = ModuleSpec(module.__name__, None, origin=file)
+        module.__spec__.has_location = file is not None
+        setattr(module, cls.__name__, cls)
+        sys.modules[module.__name__] = module
+        self._modules.append(module.__name__)
+        offered = self._packages.setdefault((package, version), Package(package, version))
+        name, value = name or registry.canonical(cls.__name__), f"{module.__name__}:{cls.__name__}"
+        offered.points[name] = value
+        return next(entry for entry in registry.available() if (entry.value, entry.package) == (value, package))
+
+    def distributions(self, **context: Any) -> list[Package]:
+        """Return the packages, in the place of `importlib.metadata.distributions`."""
+        return list(self._packages.values())
+
+
+@contextlib.contextmanager
+def isolated() -> Iterator[IsolatedRegistry]:
+    """Have the registry see the packages that are added, and no installed one."""
+    found = IsolatedRegistry()
+    try:
+        with (
+            mock.patch("importlib.metadata.distributions", found.distributions),
+            mock.patch.dict(registry._loaded),
+        ):
+            yield found
+    finally:
+        for name in found._modules:
+            del sys.modules[name]
