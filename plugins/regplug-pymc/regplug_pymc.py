@@ -1,0 +1,114 @@
+"""Models of PyMC: penalties as priors, each a named `pymc.Potential`."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+from regplug import BadComposition, BadModel, Layer, Manager, adapters, as_model, compose
+from regplug.errors import RegplugWarning
+from regplug.rewiring import toposort
+from regplug.schedules import Schedule
+
+
+class PyMC:
+    """See a `pymc.Model`: its free variables are parameters, they and its deterministics are outputs.
+
+    Notes
+    -----
+    The names are the model's own. Data of float dtype are outputs, too, of the role ``@input``; the roles
+    ``@hidden`` and ``@output`` are about deterministics.
+
+    Examples
+    --------
+    >>> import regplug
+    >>> options = {"pattern": "beta", "weight": 0.5, "reduction": "sum", "biases": True}
+    >>> manager = regplug.compose([("weight_l2", options)])
+    """
+
+    @staticmethod
+    def see(model: Any) -> Any:
+        """Return the `regplug.Model` of a `pymc.Model`."""
+        computed = [*(v for v in model.data_vars if "float" in v.dtype), *model.deterministics]
+        outputs = {variable.name: variable for variable in (*computed, *model.free_RVs)}
+        if not outputs:
+            raise BadModel(f"{model!r} has no variables: regularize it when they are there.")
+        params = {variable.name: variable for variable in model.free_RVs if "float" in variable.dtype}
+        return as_model(outputs, params, [Layer(v.name, (), (v.name,), v.name) for v in computed])
+
+
+def regularize(model: Any, regularizers: Any) -> Manager:
+    """Add each penalty to a model's log-probability, as a `pymc.Potential` of the regularizer's label.
+
+    Parameters
+    ----------
+    model : pymc.Model
+        With the variables that the patterns match; inside its context or after.
+    regularizers : list, mapping or Manager
+        What `regplug.compose` takes, or what it returned.
+
+    Returns
+    -------
+    Manager
+        Its ``weights`` are live: assigning one changes compiled log-probabilities.
+
+    Raises
+    ------
+    BadComposition
+        A regularizer modifies the graph, constrains updates, draws noise, keeps state, follows a schedule, or has the
+        name of a variable. The model was not changed.
+
+    Notes
+    -----
+    The model's log-probability becomes ``logp - sum_i weight_i * penalty_i``: the prior density of each is
+    ``exp(-weight * penalty)``, not normalized, on the variables as the model has them (not on their transforms), times
+    whatever prior they have already.
+
+    Examples
+    --------
+    >>> def ridge(pm, X, y):
+    ...     with pm.Model() as model:
+    ...         beta = pm.Flat("beta", shape=X.shape[1])
+    ...         pm.Normal("y", X @ beta, 1, observed=y)
+    ...     regularize(model, [("weight_l2", {"weight": 0.5, "reduction": "sum", "biases": True})])
+    ...     return model
+    """
+    adapters.require("pymc")
+    import pymc
+
+    manager = regularizers if isinstance(regularizers, Manager) else compose(regularizers)
+    for member in manager.members:
+        if fault := _fault(model, member):
+            raise BadComposition(f"{member.label} ({member.who}) is refused for a PyMC model: it {fault}.")
+    result = manager.apply(model)
+    _warn_of_constants(model, result)
+    for label, term in result.terms.items():
+        pymc.Potential(label, -term, model=model)
+    return manager
+
+
+def _fault(model: Any, member: Any) -> str | None:
+    """Return why a regularizer has no place in a log-probability."""
+    if member.implements["modify_graph"] is not None:
+        return "modifies the graph, and a log-probability takes penalties only"
+    if member.implements["constrain"] is not None:
+        return "constrains an optimizer's updates, and a log-probability takes penalties only"
+    for argument, what in (("noise", "draws noise"), ("state", "keeps state")):
+        if argument in member.implements["loss"]:
+            return f"{what}, and a log-probability is a function of its variables"
+    if isinstance(getattr(member.regularizer, "weight", None), Schedule):
+        return "follows a schedule, and a log-probability has no steps"
+    if member.label in model.named_vars:
+        return f"has the name of a variable of the model, {member.label!r}: give it a name="
+    return None
+
+
+def _warn_of_constants(model: Any, result: Any) -> None:
+    free = set(model.free_RVs)
+    for label, names in result.matches.items():
+        for name in names:
+            variable = result.outputs[name]
+            used = {variable, *(each for node in toposort([variable]) for each in node.inputs)}
+            if used.isdisjoint(free):
+                text = f"{label}: {name!r}, which its pattern matches, depends on no free variable."
+                warnings.warn(text, RegplugWarning, stacklevel=3)
