@@ -1,0 +1,83 @@
+"""regplug new: what it writes, and what it refuses."""
+
+import subprocess
+import sys
+
+import pytest
+from click.testing import CliRunner
+
+import regplug
+from regplug import composition
+from regplug.cli.new import command, name_words
+
+
+def new(*words):
+    return CliRunner().invoke(command, list(map(str, words)))
+
+
+@pytest.mark.parametrize("target", ["params", "outputs"])
+def test_new_writes_a_package_that_ruff_accepts(tmp_path, target):
+    done = new("group-lasso", "--dir", tmp_path, "--target", target, "--author", 'Ada "A." L <ada@example.org>')
+    assert done.exit_code == 0, done.output
+    home = tmp_path / "regplug-group-lasso"
+    written = {str(path.relative_to(home)) for path in home.rglob("*") if path.is_file()}
+    assert written == {
+        "pyproject.toml", "regplug_group_lasso.py", "tests/test_regplug_group_lasso.py", "tox.ini", "README.md",
+        "CHANGELOG.md", "LICENSE", ".gitignore", ".github/workflows/tests.yml",
+    }
+    project = composition.tomllib.loads((home / "pyproject.toml").read_text())["project"]
+    assert project["entry-points"] == {"regplug.regularizers": {"group_lasso": "regplug_group_lasso:GroupLasso"}}
+    assert project["authors"] == [{"name": 'Ada "A." L', "email": "ada@example.org"}]
+    assert project["dependencies"] == ["regplug>=0.1"]
+    assert 'Ada "A." L' in (home / "LICENSE").read_text()
+    assert "${{ matrix.python }}" in (home / ".github/workflows/tests.yml").read_text()
+    ruff = subprocess.run([sys.executable, "-m", "ruff", "check", "--no-cache", home], capture_output=True, text=True)
+    assert ruff.returncode == 0, ruff.stdout
+
+
+def test_new_overwrites_nothing(tmp_path):
+    mine = tmp_path / "regplug-lasso" / "README.md"
+    mine.parent.mkdir()
+    mine.write_text("mine")
+    done = new("lasso", "--dir", tmp_path)
+    assert isinstance(done.exception, regplug.BadOption)
+    assert str(done.exception) == f"nothing was written, for these exist: {mine}. Choose another name or --dir."
+    assert [path.name for path in mine.parent.iterdir()] == ["README.md"]
+    assert mine.read_text() == "mine"
+
+
+def test_new_says_why_it_cannot_write(tmp_path):
+    (tmp_path / "file").write_text("")
+    done = new("lasso", "--dir", tmp_path / "file")
+    assert isinstance(done.exception, regplug.BadOption)
+    assert str(done.exception).endswith("cannot be written: Not a directory. Choose another --dir.")
+
+
+def test_new_says_that_a_name_is_taken(tmp_path):
+    done = new("dropout", "--dir", tmp_path)
+    assert done.exit_code == 0
+    assert "which is installed, offers 'dropout', too: users of both will have to write regplug-dropout/dropout." in (
+        " ".join(done.output.split())
+    )
+
+
+@pytest.mark.parametrize(("name", "words"), [
+    ("lasso", ["lasso"]),
+    ("group_lasso", ["group", "lasso"]),
+    ("Group-Lasso", ["group", "lasso"]),
+    ("regplug-l2_sp", ["l2", "sp"]),
+])
+def test_name_is_read_in_words(name, words):
+    assert name_words(name) == words
+
+
+@pytest.mark.parametrize("name", ["", "2d", "a b", "la.sso", "a__b", "_a", "-", "löss", "regplug-", "../x", "a\n"])
+def test_name_that_no_package_can_have_is_refused(name):
+    with pytest.raises(regplug.BadOption, match=r"is no name: write letters, digits and underscores, a letter first"):
+        name_words(name)
+
+
+@pytest.mark.parametrize(("name", "cls"), [("none", "None"), ("true", "True"), ("regularizer", "Regularizer")])
+def test_name_whose_class_means_something_else_is_refused(name, cls):
+    with pytest.raises(regplug.BadOption, match=f"its class would be '{cls}', which means something else"):
+        name_words(name)

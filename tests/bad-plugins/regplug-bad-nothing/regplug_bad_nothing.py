@@ -1,0 +1,1 @@
+"""Deliberately bad: an entry point to nothing."""

@@ -1,0 +1,130 @@
+"""``regplug show``."""
+
+from __future__ import annotations
+
+import json
+
+SOURCE = '''
+from typing import Annotated, Literal
+from annotated_types import Interval
+from regplug import Regularizer, hookimpl
+
+class Ridge(Regularizer):
+    """Penalize the squares,
+    in two lines.
+
+    A second paragraph.
+
+    Parameters
+    ----------
+    share : float
+        How much
+        of it.
+    low, high : float
+        Both ends.
+
+    Notes
+    -----
+    ``share * sum(w ** 2)``.
+
+    References
+    ----------
+    A. Author (1990). A title that
+        goes on. A journal.
+    B. Author (1991). Another.
+    """
+
+    targets = "params"
+    applies = "always"
+    pattern = "*.w"
+    share: Annotated[float, Interval(ge=0, le=1)] = 0.5
+    kind: Literal["a", "b"] = "a"
+    low: float = 0.0
+    high: float = 1.0
+
+    @hookimpl
+    def loss(self, matched):
+        return sum((w ** 2).sum() for w in matched.values())
+'''
+
+
+def test_show_has_summary_facts_options_formula_and_references(run, package):
+    folder = package("rp-ridge", {"ridge": "rp_ridge:Ridge", "tikhonov": "rp_ridge:Ridge"}, "rp_ridge", SOURCE, "2.5")
+
+    lines = run("show", "tikhonov").output.splitlines()
+
+    assert lines[:2] == ["ridge  (also tikhonov)", "Penalize the squares, in two lines."]
+    for fact in (
+        "Targets  parameters",
+        "Applies  always, at prediction time too",
+        "Hooks    loss",
+        "Package  rp-ridge 2.5",
+        "Class    rp_ridge:Ridge",
+        f"File     {folder / 'rp_ridge.py'}",
+    ):
+        assert fact in lines
+    words = [line.split() for line in lines]
+    assert ["share", "float", "0.5", ">=", "0,", "<=", "1", "How", "much", "of", "it."] in words
+    assert ["kind", "'a'", "|", "'b'", "'a'"] in words
+    assert ["high", "float", "1.0", "Both", "ends."] in words
+    assert next(line for line in words if line[:1] == ["weight"])[:5] == ["weight", "float", "must", "be", "given"]
+    assert "  `share * sum(w ** 2)`." in [line.rstrip() for line in lines]
+    assert "  A. Author (1990). A title that goes on. A journal." in [line.rstrip() for line in lines]
+
+
+def test_show_json_has_a_schema_of_the_options(run, package):
+    package("rp-ridge", {"ridge": "rp_ridge:Ridge"}, "rp_ridge", SOURCE)
+
+    shown = json.loads(run("show", "ridge", "--json").output)
+
+    assert (shown["package"], shown["targets"], shown["applies"]) == ("rp-ridge", "params", "always")
+    assert shown["hooks"] == ["loss"]
+    assert shown["formula"] == "``share * sum(w ** 2)``."
+    assert shown["references"] == ["A. Author (1990). A title that goes on. A journal.", "B. Author (1991). Another."]
+    options = shown["options"]
+    assert (options["type"], options["required"], options["additionalProperties"]) == ("object", ["weight"], False)
+    assert options["properties"]["share"] == {
+        "type": "number", "minimum": 0, "maximum": 1, "default": 0.5, "description": "How much of it.",
+    }
+    assert options["properties"]["kind"] == {"enum": ["a", "b"], "default": "a"}
+    assert options["properties"]["pattern"]["default"] == "*.w"
+
+
+def test_show_leaves_out_a_weight_that_the_class_does_not_use(run, package):
+    source = '''
+from regplug import Regularizer, hookimpl
+
+class Clip(Regularizer):
+    """Clip."""
+    targets = "params"
+
+    @hookimpl
+    def constrain(self, matched):
+        return {name: w.clip(-1, 1) for name, w in matched.items()}
+'''
+    package("rp-clip", {"clip": "rp_clip:Clip"}, "rp_clip", source)
+
+    options = json.loads(run("show", "clip", "--json").output)["options"]
+
+    assert list(options["properties"]) == ["pattern", "name", "optional"]
+    assert options["required"] == []
+
+
+def test_show_of_an_unknown_name_suggests_the_nearest(run):
+    result = run("show", "droput")
+
+    assert result.exit_code == 1
+    assert result.output.startswith("Error: no regularizer named 'droput'. Did you mean 'dropout' (regplug-noise ")
+    assert result.output.count("\n") == 1
+
+
+def test_show_of_what_cannot_be_imported_is_one_line(run, package):
+    package("rp-raises", {"raises": "rp_raises:X"}, "rp_raises", "raise ValueError('one\\ntwo')\nclass X: pass\n")
+
+    result = run("show", "raises")
+
+    assert result.exit_code == 1
+    assert result.output == (
+        "Error: 'raises' (rp-raises 0.1) could not be imported: one two. Other regularizers are unaffected. "
+        "See: regplug doctor raises\n"
+    )

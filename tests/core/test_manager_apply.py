@@ -1,0 +1,613 @@
+"""Manager.apply: what the result holds, and what happens when a plugin breaks a rule."""
+
+from __future__ import annotations
+
+import logging
+import sys
+
+import numpy as np
+import pytest
+
+import regplug
+from regplug import NoMatch, Regularizer, RegularizerError, hookimpl
+from regplug.engine import engine_of, tensor
+from regplug.testing import evaluate, function
+
+
+class Sum(Regularizer):
+    """Sum of everything matched."""
+
+    weight = 1.0
+
+    @hookimpl
+    def loss(self, matched):
+        return sum(h.sum() for h in matched.values())
+
+
+class SumParams(Sum):
+    targets = "params"
+
+
+class Times(Regularizer):
+    """Multiply by the live weight."""
+
+    weight = 10.0
+
+    @hookimpl
+    def modify_graph(self, outputs, matched, weight):
+        for name, h in matched.items():
+            outputs[name] = h * weight
+
+
+class Always(Times):
+    """A change that stays at prediction time."""
+
+    applies = "always"
+
+
+def net(engine, dtype="float64"):
+    """Return input and outputs of a network with two parameters."""
+    T = engine.T
+    x = T.matrix("x", dtype=dtype)
+    w, v = (engine.shared(np.array([[1.0, -2], [3, 4]], dtype), name=name) for name in ("hid.w", "out.w"))
+    h = T.tanh(T.dot(x, w))
+    return x, {"in:out": x, "hid:out": h, "out:out": T.dot(h, v)}
+
+
+VALUE = np.array([[0.1, -0.2], [0.3, 0.4], [-0.5, 0.6]])
+
+
+# what the result holds
+
+
+def test_apply_result_of_nothing_is_the_model_itself(engine):
+    x, outputs = net(engine)
+    result = regplug.compose([]).apply(outputs)
+    assert all(result.outputs[name] is outputs[name] is result.clean[name] for name in outputs)
+    assert result.updates == {}
+    assert result.terms == {}
+    assert result.matches == {}
+    assert evaluate(result.loss) == 0
+    assert evaluate(result.clean_loss) == 0
+
+
+def test_apply_gives_the_graph_that_one_writes_by_hand(engine, equal):
+    T = engine.T
+    _, outputs = net(engine)
+    manager = regplug.compose([("dropout", {"pattern": "hid:out", "weight": 0.5}), ("weight_l2", 1e-4)], seed=7)
+    result = manager.apply(outputs)
+
+    # the same pieces by hand: the mask, the live weights, the parameters
+    h, w, v = outputs["hid:out"], *regplug.as_model(outputs).params.values()
+    keep = next(each for each in ancestors(result.outputs["out:out"]) if each.dtype == "bool")
+    rate, strength = (shared(result, f"regplug.weight:{label}") for label in ("dropout", "weight_l2"))
+    dropped = T.switch(keep, h * (1 / (1 - T.cast(rate, "float64"))), 0)
+    penalty = T.cast(strength, "float64") * (sum([(w**2).mean(), (v**2).mean()]) / 2)
+    assert equal(result.outputs["out:out"], T.dot(dropped, v))
+    assert equal(result.outputs["hid:out"], dropped)
+    assert equal(result.loss, penalty)
+    assert equal(result.clean_loss, penalty)
+    assert not equal(result.outputs["out:out"], T.dot(h, v))
+
+
+def ancestors(variable):
+    """Return all variables from which one is computed."""
+    found, stack = {}, [variable]
+    while stack:
+        each = stack.pop()
+        if each not in found:
+            found[each] = None
+            stack.extend(each.owner.inputs if each.owner else ())
+    return list(found)
+
+
+def shared(result, name):
+    """Return the shared variable of that name in the graph of a result."""
+    graphs = [*result.outputs.values(), result.loss]
+    return next(v for graph in graphs for v in ancestors(graph) if v.owner is None and v.name == name)
+
+
+def test_apply_terms_are_weighted_and_add_up(engine):
+    x, outputs = net(engine)
+    manager = regplug.compose([SumParams("hid.w", 0.5), SumParams("*", 2), Sum("hid:out", 3)])
+    result = manager.apply(outputs)
+    assert list(result.terms) == ["sum_params", "sum_params#2", "sum"]
+    h = np.tanh(VALUE @ [[1, -2], [3, 4]])
+    terms = {name: evaluate(term, {x: VALUE}) for name, term in result.terms.items()}
+    assert terms == pytest.approx({"sum_params": 3, "sum_params#2": 24, "sum": 3 * h.sum()})
+    assert evaluate(result.loss, {x: VALUE}) == pytest.approx(27 + 3 * h.sum())
+
+
+def test_apply_matches_are_in_graph_order_by_label(engine):
+    _, outputs = net(engine)
+    manager = regplug.compose([Sum("*"), SumParams("*"), ("noise", {"weight": 0, "pattern": "@input", "name": "blur"})])
+    assert manager.apply(dict(reversed(outputs.items()))).matches == {
+        "sum": ["in:out", "hid:out", "out:out"],
+        "sum_params": ["hid.w", "out.w"],
+        "blur": ["in:out"],
+    }
+
+
+def test_apply_parameter_of_two_layers_counts_once(engine):
+    T = engine.T
+    x = T.matrix("x", dtype="float64")
+    w = engine.shared(np.eye(2), name="w")
+    outputs = {"y:out": T.dot(T.tanh(T.dot(x, w)), w.T)}
+    assert evaluate(regplug.compose([SumParams()]).apply(outputs).loss) == 2
+    assert evaluate(regplug.compose([SumParams()]).apply(outputs, params={"enc.w": w, "dec.w": w}).loss) == 2
+
+
+def test_apply_everything_does_not_touch_the_managers_own_variables(engine):
+    x, outputs = net(engine)
+    first = regplug.compose(["dropout=0.5@*", "noise=1@*", ("weight_l2", 1)]).apply(outputs)
+    again = regplug.compose([SumParams("*")]).apply(first.outputs)
+    assert again.matches == {"sum_params": ["hid.w", "out.w"]}
+    inside = [v.name for v in ancestors(first.outputs["out:out"]) if v.owner is None and v.name]
+    assert "regplug.keys" in inside
+    assert "regplug.weight:dropout" in inside
+
+
+def test_apply_clean_loss_is_the_penalty_on_the_clean_graph(engine):
+    x, outputs = net(engine)
+    result = regplug.compose([Times("hid:out"), Sum("out:out"), SumParams("*")]).apply(outputs)
+    clean = evaluate(outputs["out:out"], {x: VALUE}).sum()
+    assert evaluate(result.loss, {x: VALUE}) == pytest.approx(10 * clean + 12)
+    assert evaluate(result.clean_loss, {x: VALUE}) == pytest.approx(clean + 12)
+    assert result.clean["out:out"] is outputs["out:out"]
+
+
+def test_apply_always_changes_stay_in_the_clean_graph(engine):
+    x, outputs = net(engine)
+    result = regplug.compose([Always("hid:out", 2), Times("hid:out", 10), Sum("out:out")]).apply(outputs)
+    plain = evaluate(outputs["out:out"], {x: VALUE})
+    np.testing.assert_allclose(evaluate(result.outputs["out:out"], {x: VALUE}), 20 * plain)
+    np.testing.assert_allclose(evaluate(result.clean["out:out"], {x: VALUE}), 2 * plain)
+    assert result.clean["in:out"] is x
+    assert evaluate(result.clean_loss, {x: VALUE}) == pytest.approx(2 * plain.sum())
+
+
+def test_apply_loss_sees_the_rewired_outputs_and_the_parameters_themselves(engine):
+    x, outputs = net(engine)
+    seen = {}
+
+    class Look(Regularizer):
+        weight = 1.0
+
+        @hookimpl
+        def loss(self, layers, outputs, matched):
+            seen[id(self)] = dict(matched)
+            seen["outputs"], seen["layers"] = outputs, layers
+
+    class TimesParams(Times):
+        targets = "params"
+
+    class LookParams(Look):
+        targets = "params"
+
+    look, look_params = Look("@hidden"), LookParams("*")
+    result = regplug.compose([look, look_params, TimesParams("hid.w"), Times("hid:out")]).apply(outputs)
+    params = regplug.as_model(outputs).params
+    assert seen[id(look_params)] == params
+    assert dict(seen["outputs"].items()) == outputs  # the clean pass comes last
+    assert [layer.name for layer in seen["layers"]] == ["in", "hid", "out"]
+    assert seen["outputs"].match("@hidden") == {"hid:out": outputs["hid:out"]}
+    np.testing.assert_allclose(
+        evaluate(result.outputs["hid:out"], {x: VALUE}), 10 * np.tanh(10 * VALUE @ [[1, -2], [3, 4]])
+    )
+
+
+@pytest.mark.parametrize(
+    ("dtypes", "expected"), [(("float32",), "float32"), (("float32", "float64"), "float64"), (("float16",), "float16")]
+)
+def test_apply_terms_have_the_widest_float_dtype_of_what_matched(dtypes, expected, engine):
+    x = engine.T.vector("x", dtype="float16")
+    w = [engine.shared(np.ones(2, dtype), name=f"w{i}") for i, dtype in enumerate(dtypes)]
+    seen = {}
+
+    class Look(Regularizer):
+        weight = 0.5
+        targets = "params"
+
+        @hookimpl
+        def loss(self, matched, weight):
+            seen["weight"] = weight.dtype
+            return engine.T.cast(sum(p.sum() for p in matched.values()), "float64")
+
+    result = regplug.compose([Look()]).apply({"y:out": sum(w, x)})
+    assert result.terms["look"].dtype == expected == seen["weight"] == result.loss.dtype
+    assert evaluate(result.terms["look"]) == len(dtypes)
+
+
+def test_apply_loss_without_terms_has_the_dtype_of_the_outputs(engine):
+    _, outputs = net(engine, "float32")
+    assert regplug.compose([]).apply(outputs).loss.dtype == "float32"
+
+
+@pytest.mark.parametrize("nothing", [None, 0, 0.0])
+def test_apply_loss_that_is_none_or_zero_is_no_term(nothing, engine):
+    class Nothing(Regularizer):
+        weight = 1.0
+
+        @hookimpl
+        def loss(self, matched):
+            return nothing
+
+    _, outputs = net(engine)
+    result = regplug.compose([Nothing(), Sum("hid:out")]).apply(outputs)
+    assert list(result.terms) == ["sum"]
+
+
+def test_apply_calls_no_hook_where_an_optional_pattern_matches_nothing(engine):
+    class Fail(Regularizer):
+        weight = 1.0
+
+        @hookimpl
+        def modify_graph(self, outputs):
+            raise AssertionError
+
+        @hookimpl
+        def loss(self, matched):
+            raise AssertionError
+
+    _, outputs = net(engine)
+    result = regplug.compose([Fail("conv*", optional=True)]).apply(outputs)
+    assert result.matches == {"fail": []}
+    assert result.terms == {}
+
+
+def test_apply_optional_regularizer_may_leave_an_output_as_it_was(engine):
+    class Some(Regularizer):
+        @hookimpl
+        def modify_graph(self, outputs, matched):
+            if "hid:out" in matched:
+                outputs["hid:out"] = outputs["hid:out"] * 2
+
+    _, outputs = net(engine)
+    result = regplug.compose([Some("*", optional=True)]).apply(outputs)
+    assert result.outputs["in:out"] is outputs["in:out"]
+    assert result.outputs["hid:out"] is not outputs["hid:out"]
+    with pytest.raises(RegularizerError, match=r"left 'in:out' as it was: replace outputs\['in:out'\]"):
+        regplug.compose([Some("*")]).apply(outputs)
+
+
+def test_apply_hook_visits_each_match_once_upstream_first(engine):
+    visits = []
+
+    class Visit(Regularizer):
+        @hookimpl
+        def modify_graph(self, outputs, matched):
+            (name,) = matched
+            assert outputs[name] is matched[name]
+            visits.append((name, list(outputs)))
+            outputs[name] = outputs[name] * 2
+
+    x, outputs = net(engine)
+    outputs["hid:pre"] = outputs["hid:out"].owner.inputs[0]
+    regplug.compose([Visit(["out:*", "hid:*"])]).apply(outputs)
+    assert visits == [
+        ("hid:pre", ["hid:pre", "hid:out"]), ("hid:out", ["hid:pre", "hid:out"]), ("out:out", ["out:out"]),
+    ]  # fmt: skip
+
+
+def test_apply_hook_of_the_ancestor_may_replace_all_its_matches_at_once(engine):
+    class Ancestor(Regularizer):
+        def __init__(self, pattern="*", weight=0.0):
+            super().__init__(pattern=pattern, weight=weight)
+
+        @hookimpl
+        def modify_graph(self, outputs):
+            for name, h in list(outputs.items()):
+                outputs[name] = h * 3
+
+    T = engine.T
+    x = T.vector("x", dtype="float64")
+    outputs = {"h:pre": x * 2, "h:out": (x * 2) + 1}
+    result = regplug.compose([Ancestor("*")]).apply(outputs)
+    assert evaluate(result.outputs["h:pre"], {x: [1.0]}) == [6]
+    assert evaluate(result.outputs["h:out"], {x: [1.0]}) == [9]
+
+
+def test_apply_keeps_names_that_a_hook_adds(engine):
+    class Add(Regularizer):
+        @hookimpl
+        def modify_graph(self, outputs, matched):
+            for name, h in matched.items():
+                outputs[name] = h * 2
+                outputs["hid:mask"] = h * 0
+
+    x, outputs = net(engine)
+    result = regplug.compose([Add("hid:out"), Times("*", optional=True)]).apply(outputs)
+    assert set(result.outputs) == {*outputs, "hid:mask"}
+    assert set(result.clean) == set(outputs)
+    assert result.matches["times"] == ["in:out", "hid:out", "out:out"]
+
+
+def test_apply_twice_serves_two_models_with_one_set_of_weights(engine):
+    manager = regplug.compose([Times("hid:out")])
+    (x, outputs), (y, others) = net(engine), net(engine)
+    first, second = manager.apply(outputs), manager.apply(others)
+    manager.weights["times"] = 0
+    assert not evaluate(first.outputs["hid:out"], {x: VALUE}).any()
+    assert not evaluate(second.outputs["hid:out"], {y: VALUE}).any()
+
+
+def test_apply_one_instance_serves_two_managers(engine):
+    times = Times("hid:out", 2)
+    (x, outputs), (y, others) = net(engine), net(engine)
+    first, second = (regplug.compose([times]) for _ in range(2))
+    results = first.apply(outputs), second.apply(others)
+    first.weights["times"] = 5
+    assert times.weight == 2
+    assert second.weights["times"] == 2
+    plain = evaluate(outputs["hid:out"], {x: VALUE})
+    np.testing.assert_allclose(evaluate(results[0].outputs["hid:out"], {x: VALUE}), 5 * plain)
+    np.testing.assert_allclose(evaluate(results[1].outputs["hid:out"], {y: VALUE}), 2 * plain)
+
+
+def test_apply_weight_is_none_where_the_regularizer_has_none(engine):
+    class Look(Regularizer):
+        @hookimpl
+        def modify_graph(self, outputs, matched):
+            outputs.update({name: h * 2 for name, h in matched.items()})
+
+    _, outputs = net(engine)
+    manager = regplug.compose([Look("hid:out")])
+    manager.apply(outputs)
+    assert manager.weights == {}
+
+
+def test_manager_logs_each_regularizer(engine, caplog):
+    _, outputs = net(engine)
+    manager = regplug.compose([SumParams("*", 0.5), Times("hid:out")])
+    with caplog.at_level(logging.INFO, "regplug"):
+        manager.log()
+    assert caplog.messages == ["SumParams(weight=0.5) on 0 params: ", "Times(pattern='hid:out') on 0 outputs: "]
+
+
+# what a plugin may not do
+
+
+def broken(body, targets="outputs", hook="loss"):
+    """Return a regularizer whose hook is `body`."""
+
+    class Lasso(Regularizer):
+        weight = 1.0
+
+    if hook == "loss":
+
+        def loss(self, layers, outputs, matched):
+            return body(next(iter(matched.values())))
+
+        Lasso.loss = hookimpl(loss)
+    else:
+
+        def modify_graph(self, outputs, matched):
+            return body(outputs, next(iter(matched)))
+
+        Lasso.modify_graph = hookimpl(modify_graph)
+    Lasso.targets = targets
+    Lasso.__qualname__ = "Lasso"
+    Lasso.__module__ = "regplug_lasso"
+    return Lasso
+
+
+LOSSES = {
+    "vector": (lambda h: h.sum(axis=0), "returned a vector of shape (?,), expected a scalar"),
+    "matrix": (lambda h: h, "returned a matrix of shape (?, ?), expected a scalar"),
+    "integer": (lambda h: h.shape[0], "returned a scalar of dtype int64, expected a float"),
+    "boolean": (lambda h: h.sum() > 0, "returned a scalar of dtype bool, expected a float"),
+    "number": (lambda h: 5.0, "returned 5.0, expected a scalar variable, None or 0"),
+    "array": (lambda h: np.float64(3), "expected a scalar variable, None or 0"),
+    "text": (lambda h: "x", "returned 'x', expected a scalar variable, None or 0"),
+    "list": (lambda h: [h.sum()], "expected a scalar variable, None or 0"),
+    "raises": (lambda h: 1 / 0, "raised ZeroDivisionError: division by zero"),
+    "asserts": (lambda h: exec("assert False, 'wrong'"), "raised AssertionError: wrong"),
+    "exits": (lambda h: sys.exit(3), "raised SystemExit: 3"),
+}
+
+
+@pytest.mark.parametrize("case", LOSSES)
+def test_apply_loss_that_breaks_a_rule_is_named(case, engine):
+    body, what = LOSSES[case]
+    x, outputs = net(engine)
+    kept = dict(outputs)
+    with pytest.raises(RegularizerError) as caught:
+        regplug.compose([Sum(), broken(body)("hid:out")]).apply(outputs)
+    assert str(caught.value).startswith("lasso (regplug_lasso.Lasso, loss): ")
+    assert what in str(caught.value)
+    assert outputs == kept
+
+
+def test_apply_error_of_a_plugin_has_its_package_and_version_and_chains(engine, package):
+    source = """
+from regplug import Regularizer, hookimpl
+
+class Lasso(Regularizer):
+    @hookimpl
+    def loss(self, matched):
+        raise KeyError("hid.w")
+"""
+    package("regplug-lasso", {"lasso": "regplug_lasso:Lasso"}, "regplug_lasso", source, version="0.7")
+    _, outputs = net(engine)
+    with pytest.raises(RegularizerError, match=r"^lasso \(regplug-lasso 0.7, loss\): raised KeyError: 'hid") as caught:
+        regplug.compose(["lasso=1"]).apply(outputs)
+    assert isinstance(caught.value.__cause__, KeyError)
+
+
+def test_apply_interrupt_by_the_user_is_not_an_error_of_the_plugin(engine):
+    def interrupt(h):
+        raise KeyboardInterrupt
+
+    _, outputs = net(engine)
+    with pytest.raises(KeyboardInterrupt):
+        regplug.compose([broken(interrupt)("hid:out")]).apply(outputs)
+
+
+def set_to(value):
+    def body(outputs, name):
+        outputs[name] = value(outputs[name]) if callable(value) else value
+
+    return body
+
+
+def set_other(outputs, name):
+    outputs[name] = outputs[name] * 2
+    outputs["hid:pre"] = outputs[name]
+
+
+def set_foreign(outputs, name):
+    outputs[name] = outputs[name] * 2
+    outputs["out:out"] = outputs[name]
+
+
+def remove(outputs, name):
+    outputs[name] = outputs[name] * 2
+    del outputs["hid:pre"]
+
+
+def clear(outputs, name):
+    outputs.clear()
+
+
+def add_no_variable(outputs, name):
+    outputs[name] = outputs[name] * 2
+    outputs["hid:extra"] = 5
+
+
+CHANGES = {
+    "dtype": (set_to(lambda h: tensor(h).cast(h, "float32")), "expected the same dtype"),
+    "integer": (set_to(lambda h: h > 0), "the same dtype and number of dimensions"),
+    "ndim": (set_to(lambda h: h.sum(axis=0)), "the same dtype and number of dimensions"),
+    "none": (set_to(None), "None"),
+    "number": (set_to(3.0), "3.0"),
+    "array": (set_to(np.zeros((2, 2))), "expected a tensor variable"),
+    "list": (set_to(lambda h: [h]), "expected a tensor variable"),
+    "other": (set_other, "replaced 'hid:pre', which its pattern 'hid:out' does not match"),
+    "foreign": (set_foreign, "set 'out:out', which is no entry of this layer: hid:pre, hid:out"),
+    "removed": (remove, "removed hid:pre; entries may be replaced only"),
+    "cleared": (clear, "removed hid:out, hid:pre"),
+    "unchanged": (lambda outputs, name: None, "left 'hid:out' as it was: replace outputs['hid:out']"),
+    "added": (add_no_variable, "returned 5, expected a tensor variable"),
+    "raises": (lambda outputs, name: outputs["hid:gate"], "raised KeyError: 'hid:gate'"),
+    "exits": (lambda outputs, name: sys.exit("bye"), "raised SystemExit: bye"),
+}
+
+
+@pytest.mark.parametrize("case", CHANGES)
+def test_apply_modify_graph_that_breaks_a_rule_is_named(case, engine):
+    body, what = CHANGES[case]
+    x, outputs = net(engine)
+    outputs["hid:pre"] = outputs["hid:out"].owner.inputs[0]
+    kept, owners = dict(outputs), {name: v.owner for name, v in outputs.items()}
+    with pytest.raises(RegularizerError) as caught:
+        regplug.compose([Times("in:out"), broken(body, hook="modify_graph")("hid:out")]).apply(outputs)
+    text = str(caught.value)
+    assert text.startswith("lasso (regplug_lasso.Lasso, modify_graph, hid:out): ")
+    assert what in text or (case == "dtype" and "the same dtype and number of dimensions" in text)
+    assert outputs == kept
+    assert {name: v.owner for name, v in outputs.items()} == owners
+
+
+def test_apply_modify_graph_of_parameters_that_breaks_a_rule_is_named(engine):
+    _, outputs = net(engine)
+    with pytest.raises(RegularizerError, match=r"modify_graph, hid.w\): .*the same dtype and number of dimensions"):
+        regplug.compose([broken(set_to(lambda w: w.sum()), "params", "modify_graph")("hid.w")]).apply(outputs)
+
+    def add(params, name):
+        params[name] = params[name] * 2
+        params["hid.v"] = params[name]
+
+    with pytest.raises(RegularizerError, match="set 'hid.v', which is no entry of this layer: hid.w"):
+        regplug.compose([broken(add, "params", "modify_graph")("hid.w")]).apply(outputs)
+
+
+def test_apply_static_shape_that_does_not_fit_is_named(engine):
+    x = engine.T.matrix("x", dtype="float64")
+    column = x.sum(axis=1, keepdims=True)
+    body = set_to(lambda h: tensor(h).concatenate([h, h], axis=1))
+    if engine.static_shape(tensor_of_two(engine, column))[1] == 2:  # Theano knows no lengths but 1
+        with pytest.raises(RegularizerError, match=r"modify_graph, c:out\): returned .*which does not fit"):
+            regplug.compose([broken(body, hook="modify_graph")("c:out")]).apply({"c:out": column})
+    else:
+        result = regplug.compose([broken(body, hook="modify_graph")("c:out")]).apply({"c:out": column})
+        assert result.outputs["c:out"].type == column.type
+        with pytest.raises(ValueError):
+            evaluate(result.outputs["c:out"], {x: VALUE})
+
+
+def tensor_of_two(engine, column):
+    return engine.T.concatenate([column, column], axis=1)
+
+
+def test_apply_aliases_replaced_differently_are_refused(engine):
+    x = engine.T.vector("x", dtype="float64")
+    y = x * 2
+
+    def both(outputs, name):
+        outputs["y:out"], outputs["y:pre"] = y * 2, y * 3
+
+    with pytest.raises(RegularizerError, match="replaced y:out, y:pre differently, and they are one variable"):
+        regplug.compose([broken(both, hook="modify_graph")("y:out")]).apply({"y:out": y, "y:pre": y})
+
+
+def test_apply_accepts_a_constant_and_a_shared_variable_as_results(engine):
+    x, outputs = net(engine)
+    zero = engine.shared(np.zeros((3, 2)))
+    for value in (zero, engine.T.constant(np.zeros((3, 2)))):
+        result = regplug.compose([broken(set_to(value), hook="modify_graph")("hid:out")]).apply(outputs)
+        assert not evaluate(result.outputs["out:out"], {x: VALUE}).any()
+    for value in (engine.shared(np.float64(3)), engine.T.constant(np.float64(3))):
+        result = regplug.compose([broken(lambda h, value=value: value)("hid:out")]).apply(outputs)
+        assert evaluate(result.loss) == 3
+
+
+def test_apply_regplug_error_of_a_plugin_keeps_its_kind_and_gets_the_label(engine):
+    def missing(h):
+        raise NoMatch("there is no such layer")
+
+    _, outputs = net(engine)
+    with pytest.raises(NoMatch, match="^lasso.*: there is no such layer"):
+        regplug.compose([broken(missing)("hid:out")]).apply(outputs)
+
+
+def test_apply_that_fails_leaves_the_manager_as_it_was(engine):
+    x, outputs = net(engine)
+    manager = regplug.compose(["dropout=0.5@hid:out", ("weight_l2", {"weight": 1, "pattern": "*.w"})], seed=3)
+    before = manager.state()
+    with pytest.raises(NoMatch):
+        manager.apply({"in:out": x})
+    assert manager.state() == before
+    result = manager.apply(outputs)
+    fresh = regplug.compose(["dropout=0.5@hid:out", ("weight_l2", {"weight": 1, "pattern": "*.w"})], seed=3)
+    np.testing.assert_array_equal(
+        evaluate(result.outputs["hid:out"], {x: VALUE}), evaluate(fresh.apply(outputs).outputs["hid:out"], {x: VALUE})
+    )
+
+
+def test_apply_refuses_before_anything_is_compiled(engine, monkeypatch):
+    module = sys.modules[engine.T.__name__.partition(".")[0]]
+
+    def no_compiling(*args, **kwargs):
+        raise AssertionError("compiled")
+
+    monkeypatch.setattr(module.compile, "function", no_compiling)
+    monkeypatch.setattr(module, "function", no_compiling)
+    _, outputs = net(engine)
+    for body, _ in LOSSES.values():
+        with pytest.raises(RegularizerError):
+            regplug.compose([broken(body)("hid:out")]).apply(outputs)
+    with pytest.raises(NoMatch):
+        regplug.compose(["dropout=0.5@conv"]).apply(outputs)
+
+
+def test_apply_trains_with_the_gradient_of_the_loss(engine):
+    x, outputs = net(engine)
+    manager = regplug.compose(["weight_l2=1@hid.w"])
+    result = manager.apply(outputs)
+    w = regplug.as_model(outputs).params["hid.w"]
+    gradient = engine.grad(result.loss, w)
+    step = function([], result.loss, updates={w: w - 0.5 * gradient, **result.updates})
+    first, second = step(), step()
+    assert first == pytest.approx(30 / 4)
+    assert second == pytest.approx(30 / 4 * 0.75**2)
+    assert engine_of(w) is engine

@@ -1,0 +1,203 @@
+"""Options: annotated class attributes, the checks that they imply, and their JSON schema."""
+
+from __future__ import annotations
+
+import math
+from typing import Annotated, Any, ClassVar, Literal
+
+import numpy as np
+import pytest
+from annotated_types import Ge, Gt, Interval, Le, Lt
+
+from regplug import BadOption, Regularizer, hookimpl
+from regplug.options import REQUIRED, Option, check_options, options_of
+
+
+class ElasticNet(Regularizer):
+    """A class with options of every kind."""
+
+    targets = "params"
+    pattern = "*.w"
+    l1_ratio: Annotated[float, Interval(ge=0, le=1)] = 0.5
+    kind: Literal["gram", "cosine"] = "gram"
+    axes: tuple[int, ...] = ()
+    pair: tuple[int, float] = (1, 2.0)
+    limit: Annotated[float, Gt(0)] | None = None
+    count: Annotated[int, Ge(1), Le(9)] = 1
+    names: list[str] = ["a"]
+    biases: bool = False
+    anything: Any = None
+    shared: ClassVar[int] = 3
+    _private: int = 4
+
+    @hookimpl
+    def loss(self, matched):
+        return None
+
+
+def test_options_are_the_public_annotated_attributes_base_first():
+    assert list(options_of(ElasticNet)) == [
+        "pattern", "weight", "name", "optional",
+        "l1_ratio", "kind", "axes", "pair", "limit", "count", "names", "biases", "anything",
+    ]  # fmt: skip
+
+
+def test_options_take_the_class_values_as_defaults():
+    options = options_of(ElasticNet)
+    assert options["pattern"].default == "*.w"
+    assert options["weight"].default is REQUIRED
+    assert options["l1_ratio"].default == 0.5
+
+
+def test_options_with_an_ellipsis_must_be_given():
+    class Recurrent(Regularizer):
+        pattern = ...
+
+        @hookimpl
+        def loss(self, matched):
+            return None
+
+    assert options_of(Recurrent)["pattern"].default is REQUIRED
+    with pytest.raises(BadOption, match="Recurrent: option 'pattern' must be given"):
+        Recurrent(weight=1)
+    assert Recurrent("rnn:out", 1).pattern == "rnn:out"
+
+
+def test_options_narrow_the_range_of_a_base_option():
+    class Rate(Regularizer):
+        weight: Annotated[float, Interval(ge=0, lt=1)]
+
+    assert options_of(Rate)["weight"].range == ">= 0, < 1"
+    assert list(options_of(Rate)) == ["pattern", "weight", "name", "optional"]
+    with pytest.raises(BadOption, match=r"Rate\(weight=1\): 1.0 is out of range: >= 0, < 1"):
+        Rate(weight=1)
+
+
+def test_options_of_a_subclass_are_inherited():
+    class Own(ElasticNet):
+        l1_ratio = 0.25
+
+    assert options_of(Own)["l1_ratio"].default == 0.25
+    assert Own(weight=1).l1_ratio == 0.25
+    with pytest.raises(BadOption):
+        Own(weight=1, l1_ratio=2)
+
+
+def test_options_of_an_own_init_are_its_keywords():
+    class Ancestor(Regularizer):
+        def __init__(self, pattern="*", weight=0.0, rng=13):
+            super().__init__(pattern=pattern, weight=weight)
+            self.rng = rng
+
+    assert {name: option.default for name, option in options_of(Ancestor).items()} == {
+        "pattern": "*", "weight": 0.0, "rng": 13,
+    }  # fmt: skip
+    assert options_of(Ancestor)["weight"].range == ">= 0"
+    assert Ancestor("hid*", 0.5, rng=7).rng == 7
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "kept"),
+    [
+        ("weight", 1, 1.0),
+        ("weight", np.float32(0.5), 0.5),
+        ("weight", 0, 0.0),
+        ("count", np.int64(3), 3),
+        ("axes", [1, -1], (1, -1)),
+        ("pair", [1, 2], (1, 2.0)),
+        ("limit", 3, 3.0),
+        ("limit", None, None),
+        ("pattern", ("a", "b"), ["a", "b"]),
+        ("kind", "cosine", "cosine"),
+        ("anything", {1: 2}, {1: 2}),
+    ],
+)
+def test_option_value_is_converted_to_its_type(name, value, kept):
+    checked = check_options(ElasticNet, "net", {name: value})[name]
+    assert checked == kept
+    assert type(checked) is type(kept)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "what"),
+    [
+        ("weight", -0.1, "-0.1 is out of range: >= 0"),
+        ("weight", math.nan, "nan is not a finite number"),
+        ("weight", math.inf, "inf is not a finite number"),
+        ("weight", -math.inf, "-inf is not a finite number"),
+        ("weight", 10**400, "is not a finite number"),
+        ("weight", "0.1", "'0.1' is not of type float"),
+        ("weight", True, "True is not of type float"),
+        ("weight", None, "None is not of type float"),
+        ("weight", [0.1], "[0.1] is not of type float"),
+        ("l1_ratio", 1.5, "1.5 is out of range: >= 0, <= 1"),
+        ("count", 2.0, "2.0 is not of type int"),
+        ("count", 10, "10 is out of range: >= 1, <= 9"),
+        ("kind", "gramm", "'gramm' is not one of 'gram' | 'cosine'"),
+        ("axes", 3, "3 is not of type tuple[int, ...]"),
+        ("axes", "12", "'12' is not of type tuple[int, ...]"),
+        ("axes", [1.5], "1.5 is not of type int"),
+        ("pair", [1], "[1] has 1 entries, not 2"),
+        ("limit", 0, "0.0 is out of range: > 0"),
+        ("limit", "x", "'x' is not of type float"),
+        ("names", ["a", 5], "5 is not of type str"),
+        ("biases", 1, "1 is not of type bool"),
+        ("pattern", 5, "5 is not of type str | list[str]"),
+        ("pattern", {"a": 1}, "{'a': 1} is not of type str | list[str]"),
+        ("name", 5, "5 is not of type str"),
+        ("optional", "yes", "'yes' is not of type bool"),
+    ],
+)
+def test_option_value_is_refused_with_the_value_and_what_is_valid(name, value, what):
+    with pytest.raises(BadOption) as caught:
+        check_options(ElasticNet, "net", {name: value})
+    assert str(caught.value).startswith(f"net({name}={value!r}): ")
+    assert what in str(caught.value)
+
+
+def test_option_that_is_unknown_is_refused_with_the_nearest_and_all():
+    with pytest.raises(BadOption) as caught:
+        check_options(ElasticNet, "net", {"l1_rate": 0.5})
+    assert str(caught.value) == (
+        "net(l1_rate=0.5): unknown option 'l1_rate'. Did you mean 'l1_ratio'? Options: pattern, weight, name, "
+        "optional, l1_ratio, kind, axes, pair, limit, count, names, biases, anything."
+    )
+
+
+def test_option_refuses_none_where_a_number_has_a_bound():
+    class Bounded(Regularizer):
+        limit: Annotated[float | None, Ge(0), Lt(5)] = None
+
+    assert check_options(Bounded, "bounded", {"limit": None}) == {"limit": None}
+    assert check_options(Bounded, "bounded", {"limit": 3}) == {"limit": 3.0}
+    with pytest.raises(BadOption, match="5.0 is out of range"):
+        check_options(Bounded, "bounded", {"limit": 5})
+
+
+def test_option_schema_has_type_range_and_default():
+    options = options_of(ElasticNet)
+    assert options["l1_ratio"].schema() == {"type": "number", "minimum": 0, "maximum": 1, "default": 0.5}
+    assert options["kind"].schema() == {"enum": ["gram", "cosine"], "default": "gram"}
+    assert options["axes"].schema() == {"type": "array", "items": {"type": "integer"}, "default": ()}
+    assert options["limit"].schema() == {
+        "anyOf": [{"type": "number", "exclusiveMinimum": 0}, {"type": "null"}],
+        "default": None,
+    }
+    assert Option("rate", Annotated[float, Interval(ge=0, lt=1)]).schema() == {
+        "type": "number", "minimum": 0, "exclusiveMaximum": 1,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("weight", "float"),
+        ("pattern", "str | list[str]"),
+        ("kind", "'gram' | 'cosine'"),
+        ("axes", "tuple[int, ...]"),
+        ("limit", "float | None"),
+        ("anything", "any"),
+    ],
+)
+def test_option_type_name_is_for_users(name, text):
+    assert options_of(ElasticNet)[name].type_name == text

@@ -1,0 +1,129 @@
+"""Registry: entry points -> names and classes."""
+
+from __future__ import annotations
+
+import importlib.util
+import subprocess
+import sys
+import textwrap
+
+import pytest
+
+import regplug
+from regplug import PluginLoadError, UnknownRegularizer
+from regplug.registry import canonical
+
+SOURCE = '''
+from regplug import Regularizer, hookimpl
+
+
+class WeightLasso(Regularizer):
+    """Sum of the absolute values.
+
+    More of it.
+    """
+
+    targets = "params"
+
+    @hookimpl
+    def loss(self, matched):
+        return 0
+'''
+
+
+def entry_of(name):
+    (entry,) = (entry for entry in regplug.available() if name in (entry.name, *entry.aliases))
+    return entry
+
+
+def test_available_has_a_row_for_each_regularizer_sorted_by_name(package):
+    points = {"abs": "rp_lasso:WeightLasso", "weight_lasso": "rp_lasso:WeightLasso", "zap": "rp_lasso:WeightLasso"}
+    package("rp-lasso", points, "rp_lasso", SOURCE, version="1.2.3")
+    entry = entry_of("weight_lasso")
+    assert (entry.name, sorted(entry.aliases)) == ("weight_lasso", ["abs", "zap"])
+    assert (entry.package, entry.version, entry.status) == ("rp-lasso", "1.2.3", "installed")
+    assert entry.summary == "Sum of the absolute values."
+    names = [each.name for each in regplug.available()]
+    assert names == sorted(names)
+    assert "rp_lasso" not in sys.modules
+
+
+def test_available_takes_the_first_name_where_none_is_canonical(package):
+    package("rp-lasso", {"first": "rp_lasso:WeightLasso", "second": "rp_lasso:WeightLasso"}, "rp_lasso", SOURCE)
+    assert (entry_of("second").name, entry_of("second").aliases) == ("first", ("second",))
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("Lasso", "lasso"),
+        ("WeightL2", "weight_l2"),
+        ("regplug_weights:WeightL2", "weight_l2"),
+        ("L2SP", "l2_sp"),
+        ("KLSparsity", "kl_sparsity"),
+        ("DropBlock", "drop_block"),
+    ],
+)
+def test_canonical_name_is_the_class_in_snake_case(name, expected):
+    assert canonical(name) == expected
+
+
+def test_load_returns_the_class_behind_a_name_an_alias_or_a_package(package):
+    points = {"weight_lasso": "rp_lasso:WeightLasso", "zap": "rp_lasso:WeightLasso"}
+    package("rp-lasso", points, "rp_lasso", SOURCE)
+    cls = regplug.load("zap")
+    assert cls.__name__ == "WeightLasso"
+    assert cls is regplug.load("weight_lasso") is regplug.load("rp-lasso/zap") is regplug.load("RP_lasso/zap")
+    with pytest.raises(UnknownRegularizer, match="no regularizer named 'other/zap'"):
+        regplug.load("other/zap")
+
+
+@pytest.mark.parametrize("value", ["rp_lasso", "rp_lasso:", ":WeightLasso", "rp lasso:WeightLasso", "rp_lasso:A B"])
+def test_entry_point_of_another_form_is_broken_and_harms_no_other(value, package):
+    package("rp-lasso", {"odd": value, "weight_lasso": "rp_lasso:WeightLasso"}, "rp_lasso", SOURCE)
+    assert entry_of("odd").status == "broken"
+    assert entry_of("weight_lasso").status == "installed"
+    with pytest.raises(PluginLoadError, match=r"'odd' \(rp-lasso 0.1\)"):
+        regplug.load("odd")
+    assert regplug.load("weight_lasso").__name__ == "WeightLasso"
+
+
+def test_conflict_is_the_status_of_both(package):
+    package("rp-one", {"orth": "rp_one:WeightLasso"}, "rp_one", SOURCE)
+    package("rp-two", {"orth": "rp_two:WeightLasso"}, "rp_two", SOURCE)
+    found = [entry for entry in regplug.available() if entry.name == "orth"]
+    assert [(entry.package, entry.status) for entry in found] == [("rp-one", "conflict"), ("rp-two", "conflict")]
+    assert all("rp_" in entry.conflicts[0] for entry in found)
+
+
+def test_available_imports_neither_engine_nor_plugin_nor_numpy():
+    code = """
+        import sys, regplug
+        rows = [(e.name, e.aliases, e.package, e.version, e.status, e.summary) for e in regplug.available()]
+        assert len(rows) >= 8
+        print(sorted({name.partition(".")[0] for name in sys.modules}))
+    """
+    done = subprocess.run([sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, check=True)
+    plugins = ["regplug_noise", "regplug_weights", "regplug_activations", "regplug_recurrent", "regplug_jacobian"]
+    for module in ("theano", "pytensor", "numpy", *plugins):
+        assert f"'{module}'" not in done.stdout
+    assert all(importlib.util.find_spec(module) for module in plugins)
+
+
+def test_composing_imports_no_engine():
+    code = """
+        import sys, regplug
+        manager = regplug.compose(["dropout=0.5", "weight_l2=1e-4"], seed=7)
+        manager.weights["dropout"] = 0.25
+        manager.restore(manager.state())
+        print(sorted({"theano", "pytensor"} & set(sys.modules)))
+    """
+    done = subprocess.run([sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_public_names_are_there():
+    for name in regplug.__all__:
+        assert getattr(regplug, name) is not None
+    with pytest.raises(AttributeError, match="module 'regplug' has no attribute 'nothing'"):
+        _ = regplug.nothing

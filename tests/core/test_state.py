@@ -1,0 +1,191 @@
+"""State: a run resumes to the bit, in a new process, too."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import textwrap
+
+import numpy as np
+import pytest
+
+import regplug
+from regplug import BadComposition, BadOption, Regularizer, RegularizerError, hookimpl
+from regplug.testing import function
+
+COMPOSITION = [("dropout", {"pattern": "h:out", "weight": 0.5}), ("noise", {"pattern": "in:out", "weight": 0.1})]
+
+
+class Follow(Regularizer):
+    """Keep a running mean of the output."""
+
+    weight = 1.0
+    size: int = 3
+
+    @hookimpl
+    def loss(self, matched, state):
+        ((name, h),) = matched.items()
+        kept = state.array(name, np.zeros(self.size))
+        state.update(name, kept * 0.5 + h.sum(axis=0) * 0.5)
+        return kept.sum()
+
+
+def step_of(T, manager):
+    x = T.matrix("x", dtype="float64")
+    result = manager.apply({"in:out": x, "h:out": x * 2})
+    return function([x], result.outputs["h:out"], updates=result.updates)
+
+
+def test_state_is_a_dict_of_json_values():
+    manager = regplug.compose(COMPOSITION, seed=7)
+    assert manager.state() == {"seed": 7, "step": 0, "weights": {"dropout": 0.5, "noise": 0.1}}
+    assert json.loads(json.dumps(manager.state())) == manager.state()
+
+
+def test_state_restored_in_the_same_process_repeats_the_run(T):
+    manager = regplug.compose(COMPOSITION, seed=7)
+    step = step_of(T, manager)
+    ones = np.ones((4, 3))
+    for _ in range(3):
+        step(ones)
+    manager.weights["dropout"] = 0.25
+    state = manager.state()
+    assert state == {"seed": 7, "step": 3, "weights": {"dropout": 0.25, "noise": 0.1}}
+    run = [step(ones) for _ in range(3)]
+    manager.weights["dropout"] = 0.9
+    manager.restore(state)
+    for value in run:
+        np.testing.assert_array_equal(step(ones), value)
+
+
+def test_state_restored_before_or_after_apply_changes_the_seed_of_what_is_compiled(T):
+    ones = np.ones((4, 3))
+    expected = step_of(T, regplug.compose(COMPOSITION, seed=9))
+    runs = [expected(ones) for _ in range(2)]
+    state = {"seed": 9, "step": 0, "weights": {"dropout": 0.5, "noise": 0.1}}
+    for early in (True, False):
+        manager = regplug.compose(COMPOSITION, seed=7)
+        if early:
+            manager.restore(state)
+        step = step_of(T, manager)
+        if not early:
+            step(ones)
+            manager.restore(state)
+        assert manager.seed == 9
+        for value in runs:
+            np.testing.assert_array_equal(step(ones), value)
+
+
+def test_state_restored_in_a_new_process_continues_bit_for_bit(tmp_path):
+    script = tmp_path / "run.py"
+    script.write_text(textwrap.dedent("""
+        import json, sys
+        import numpy as np
+        import regplug
+        from regplug.testing import function, installed_engine
+
+        mode, path = sys.argv[1:]
+        T = installed_engine().T
+        names = ["h:out", "in:out"] if mode == "continue" else ["in:out", "h:out"]
+        x = T.matrix("x", dtype="float32")
+        outputs = {"in:out": x, "h:out": T.tanh(x)}
+        seed = 0 if mode == "continue" else 2**64 - 1
+        manager = regplug.compose(["noise=0.1@in:out", "dropout=0.5@h:out"], seed=seed)
+        if mode == "continue":
+            with open(path) as file:
+                manager.restore(json.load(file))
+        result = manager.apply({name: outputs[name] for name in names})
+        step = function([x], result.outputs["h:out"], updates=result.updates)
+        value = np.linspace(-1, 1, 40, dtype="float32").reshape(5, 8)
+        for _ in range(0 if mode == "continue" else 3):
+            step(value)
+        manager.weights.update({"dropout": 0.25} if mode == "begin" else {})
+        if mode == "begin":
+            with open(path, "w") as file:
+                json.dump(manager.state(), file)
+        print(json.dumps([step(value).tobytes().hex() for _ in range(4)]))
+    """))
+    runs = []
+    for mode in ("begin", "continue"):
+        command = [sys.executable, str(script), mode, str(tmp_path / "state.json")]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        runs.append(json.loads(done.stdout))
+    assert runs[0] == runs[1]
+    assert len(set(runs[0])) == 4
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "what"),
+    [
+        ({"seed": 1.5}, BadOption, "seed 1.5 is no integer"),
+        ({"seed": "7"}, BadOption, "seed '7' is no integer"),
+        ({"step": -1}, BadOption, "step -1 is no integer from 0"),
+        ({"step": 2.0}, BadOption, "step 2.0 is no integer"),
+        ({"weights": {"dropout": 0.5}}, BadComposition, r"has weights of \['dropout'\], this composition of"),
+        ({"weights": {"dropout": 0.5, "noise": 1, "x": 1}}, BadComposition, r"\['dropout', 'noise', 'x'\]"),
+        ({"weights": {"dropout": 1.5, "noise": 0.1}}, BadOption, r"dropout\(weight=1.5\): 1.5 is out of range"),
+        ({"weights": {"dropout": None, "noise": 0.1}}, BadOption, "None is not of type float"),
+        ({"weights": 5}, BadComposition, "is no state: it needs seed, step and weights"),
+        ({"arrays": 5}, BadComposition, "arrays"),
+        ({"arrays": {"follow/h:out": np.zeros(3)}}, BadComposition, "follow/h:out"),
+    ],
+)
+def test_state_of_another_composition_is_refused_and_nothing_changes(change, error, what, T):
+    manager = regplug.compose(COMPOSITION, seed=7)
+    step_of(T, manager)(np.ones((2, 2)))
+    before = manager.state()
+    state = {"seed": 3, "step": 9, "weights": {"dropout": 0.1, "noise": 0.2}} | change
+    with pytest.raises(error, match=what):
+        manager.restore(state)
+    assert manager.state() == before
+
+
+@pytest.mark.parametrize("state", [None, 5, {}, {"seed": 1, "step": 2}, [("seed", 1)]])
+def test_state_that_is_none_is_refused(state):
+    with pytest.raises(BadComposition, match="is no state: it needs seed, step and weights"):
+        regplug.compose([]).restore(state)
+
+
+def test_state_has_the_arrays_that_regularizers_keep(T):
+    x = T.matrix("x", dtype="float64")
+    manager = regplug.compose([Follow("h:out")])
+    result = manager.apply({"h:out": x * 2})
+    step = function([x], result.loss, updates=result.updates)
+    assert [float(step(np.ones((2, 3)))) for _ in range(3)] == [0, 6, 9]
+    state = manager.state()
+    assert list(state["arrays"]) == ["follow/h:out"]
+    np.testing.assert_array_equal(state["arrays"]["follow/h:out"], np.full(3, 3.5))
+    assert state["step"] == 3
+
+    other = regplug.compose([Follow("h:out")])
+    other.restore(state)  # before there is a graph
+    result = other.apply({"h:out": x * 2})
+    resumed = function([x], result.loss, updates=result.updates)
+    assert float(resumed(np.ones((2, 3)))) == float(step(np.ones((2, 3)))) == 10.5
+
+
+def test_state_of_arrays_of_another_shape_is_refused(T):
+    x = T.matrix("x", dtype="float64")
+    manager = regplug.compose([Follow("h:out")])
+    manager.apply({"h:out": x * 2})
+    state = manager.state()
+    state["arrays"] = {"follow/h:out": np.zeros(4)}
+    with pytest.raises(BadComposition, match=r"'follow/h:out' has shape \(4,\), not \(3,\)"):
+        manager.restore(state)
+    other = regplug.compose([Follow("h:out")])
+    other.restore(state)
+    with pytest.raises(RegularizerError, match=r"follow \(.*, loss\): raised ValueError: .*'h:out'.*\(4,\).*\(3,\)"):
+        other.apply({"h:out": x * 2})
+
+
+def test_state_is_a_copy(T):
+    x = T.matrix("x", dtype="float64")
+    manager = regplug.compose([Follow("h:out")])
+    manager.apply({"h:out": x * 2})
+    state = manager.state()
+    state["arrays"]["follow/h:out"][:] = 5
+    state["weights"]["follow"] = 5
+    assert not manager.state()["arrays"]["follow/h:out"].any()
+    assert manager.weights["follow"] == 1
