@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import importlib
 import json
 import os
@@ -13,6 +14,11 @@ from pathlib import Path
 import pytest
 
 from regplug.testing import installed_engine
+
+gc.set_threshold(50_000)  # graphs are many small objects: looking for garbage took a fifth of the time
+if worker := os.environ.get("PYTEST_XDIST_WORKER"):
+    # two processes with one folder wait seconds for its lock, at each kernel that Theano compiles
+    os.environ["THEANO_FLAGS"] = f"{os.environ.get('THEANO_FLAGS', '')},compiledir_format={worker}"
 
 
 @pytest.fixture

@@ -38,7 +38,7 @@ class Masked(ScalarOp):
     words = {"float32": "npy_uint32", "float64": "npy_uint64"}
 
     def impl(self, mask, value):
-        return value if mask else value.dtype.type(0)
+        return value if mask else type(value)(0)
 
     def c_code(self, node, name, inputs, outputs, sub):
         (mask, value), (out,), word = inputs, outputs, self.words[node.outputs[0].dtype]

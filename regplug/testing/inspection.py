@@ -110,7 +110,7 @@ def hold_constant(total: Any, run: Run) -> Any:
 
 
 def slope(measure: Any, run: Run, along: Sequence[np.ndarray], epsilon: float = 1e-6) -> float:
-    """Return the central difference of the first output of a function of the input, along a direction."""
+    """Return the central difference of a function of the input, along a direction."""
     params = list(dict.fromkeys(run.sample.params.values()))
     start = [run.sample.value, *(p.get_value() for p in params)]
 
@@ -118,7 +118,7 @@ def slope(measure: Any, run: Run, along: Sequence[np.ndarray], epsilon: float = 
         x, *moved = [value + distance * direction for value, direction in zip(start, along, strict=True)]
         for p, value in zip(params, moved, strict=True):
             p.set_value(value)
-        return float(measure(x)[0])
+        return float(measure(x))
 
     try:
         return (at(epsilon) - at(-epsilon)) / (2 * epsilon)

@@ -25,7 +25,7 @@ PYTHON = Mode(linker="py", optimizer="fast_run").excluding("fusion")
 @pytest.fixture(autouse=True)
 def python_mode():
     """Compile for Python, inner graphs too."""
-    with pytensor.config.change_flags(linker="py"):
+    with pytensor.config.change_flags(linker="py", cxx=""):
         yield
 
 

@@ -52,7 +52,7 @@ COMPOSITION = [("weight_l2", {"pattern": "*.W", "weight": 1e-3}), ("hidden_l1", 
 @pytest.fixture(autouse=True)
 def python_mode():
     """Compile for Python, inner graphs too."""
-    with pytensor.config.change_flags(linker="py"):
+    with pytensor.config.change_flags(linker="py", cxx=""):
         yield
 
 
