@@ -164,11 +164,14 @@ class DrawBase:
         """How many inputs come before the dimensions."""
         return 5 if self.kind == "keep" else 4
 
-    def input_dtypes(self, count):
-        """Return the dtype of each of `count` inputs after the keys."""
-        if count != self.leading - 1 + len(self.static_shape):
-            raise ValueError(f"{self} takes {self.leading - 1 + len(self.static_shape)} inputs after the keys")
-        return ["float64" if self.kind == "keep" and i == 3 else "int64" for i in range(count)]
+    def scalars(self, T, values):
+        """Return the inputs after the keys as variables of the right dtypes."""
+        expected = self.leading - 1 + len(self.static_shape)
+        if len(values) != expected:
+            raise ValueError(f"{self} takes {expected} inputs after the keys")
+        dtypes = ["float64" if self.kind == "keep" and i == 3 else "int64" for i in range(expected)]
+        numbers = (x if hasattr(x, "type") else np.asarray(x, dtype) for x, dtype in zip(values, dtypes, strict=True))
+        return [T.cast(T.as_tensor_variable(x), dtype) for x, dtype in zip(numbers, dtypes, strict=True)]
 
     def perform(self, node, inputs, output_storage):
         keys, index, step, row_offset, *rest = inputs

@@ -19,9 +19,8 @@ class Draw(DrawBase, COp):
 
     def make_node(self, keys, *rest):  # type: ignore[override]
         _register()
-        dtypes = self.input_dtypes(len(rest))
-        scalars = [pt.cast(pt.as_tensor(x), dtype) for x, dtype in zip(rest, dtypes, strict=True)]
-        return Apply(self, [pt.as_tensor(keys), *scalars], [pt.TensorType(self.dtype, shape=self.static_shape)()])
+        inputs = [pt.as_tensor(keys), *self.scalars(pt, rest)]
+        return Apply(self, inputs, [pt.TensorType(self.dtype, shape=self.static_shape)()])
 
     def __setstate__(self, state):
         _register()

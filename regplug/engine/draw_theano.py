@@ -22,10 +22,9 @@ class Draw(DrawBase, Op):
     __props__ = DrawBase.__props__  # the metaclass looks only here, not at the bases
 
     def make_node(self, keys, *rest):
-        dtypes = self.input_dtypes(len(rest))
-        scalars = [T.cast(T.as_tensor_variable(x), dtype) for x, dtype in zip(rest, dtypes, strict=True)]
+        inputs = [T.as_tensor_variable(keys), *self.scalars(T, rest)]
         broadcastable = [length == 1 for length in self.static_shape]
-        return Apply(self, [T.as_tensor_variable(keys), *scalars], [T.TensorType(self.dtype, broadcastable)()])
+        return Apply(self, inputs, [T.TensorType(self.dtype, broadcastable)()])
 
     def R_op(self, inputs, eval_points):
         return [None]

@@ -26,7 +26,7 @@ except ImportError:
 
 OUTPUTS = ["h0:out", "h1:out", "h2:out"]
 DRAWS = [("keep", "bool"), *((kind, dtype) for kind in ("uniform", "normal") for dtype in ("float32", "float64"))]
-SHAPES = [(), (0,), (7,), (0, 3), (3, 0), (5, 33), (3, 2500), (2, 40, 30, 1)]
+SHAPES = [(), (0,), (7,), (0, 3), (3, 0), (7, 1), (5, 33), (3, 2500), (2, 40, 30, 1)]
 OFFSET, STEP, RATE = 2**32 - 2, 2**33 + 5, 0.3
 
 
@@ -54,8 +54,11 @@ def expected(kind, dtype, shape, output="h1:out", step=STEP):
     return getattr(reference, kind)(0, "dropout", output, shape, step, dtype, row_offset=OFFSET)
 
 
-@pytest.mark.parametrize("linker", LINKERS)
-@pytest.mark.parametrize("ndim", [0, 1, 2, 4])
+@pytest.mark.parametrize(
+    ("linker", "ndim"),
+    # a vector is compiled as a matrix of one column is, five kernels a linker later
+    [(linker, ndim) for linker in LINKERS for ndim in (0, 1, 2, 4) if linker == "py" or ndim != 1],
+)
 def test_masks_and_noise_are_those_of_the_reference(linker, ndim):
     site = Site(ndim)
     function = site.compile([site.draw(kind, dtype) for kind, dtype in DRAWS], linker)

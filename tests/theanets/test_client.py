@@ -41,9 +41,9 @@ def quick(monkeypatch):
     if importlib.util.find_spec("theano") is not None:
         import theano
 
-        monkeypatch.setattr(theano.config, "mode", "Mode")
-        monkeypatch.setattr(theano.config, "linker", "py")
-        monkeypatch.setattr(theano.config, "optimizer", "fast_compile")
+        # a mode of linker=py would be the one that the process made first, whatever its linker
+        monkeypatch.setattr(theano.config, "mode", "FAST_COMPILE")
+        monkeypatch.setattr(theano.config, "cxx", "")
 
 
 def data(seed=0):
