@@ -28,51 +28,29 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
+import regplug
+
 SHAPES = [(1024, 4096), (128, 1024), (32, 56, 56, 64)]
 THREADS = "OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS"
 RATE, STD = 0.3, 0.1
 
 
 def load_engine():
-    """Return the engine's module, its tensor module and its Op `Draw`."""
+    """Return the engine's module and its tensor module."""
     try:
         import pytensor
 
-        from regplug.engine.draw_pytensor import Draw
-
-        return pytensor, pytensor.tensor, Draw
+        return pytensor, pytensor.tensor
     except ImportError:
         import theano
 
-        from regplug.engine.draw_theano import Draw
-
-        return theano, theano.tensor, Draw
+        return theano, theano.tensor
 
 
-class Noise:
-    """Noise for sites 0, 1, ... of one model."""
-
-    def __init__(self):
-        from regplug.noise.reference import site_key
-
-        self.engine, self.T, self.Draw = load_engine()
-        keys = np.stack([site_key(0, "dropout", f"hid{i}:out") for i in range(8)])
-        self.keys = self.engine.shared(keys, name="keys")
-        self.step, self.row_offset = (self.engine.shared(np.int64(0)) for _ in range(2))
-        self.rate = self.engine.shared(np.float64(RATE))
-        self.updates = {self.step: self.step + 1}
-
-    def draw(self, kind, dtype, x, site=0):
-        rate = [self.rate] if kind == "keep" else []
-        dims = [x.shape[i] for i in range(x.ndim)]
-        return self.Draw(kind, dtype, (None,) * x.ndim)(self.keys, site, self.step, self.row_offset, *rate, *dims)
-
-    def dropout(self, x, site=0):
-        scale = self.T.cast(1 / (1 - self.rate), x.dtype)
-        return self.T.switch(self.draw("keep", "bool", x, site), x * scale, np.float32(0))
-
-    def normal(self, x, site=0):
-        return x + np.float32(STD) * self.draw("normal", x.dtype, x, site)
+def regularized(x, regularizer):
+    """Return `x` with noise, and the updates."""
+    result = regplug.compose([regularizer]).apply({"in:out": x})
+    return result.outputs["in:out"], result.updates
 
 
 def tensor_of(T, ndim):
@@ -82,13 +60,12 @@ def tensor_of(T, ndim):
 
 
 def compiled(x, output, updates=None):
-    engine, _, _ = load_engine()
-    return engine.function([x], output, updates=updates or {})
+    return load_engine()[0].function([x], output, updates=updates or {})
 
 
 def peers(shape, value):
     """Return the peers' whole functions on `value`: name -> (what it is compared with, function, target)."""
-    engine, T, _ = load_engine()
+    engine, T = load_engine()
     x = tensor_of(T, len(shape))
     old = engine.__name__ == "pytensor" and engine.__version__ < "3.1"
     found = {}
@@ -162,10 +139,10 @@ def summary(pairs):
 def measure_arrays(repeats):
     for shape in SHAPES:
         value = np.random.default_rng(0).standard_normal(shape).astype("float32")
-        noise = Noise()
-        x = tensor_of(noise.T, len(shape))
+        x = tensor_of(load_engine()[1], len(shape))
         ours = {
-            kind: partial(compiled(x, getattr(noise, kind)(x), noise.updates), value) for kind in ("dropout", "normal")
+            kind: partial(compiled(x, *regularized(x, regularizer)), value)
+            for kind, regularizer in (("dropout", f"dropout={RATE}@*"), ("normal", f"noise={STD}@*"))
         }
         for name, (kind, peer, target) in peers(shape, value).items():
             label = f"{name}, {' x '.join(map(str, shape))}"
@@ -173,29 +150,31 @@ def measure_arrays(repeats):
 
 
 def mlp(sizes, sites, relu=True):
-    """Return the inputs, cost, updates and layers of an MLP with dropout on its first `sites` hidden layers."""
-    noise, random = Noise(), np.random.default_rng(0)
-    T, shared = noise.T, noise.engine.shared
+    """Return the inputs, cost and updates of an MLP with dropout on its first `sites` hidden layers."""
+    (engine, T), random = load_engine(), np.random.default_rng(0)
     x, labels = T.matrix("x", dtype="float32"), T.ivector("labels")
-    h, params = x, []
+    h, params, outputs = x, [], {}
     for i, (rows, columns) in enumerate(zip(sizes, sizes[1:], strict=False)):
-        w = shared((random.standard_normal((rows, columns)) / rows**0.5).astype("float32"))
-        b = shared(np.zeros(columns, "float32"))
+        w = engine.shared((random.standard_normal((rows, columns)) / rows**0.5).astype("float32"), name=f"hid{i}.w")
+        b = engine.shared(np.zeros(columns, "float32"), name=f"hid{i}.b")
         params += [w, b]
         h = T.dot(h, w) + b
-        if i < len(sizes) - 2:
-            h = T.maximum(h, np.float32(0)) if relu else h
-            h = noise.dropout(h, i) if i < sites else h
+        if relu and i < len(sizes) - 2:
+            h = T.maximum(h, np.float32(0))
+        outputs[f"hid{i}:out"] = h
+    patterns = [f"hid{i}:out" for i in range(sites)]
+    result = regplug.compose([("dropout", {"weight": RATE, "pattern": patterns})] if sites else []).apply(outputs)
+    h = result.outputs[f"hid{len(sizes) - 2}:out"]
     h = h - h.max(axis=1, keepdims=True)
     likelihood = h[T.arange(labels.shape[0]), labels] - T.log(T.exp(h).sum(axis=1))
     cost = -likelihood.mean()
-    gradients = noise.engine.grad(cost, params)
+    gradients = engine.grad(cost, params)
     updates = {param: param - np.float32(0.01) * g for param, g in zip(params, gradients, strict=True)}
-    return [x, labels], cost, {**updates, **(noise.updates if sites else {})}
+    return [x, labels], cost, {**updates, **result.updates}
 
 
 def measure_step(repeats):
-    engine, _, _ = load_engine()
+    engine, T = load_engine()
     data = (np.random.default_rng(0).random((128, 784)).astype("float32"), np.zeros(128, "int32"))
     steps = []
     for sites in (2, 0):
@@ -211,7 +190,7 @@ def measure_memory():
     The layers are linear: where an activation's gradient is made from its output, a layer
     after it, whatever it does, keeps an array more, and the engines differ in that.
     """
-    engine, _, _ = load_engine()
+    engine, T = load_engine()
     kept = []
     for sites in (2, 0):
         inputs, cost, updates = mlp([784, 1024, 1024, 10], sites, relu=False)
@@ -232,7 +211,8 @@ def measure_memory():
 
 
 def compile_step(sites):
-    engine, _, _ = load_engine()
+    engine, _ = load_engine()
+    regplug.load("dropout")
     start = time.perf_counter()
     inputs, cost, updates = mlp([64, *[128] * 6, 10], sites)
     step = engine.function(inputs, cost, updates=updates)
@@ -241,12 +221,12 @@ def compile_step(sites):
 
 
 def compile_sites(sites):
-    noise = Noise()
-    inputs = [noise.T.matrix(dtype="float32") for _ in range(sites)]
-    outputs = [noise.dropout(x, i) for i, x in enumerate(inputs)]
-    function = noise.engine.function(inputs, outputs, updates=noise.updates)
+    engine, T = load_engine()
+    inputs = [T.matrix(dtype="float32") for _ in range(sites)]
+    result = regplug.compose([f"dropout={RATE}@*"]).apply({f"in{i}:out": x for i, x in enumerate(inputs)})
+    function = engine.function(inputs, list(result.outputs.values()), updates=result.updates)
     function(*[np.ones((3, 4), "float32")] * sites)
-    folder = Path(noise.engine.config.base_compiledir)
+    folder = Path(engine.config.base_compiledir)
     kernels = [path for path in folder.rglob("*.nbi") if "fgraph" not in path.name]  # numba; else C
     return len(kernels) or len(list(folder.rglob("key.pkl")))
 
