@@ -222,6 +222,9 @@ def _is_met(requirement: str, version: str) -> bool:
     """Tell whether a requirement is on another package, or met by this version of regplug."""
     if not re.match(r"regplug(?![\w.-])", requirement, re.IGNORECASE):
         return True
+    least = re.fullmatch(r"regplug\s*>=\s*(\d+(?:\.\d+)*)", requirement, re.IGNORECASE)
+    if least and re.fullmatch(r"\d+(\.\d+)*", version):  # most say this; to import packaging takes a third of `list`
+        return _release(least[1]) <= _release(version)
     from packaging.requirements import InvalidRequirement, Requirement
 
     try:
@@ -230,6 +233,10 @@ def _is_met(requirement: str, version: str) -> bool:
         return False
     is_ours = wanted.marker is None or wanted.marker.evaluate({"extra": ""})
     return not is_ours or wanted.specifier.contains(version, prereleases=True)
+
+
+def _release(version: str) -> list[int]:
+    return [int(part) for part in re.sub(r"(\.0+)+$", "", version).split(".")]
 
 
 def find(name: str) -> Entry:

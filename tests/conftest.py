@@ -1,8 +1,7 @@
-"""What the tests share: the engine of this Python, equality of graphs, packages, and fresh virtual environments."""
+"""What the tests of the core share: equality of graphs, packages, and fresh virtual environments."""
 
 from __future__ import annotations
 
-import gc
 import importlib
 import json
 import os
@@ -12,25 +11,6 @@ import venv
 from pathlib import Path
 
 import pytest
-
-from regplug.testing import installed_engine
-
-gc.set_threshold(50_000)  # graphs are many small objects: looking for garbage took a fifth of the time
-if worker := os.environ.get("PYTEST_XDIST_WORKER"):
-    # two processes with one folder wait seconds for its lock, at each kernel that Theano compiles
-    os.environ["THEANO_FLAGS"] = f"{os.environ.get('THEANO_FLAGS', '')},compiledir_format={worker}"
-
-
-@pytest.fixture
-def engine():
-    """Return the face of the engine that this Python has."""
-    return installed_engine()
-
-
-@pytest.fixture
-def T(engine):
-    """Return the engine's tensor module."""
-    return engine.T
 
 
 @pytest.fixture

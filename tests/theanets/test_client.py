@@ -2,14 +2,6 @@
 
 from __future__ import annotations
 
-import collections
-import collections.abc
-import importlib.util
-import logging
-import sys
-import types
-import warnings
-
 import numpy as np
 import pytest
 
@@ -17,33 +9,15 @@ import regplug
 from regplug import Regularizer, hookimpl
 from regplug.noise import reference
 
-pytestmark = pytest.mark.skipif(
-    importlib.util.find_spec("theano") is None, reason="theanets is a library of Theano, which this Python has not"
-)
-
-
-@pytest.fixture
-def theanets(monkeypatch):
-    """Return theanets, with what its helper libraries need from the outside."""
-    monkeypatch.setattr(collections, "Callable", collections.abc.Callable, raising=False)  # gone from Python 3.10
-    climate = types.ModuleType("climate")  # its logger; the name is another project's on PyPI by now
-    climate.get_logger = logging.getLogger
-    with pytest.MonkeyPatch.context() as patch, warnings.catch_warnings():
-        patch.setitem(sys.modules, "climate", climate)
-        warnings.simplefilter("ignore")  # of its imports
-        module = importlib.import_module("theanets")
-    return module
-
 
 @pytest.fixture(autouse=True)
-def quick(monkeypatch):
+def quick(theanets, monkeypatch):
     """Compile for Theano's Python mode."""
-    if importlib.util.find_spec("theano") is not None:
-        import theano
+    import theano
 
-        # a mode of linker=py would be the one that the process made first, whatever its linker
-        monkeypatch.setattr(theano.config, "mode", "FAST_COMPILE")
-        monkeypatch.setattr(theano.config, "cxx", "")
+    # a mode of linker=py would be the one that the process made first, whatever its linker
+    monkeypatch.setattr(theano.config, "mode", "FAST_COMPILE")
+    monkeypatch.setattr(theano.config, "cxx", "")
 
 
 def data(seed=0):

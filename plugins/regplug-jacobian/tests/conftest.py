@@ -1,4 +1,4 @@
-"""What the tests of this package share: small models, and derivatives by finite differences."""
+"""What the tests of this package share: small models, and the gradients of penalties on them."""
 
 from __future__ import annotations
 
@@ -9,25 +9,6 @@ import numpy as np
 import pytest
 
 from regplug.testing import function, installed_engine
-
-
-@pytest.fixture
-def differences():
-    """Return a function that gives the central differences of a function of one array of float64.
-
-    The result has the axes of what the function returns, then those of the array.
-    """
-
-    def differentiate(f, at, step=1e-5):
-        columns = []
-        for index in np.ndindex(at.shape):
-            up, down = at.copy(), at.copy()
-            up[index] += step
-            down[index] -= step
-            columns.append((np.asarray(f(up)) - np.asarray(f(down))) / (2 * step))
-        return np.stack(columns, axis=-1).reshape(*columns[0].shape, *at.shape)
-
-    return differentiate
 
 
 @pytest.fixture
@@ -73,3 +54,22 @@ def exact(differences):
         return np.mean([(jacobian**2).sum() for jacobian in jacobians])
 
     return norm
+
+
+@pytest.fixture
+def assert_gradient(engine, differences):
+    """Return a function that holds the gradient of a penalty on a model with respect to w against differences."""
+
+    def check(m, loss):
+        f = function([m.x], [loss, engine.grad(loss, m.w)])
+        w = m.w.get_value()
+
+        def value(at):
+            m.w.set_value(at)
+            return f(m.value)[0]
+
+        expected = differences(value, w)
+        m.w.set_value(w)
+        np.testing.assert_allclose(f(m.value)[1], expected, rtol=1e-6, atol=1e-7 * abs(expected).max())
+
+    return check

@@ -37,19 +37,9 @@ def test_contractive_in_float32_is_that_in_float64(model, kind):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_gradient_of_contractive_agrees_with_finite_differences(model, differences, kind):
+def test_gradient_of_contractive_agrees_with_finite_differences(model, assert_gradient, kind):
     m = model(kind)
-    loss = term(m.outputs).loss
-    f = function([m.x], [loss, installed_engine().grad(loss, m.w)])
-    w = m.w.get_value()
-
-    def value(at):
-        m.w.set_value(at)
-        return f(m.value)[0]
-
-    expected = differences(value, w)
-    m.w.set_value(w)
-    np.testing.assert_allclose(f(m.value)[1], expected, rtol=1e-6, atol=1e-7 * abs(expected).max())
+    assert_gradient(m, term(m.outputs).loss)
 
 
 @pytest.mark.parametrize("kind", ["dense", "linear", "gated"])
@@ -148,19 +138,9 @@ def test_jacobian_is_its_formula_in_numpy(model, dtype):
     np.testing.assert_allclose(value, expected, rtol=1e-6 if dtype == "float64" else 1e-4)
 
 
-def test_gradient_of_jacobian_agrees_with_finite_differences(model, differences):
+def test_gradient_of_jacobian_agrees_with_finite_differences(model, assert_gradient):
     m = model("deep")
-    loss = term(m.outputs, "jacobian").loss
-    f = function([m.x], [loss, installed_engine().grad(loss, m.w)])
-    w = m.w.get_value()
-
-    def value(at):
-        m.w.set_value(at)
-        return f(m.value)[0]
-
-    expected = differences(value, w)
-    m.w.set_value(w)
-    np.testing.assert_allclose(f(m.value)[1], expected, rtol=1e-6, atol=1e-7 * abs(expected).max())
+    assert_gradient(m, term(m.outputs, "jacobian").loss)
 
 
 @pytest.mark.parametrize("name", ["contractive", "jacobian"])

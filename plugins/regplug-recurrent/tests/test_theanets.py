@@ -2,40 +2,22 @@
 
 from __future__ import annotations
 
-import logging
-import sys
-from types import ModuleType
-
 import numpy as np
 import pytest
 
 from regplug.testing import function
 
-theanets_runs = pytest.mark.skipif(sys.version_info >= (3, 11), reason="theanets needs Theano, which needs Python 3.10")
 
-
-@pytest.fixture
-def regularizers(monkeypatch):
-    """Return theanets' regularizers; its logging package `climate` is no longer on PyPI (that name is another's)."""
-    climate = ModuleType("climate")
-    climate.get_logger = logging.getLogger
-    monkeypatch.setitem(sys.modules, "climate", climate)
-    from theanets import regularizers
-
-    return regularizers
-
-
-@theanets_runs
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
-def test_recurrent_state_is_that_of_theanets(penalty, regularizers, monkeypatch, dtype):
+def test_recurrent_state_is_that_of_theanets(penalty, theanets, monkeypatch, dtype):
     import theano
 
     # `RecurrentState.loss` of 0.7.3 reads a name that it never sets
-    monkeypatch.setattr(regularizers, "pattern", "*", raising=False)
+    monkeypatch.setattr(theanets.regularizers, "pattern", "*", raising=False)
     rng = np.random.default_rng(0)
     values = {"a:out": rng.normal(size=(4, 6, 3)).astype(dtype), "b:out": rng.normal(size=(4, 5, 7)).astype(dtype)}
     outputs = {name: theano.shared(value) for name, value in values.items()}
-    expected = regularizers.RecurrentState(pattern="*", weight=1.0).loss([], outputs)
+    expected = theanets.regularizers.RecurrentState(pattern="*", weight=1.0).loss([], outputs)
     expected, *expected_gradients = function([], [expected, *theano.grad(expected, list(outputs.values()))])()
     value, gradients = penalty("recurrent_state", values)
     eps = np.finfo(dtype).eps

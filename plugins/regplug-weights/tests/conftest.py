@@ -6,19 +6,7 @@ import numpy as np
 import pytest
 
 import regplug
-from regplug.testing import function, installed_engine
-
-
-@pytest.fixture
-def engine():
-    """Return the face of the engine that this Python has."""
-    return installed_engine()
-
-
-@pytest.fixture
-def T(engine):
-    """Return the engine's tensor module."""
-    return engine.T
+from regplug.testing import function
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""What the tests of this package share: one penalty on arrays, with its gradients."""
+"""What the tests of several packages share: a penalty on arrays, and derivatives by finite differences."""
 
 from __future__ import annotations
 
@@ -6,15 +6,14 @@ import numpy as np
 import pytest
 
 import regplug
-from regplug.testing import function, installed_engine
+from regplug.testing import function
 
 
 @pytest.fixture
-def penalty():
+def penalty(engine):
     """Return a function that gives a penalty of weight 1 on arrays by output name, and its gradients by name."""
 
     def evaluate(name, values, **options):
-        engine = installed_engine()
         shared = {key: engine.shared(value, name=key) for key, value in values.items()}
         outputs = {key: 1 * variable for key, variable in shared.items()}
         manager = regplug.compose([(name, {"pattern": "*", "weight": 1.0, **options})])
@@ -28,15 +27,18 @@ def penalty():
 
 @pytest.fixture
 def differences():
-    """Return a function that gives the central differences of a scalar function of one array of float64."""
+    """Return a function that gives the central differences of a function of one array of float64.
 
-    def differentiate(f, at, step=1e-6):
-        gradient = np.zeros_like(at)
+    The result has the axes of what the function returns, then those of the array.
+    """
+
+    def differentiate(f, at, step=1e-5):
+        columns = []
         for index in np.ndindex(at.shape):
             up, down = at.copy(), at.copy()
             up[index] += step
             down[index] -= step
-            gradient[index] = (f(up) - f(down)) / (2 * step)
-        return gradient
+            columns.append((np.asarray(f(up)) - np.asarray(f(down))) / (2 * step))
+        return np.stack(columns, axis=-1).reshape(*columns[0].shape, *at.shape)
 
     return differentiate
