@@ -21,7 +21,7 @@ from typing import Any
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from regplug.errors import BadModel, NameConflict, PluginLoadError, RegplugError, RegplugWarning
+from regplug.errors import BadModel, NameConflict, PluginLoadError, RegplugError, RegplugWarning, listing
 from regplug.registry import Entry, points
 from regplug.rewiring import toposort
 
@@ -64,13 +64,17 @@ def require(name: str) -> Entry:
     NameConflict
         Two packages offer an adapter.
     """
-    entries = [entry for entry in available() if entry.name == name]
-    if not entries:
-        raise PluginLoadError(f"no package offers an adapter for {name!r}. Adapters: {_listing()}.")
-    if len(entries) > 1:
-        who = " and ".join(f"{entry.package} {entry.version} ({entry.value})" for entry in entries)
+    return _usable(name, available())
+
+
+def _usable(name: str, entries: list[Entry]) -> Entry:
+    offers = [entry for entry in entries if entry.name == name]
+    if not offers:
+        raise PluginLoadError(f"no package offers an adapter for {name!r}. Adapters: {listing(map(str, entries))}.")
+    if len(offers) > 1:
+        who = " and ".join(f"{entry.package} {entry.version} ({entry.value})" for entry in offers)
         raise NameConflict(f"an adapter for {name!r} is offered by {who}. Uninstall one.")
-    entry = entries[0]
+    entry = offers[0]
     if entry.refusal:
         raise PluginLoadError(f"{entry} is refused: {entry.refusal}.")
     if faults := missing(entry):
@@ -79,14 +83,7 @@ def require(name: str) -> Entry:
     return entry
 
 
-def load(name: str) -> type:
-    """Return the adapter class for a library.
-
-    Raises
-    ------
-    PluginLoadError, NameConflict
-    """
-    entry = require(name)
+def _load(entry: Entry) -> type:
     module, _, attribute = entry.value.partition(":")
     try:
         adapter = getattr(importlib.import_module(module), attribute)
@@ -97,28 +94,27 @@ def load(name: str) -> type:
     return adapter
 
 
-def adapter_of(model: Any) -> type | None:
-    """Return the adapter for a model, by the module of its type or of a base of that; None where there is none."""
-    names = {entry.name for entry in available()}
-    modules = [cls.__module__.partition(".")[0] for cls in type(model).__mro__]
-    return next((load(module) for module in modules if module in names), None)
-
-
 def see(model: Any) -> Any:
-    """Return the `regplug.Model` that an adapter makes of a model.
+    """Return the `regplug.Model` that an adapter makes of a model, by the module of its type or of a base of that.
+
+    Returns
+    -------
+    Model or None
+        None where there is no adapter.
 
     Raises
     ------
     BadModel
-        No adapter is for models of this type, or the adapter fails.
+        The adapter fails.
+    PluginLoadError, NameConflict
+        See `require`.
     """
-    adapter = adapter_of(model)
-    if adapter is None:
-        raise BadModel(
-            f"{model!r} ({type(model).__module__}.{type(model).__qualname__}) is no model: hand over a mapping "
-            "'layer:output' -> variable, a variable or a list of variables, an object with `layers` and `outputs`, "
-            f"or a model that an adapter is for. Adapters: {_listing()}."
-        )
+    entries = available()
+    modules = [cls.__module__.partition(".")[0] for cls in type(model).__mro__]
+    name = next((module for module in modules if any(entry.name == module for entry in entries)), None)
+    if name is None:
+        return None
+    adapter = _load(_usable(name, entries))
     from regplug.model import Model
 
     who = f"{adapter.__module__}.{adapter.__qualname__}"
@@ -150,7 +146,3 @@ def warn_of_unused(model: Any, result: Any, loss: Any) -> None:
             if (result.outputs[name] if name in result.outputs else model.params[name]) not in used:
                 text = f"{label}: the loss does not depend on {name!r}, which its pattern matches."
                 warnings.warn(text, RegplugWarning, stacklevel=3)
-
-
-def _listing() -> str:
-    return ", ".join(map(str, available())) or "none is installed"

@@ -5,14 +5,14 @@ They are the weights, the seed's keys, the step, the row offset, and arrays that
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, MutableMapping
+from collections.abc import Callable, Collection, Iterator, Mapping, MutableMapping
 from numbers import Integral
 from types import ModuleType
 from typing import Any
 
 import numpy as np
 
-from regplug.errors import BadModel, BadOption, nearest
+from regplug.errors import BadComposition, BadModel, BadOption, nearest
 from regplug.noise.reference import site_key
 from regplug.schedules import Schedule
 
@@ -140,6 +140,42 @@ class Live:
         self.seed = seed
         self._rows = [site_key(seed, *site) for site in self._sites]
         self.keys.set(np.array(self._rows, "uint32").reshape(-1, 2))
+
+    def _numbers(self) -> dict[str, Shared]:
+        """Return the weights that are numbers, not schedules."""
+        return {label: weight for label, weight in self.weights.items() if isinstance(weight, Shared)}
+
+    def state(self) -> dict[str, Any]:
+        """Return what a run needs to continue; see `Manager.state`."""
+        weights = {label: float(weight.get()) for label, weight in self._numbers().items()}
+        state = {"seed": self.seed, "step": int(self.step.get()), "weights": weights}
+        return state | ({"arrays": {key: each.get() for key, each in self.arrays.items()}} if self.arrays else {})
+
+    def restore(self, state: Any, labels: Collection[str], check: Callable[[str, Any], float]) -> None:
+        """Continue from a `state` of a composition with these labels; `check` converts a weight."""
+        is_state = isinstance(state, Mapping) and {"seed", "step", "weights"} <= set(state)
+        weights, kept = (state["weights"], state.get("arrays", {})) if is_state else (None, None)
+        if not isinstance(weights, Mapping) or not isinstance(kept, Mapping):
+            raise BadComposition(f"{state!r} is no state: it needs seed, step and weights; arrays are a mapping.")
+        own = self._numbers()
+        if set(weights) != set(own):
+            raise BadComposition(f"the state has weights of {sorted(weights)}, this composition of {sorted(own)}.")
+        seed = check_integer("seed", state["seed"], -(2**63), 2**64)
+        step = check_integer("step", state["step"], 0, 2**63)
+        arrays = {key: np.asarray(array) for key, array in kept.items()}
+        for key, array in arrays.items():
+            if not any(key.startswith(f"{label}/") for label in labels):
+                raise BadComposition(f"the state's array {key!r} is of no regularizer of this composition.")
+            shape = self.arrays[key].get().shape if key in self.arrays else array.shape
+            if array.shape != shape:
+                raise BadComposition(f"the state's array {key!r} has shape {array.shape}, not {shape}.")
+        values = {label: check(label, value) for label, value in weights.items()}
+        self.reseed(seed)
+        self.step.set(step)
+        for label, value in values.items():
+            own[label].set(value)
+        for key, array in arrays.items():
+            self.arrays.setdefault(key, Shared(f"regplug.state:{key}", array, array.dtype.name)).set(array)
 
 
 class Weights(MutableMapping):

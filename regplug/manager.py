@@ -8,9 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
-
-from regplug.errors import BadComposition, BadOption
+from regplug.errors import BadOption
 from regplug.live import Live, Shared, Weights, check_integer
 from regplug.member import Member
 from regplug.model import as_model, named, see
@@ -245,10 +243,7 @@ class Manager:
 
     def state(self) -> dict[str, Any]:
         """Return what a run needs to continue to the bit: seed, step, weights and kept arrays."""
-        live = self._live
-        weights = {label: value for label, value in self.weights.items() if isinstance(live.weights[label], Shared)}
-        state = {"seed": live.seed, "step": int(live.step.get()), "weights": weights}
-        return state | ({"arrays": {key: each.get() for key, each in live.arrays.items()}} if live.arrays else {})
+        return self._live.state()
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Continue from a `state`; compiled functions do so, too.
@@ -258,30 +253,7 @@ class Manager:
         BadComposition, BadOption
             The state is not of this composition; nothing was changed.
         """
-        weights, kept = (state.get(key, {}) if isinstance(state, Mapping) else None for key in ("weights", "arrays"))
-        are_mappings = isinstance(weights, Mapping) and isinstance(kept, Mapping)
-        if not are_mappings or {"seed", "step", "weights"} - set(state):
-            raise BadComposition(f"{state!r} is no state: it needs seed, step and weights; arrays are a mapping.")
-        live = {label: weight for label, weight in self._live.weights.items() if isinstance(weight, Shared)}
-        if set(weights) != set(live):
-            raise BadComposition(f"the state has weights of {sorted(weights)}, this composition of {sorted(live)}.")
-        seed = check_integer("seed", state["seed"], -(2**63), 2**64)
-        step = check_integer("step", state["step"], 0, 2**63)
-        arrays = {key: np.asarray(array) for key, array in kept.items()}
-        for key in arrays:
-            if not any(key.startswith(f"{member.label}/") for member in self.members):
-                raise BadComposition(f"the state's array {key!r} is of no regularizer of this composition.")
-        for key in set(arrays) & set(self._live.arrays):
-            shape = self._live.arrays[key].get().shape
-            if arrays[key].shape != shape:
-                raise BadComposition(f"the state's array {key!r} has shape {arrays[key].shape}, not {shape}.")
-        values = {label: self._in_range(label, value) for label, value in weights.items()}
-        self._live.reseed(seed)
-        self._live.step.set(step)
-        for label, value in values.items():
-            live[label].set(value)
-        for key, array in arrays.items():
-            self._live.arrays.setdefault(key, Shared(f"regplug.state:{key}", array, array.dtype.name)).set(array)
+        self._live.restore(state, [member.label for member in self.members], self._in_range)
 
     def write(self, path: Any, *, lock: bool = False) -> None:
         """Write the composition to a TOML file, for `regplug.read`.

@@ -136,10 +136,16 @@ def as_model(model: Any, params: Any = None, layers: Any = None) -> Model:
     if engines.name_of(model) or (isinstance(model, (list, tuple)) and model):
         model = _plain_graph([model] if engines.name_of(model) else model)
     elif not isinstance(model, Mapping):
-        if adapters.adapter_of(model) or not hasattr(model, "outputs") or not hasattr(model, "layers"):
-            seen = adapters.see(model)
+        seen = adapters.see(model)
+        if seen is not None:
             given = seen.params if params is None else params
             return replace(see(seen.outputs, given, seen.layers if layers is None else layers), new_step=seen.new_step)
+        if not hasattr(model, "outputs") or not hasattr(model, "layers"):
+            raise BadModel(
+                f"{model!r} ({type(model).__module__}.{type(model).__qualname__}) is no model: hand over a mapping "
+                "'layer:output' -> variable, a variable or a list of variables, an object with `layers` and `outputs`, "
+                f"or a model that an adapter is for. Adapters: {listing(map(str, adapters.available()))}."
+            )
         layers = model.layers if layers is None else layers
         model = model.outputs
     return see(model, params, layers)

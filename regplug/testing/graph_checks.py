@@ -13,25 +13,26 @@ import numpy as np
 from regplug.composition import compose
 from regplug.engine import engine_of
 from regplug.errors import BadOption, listing
-from regplug.options import Option, options_of
+from regplug.options import options_of
 from regplug.regularizer import uses_weight
 from regplug.testing import samples
 from regplug.testing.check import CheckFailure, NotApplicable, check
 from regplug.testing.class_checks import tried_values
 from regplug.testing.graphs import evaluate, face, function, installed_engine, installed_engines
 from regplug.testing.inspection import (
+    another_weight,
     differ,
     differences,
     draws,
     foreign_randomness,
     hold_constant,
-    not_finite,
     objective,
+    require_dtype,
+    require_finite,
     slope,
     snapshot,
 )
 from regplug.testing.subject import Case, Refused, Run, Subject, plain
-from regplug.testing.values import values
 
 
 @check("see the message; if it needs another model, test an instance with the pattern of one that fits")
@@ -285,28 +286,3 @@ def weighted(subject: Subject) -> Run:
     if not uses_weight(subject.cls):
         raise NotApplicable("it uses no weight")
     return subject.run(main(subject))
-
-
-def another_weight(run: Run, option: Option) -> float:
-    """Give a run another weight, which is not 0, and return it."""
-    before = run.manager.weights[run.label]
-    for other in (before / 2, *values(option)):
-        if other not in (0, before):
-            with contextlib.suppress(BadOption):
-                run.manager.weights[run.label] = other
-                return other
-    raise NotApplicable("its range has no other weight")
-
-
-def require_dtype(run: Run, dtype: str, where: str = "") -> None:
-    """Raise CheckFailure where the loss or an output has another dtype."""
-    raw = [("the loss", value) for value in run.raw if hasattr(value, "dtype")]
-    for name, variable in (*raw, *run.variables.items()):
-        if variable.dtype != dtype:
-            raise CheckFailure(f"{name} is of dtype {variable.dtype} on a model of {dtype}{where}")
-
-
-def require_finite(values: dict[str, np.ndarray], where: str = "") -> None:
-    """Raise CheckFailure where a value is not finite."""
-    if names := not_finite(values):
-        raise CheckFailure(f"not finite{where}: {listing(names)}")

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
 from regplug.engine import engine_of
+from regplug.errors import BadOption, listing
+from regplug.options import Option
 from regplug.rewiring import rewire, toposort
+from regplug.testing.check import CheckFailure, NotApplicable
 from regplug.testing.graphs import function
 from regplug.testing.samples import Sample
 from regplug.testing.subject import Run
+from regplug.testing.values import values
 
 # by name, for either engine has its own classes
 _CONSTANT_TO_GRADIENTS = {"DisconnectedGrad", "ConsiderConstant", "ZeroGrad"}
@@ -69,11 +74,6 @@ def differ(ones: Sequence[dict[str, np.ndarray]], others: Sequence[dict[str, np.
     return any(differences(one, other) for one, other in zip(ones, others, strict=True))
 
 
-def not_finite(values: dict[str, np.ndarray]) -> list[str]:
-    """Return the names of values that hold NaN or infinity."""
-    return [name for name, value in values.items() if not np.isfinite(value).all()]
-
-
 def snapshot(sample: Sample) -> dict[str, Any]:
     """Return all of a sample that a plugin could change."""
     nodes = toposort(sample.outputs.values())
@@ -125,3 +125,28 @@ def slope(measure: Any, run: Run, along: Sequence[np.ndarray], epsilon: float = 
     finally:
         for p, value in zip(params, start[1:], strict=True):
             p.set_value(value)
+
+
+def another_weight(run: Run, option: Option) -> float:
+    """Give a run another weight, which is not 0, and return it."""
+    before = run.manager.weights[run.label]
+    for other in (before / 2, *values(option)):
+        if other not in (0, before):
+            with contextlib.suppress(BadOption):
+                run.manager.weights[run.label] = other
+                return other
+    raise NotApplicable("its range has no other weight")
+
+
+def require_dtype(run: Run, dtype: str, where: str = "") -> None:
+    """Raise CheckFailure where the loss or an output has another dtype."""
+    raw = [("the loss", value) for value in run.raw if hasattr(value, "dtype")]
+    for name, variable in (*raw, *run.variables.items()):
+        if variable.dtype != dtype:
+            raise CheckFailure(f"{name} is of dtype {variable.dtype} on a model of {dtype}{where}")
+
+
+def require_finite(found: dict[str, np.ndarray], where: str = "") -> None:
+    """Raise CheckFailure where a value is not finite."""
+    if names := [name for name, value in found.items() if not np.isfinite(value).all()]:
+        raise CheckFailure(f"not finite{where}: {listing(names)}")
