@@ -8,6 +8,7 @@ import types
 import typing
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from numbers import Integral, Real
 from typing import Annotated, Any, ClassVar, Literal, get_args, get_origin
 
@@ -87,7 +88,7 @@ def options_of(cls: type) -> dict[str, Option]:
     They are its annotated public attributes; one without a value, or with ``...``, must be given. Where the
     class writes its own ``__init__`` (as the ancestor's subclasses do), they are the keywords of that.
     """
-    hints = typing.get_type_hints(cls, include_extras=True)
+    hints = _hints(cls)
     declared = {
         name: Option(name, hint, _default(getattr(cls, name, ...)))
         for owner in reversed(cls.__mro__)
@@ -104,6 +105,11 @@ def options_of(cls: type) -> dict[str, Option]:
         guess = Any if default is None or default is REQUIRED else type(default)
         options[name] = Option(name, known.annotation if known else guess, default)
     return options
+
+
+@cache  # evaluating annotations takes a millisecond a class
+def _hints(cls: type) -> dict[str, Any]:
+    return typing.get_type_hints(cls, include_extras=True)
 
 
 def check_options(cls: type, label: str, given: dict[str, Any]) -> dict[str, Any]:

@@ -14,7 +14,7 @@ import click
 
 from regplug import composition
 from regplug.errors import BadModel, RegplugWarning, nearest
-from regplug.manager import Manager, Result
+from regplug.manager import Manager
 from regplug.model import Model, as_model
 from regplug.rewiring import rewire, toposort
 
@@ -49,8 +49,7 @@ def command(object: str, forms: tuple[str, ...], config: str | None, seed: int |
         raise click.UsageError("Say which regularizers: -r NAME[=WEIGHT][@PATTERN], or -c FILE.")
     manager = _manager(forms, config, seed)
     model = find_model(object)
-    result = manager.apply(model)
-    _print(object, manager, model, touches(manager, model, result))
+    _print(object, manager, model, touches(manager, model))
 
 
 def _manager(forms: tuple[str, ...], config: str | None, seed: int | None) -> Manager:
@@ -127,11 +126,13 @@ def _told(error: BaseException) -> str:
     return f"{type(error).__name__}: {error}{place}"
 
 
-def touches(manager: Manager, model: Model, result: Result) -> list[Touch]:
-    """Return the calls in the order in which they are made: replacements along the graph, then the rest.
+def touches(manager: Manager, model: Model) -> list[Touch]:
+    """Apply; return the calls in the order in which they are made: replacements along the graph, then the rest.
 
     A parameter that matches but is no part of the term (a bias that a penalty of weights leaves out) is not touched.
     """
+    with model.engine.untraced():
+        result = manager.apply(model)
     table = {variable: names[0] for names_of in model.names.values() for variable, names in names_of.items()}
     found = []
     for target in ("params", "outputs"):

@@ -27,14 +27,6 @@ def face(engine: str) -> ModuleType:
     return importlib.import_module(f"regplug.engine.{engine}")
 
 
-def change_flags(**flags: Any) -> Any:
-    """Return a context in which flags of the engine are others; ``a__b`` is what Theano calls ``a.b``."""
-    engine = importlib.import_module(installed_engine().__name__.rpartition(".")[2])
-    if engine.__name__ == "theano":
-        return engine.change_flags(**{name.replace("__", "."): value for name, value in flags.items()})
-    return engine.config.change_flags(**flags)
-
-
 def function(inputs: list, outputs: Any, updates: Any = None, **options: Any) -> Any:
     """Compile for the engine's Python mode, as it is: slow to run, quick to build."""
     name = installed_engine().__name__.rpartition(".")[2]
@@ -43,6 +35,7 @@ def function(inputs: list, outputs: Any, updates: Any = None, **options: Any) ->
     updates = list((updates or {}).items())
     if "mode" in options:
         return engine.function(inputs, outputs, updates=updates, **options)
+    change_flags = engine.change_flags if name == "theano" else engine.config.change_flags
     with change_flags(cxx=""):  # else the inside of a scan is compiled
         mode = engine.compile.mode.Mode(linker="py", optimizer=None)
         return engine.function(inputs, outputs, updates=updates, mode=mode, **options)

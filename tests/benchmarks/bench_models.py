@@ -139,9 +139,7 @@ def apply(model, composition):
 
 def plan(model, composition):
     """Return what touches what, as ``regplug plan`` does."""
-    manager = regplug.compose(composition)
-    seen = regplug.as_model(model)
-    return touches(manager, seen, manager.apply(seen))
+    return touches(regplug.compose(composition), regplug.as_model(model))
 
 
 def measure(library, layers, repeats):
