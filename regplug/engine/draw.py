@@ -70,10 +70,15 @@ NORMAL = """
 
 CODE = """
 {
-    npy_intp dims[%(ndim)d + 1] = {%(dims)s};
+    npy_intp dims[%(ndim)d + 1];
     npy_uint64 columns = 1;
     int same = %(out)s != NULL && PyArray_IS_C_CONTIGUOUS(%(out)s);
+    if (PyArray_DIMS(%(shape)s)[0] != %(ndim)d) {
+        PyErr_Format(PyExc_ValueError, "shape has %%ld lengths, not %(ndim)d", (long)PyArray_DIMS(%(shape)s)[0]);
+        %(fail)s
+    }
     for (int i = 0; i < %(ndim)d; i++) {
+        dims[i] = (npy_intp)*(npy_int64 *)PyArray_GETPTR1(%(shape)s, i);
         if (dims[i] < 0) {
             PyErr_Format(PyExc_ValueError, "shape has a negative length, %%ld", (long)dims[i]);
             %(fail)s
@@ -141,8 +146,8 @@ class DrawBase:
     Notes
     -----
     The inputs are the keys (uint32, one row a site), the index of the site, the step and
-    the row offset (int64 scalars), the rate (float64 scalar, only for 'keep'), and one
-    int64 scalar a dimension. All that differs between two sites of one kind, dtype and
+    the row offset (int64 scalars), the rate (float64 scalar, only for 'keep'), and the
+    shape (int64 vector). All that differs between two sites of one kind, dtype and
     number of dimensions is an input, so they share one kernel. A caller that shares an
     axis passes 1 as its length, and 0 as the row offset if it is axis 0.
     """
@@ -159,36 +164,32 @@ class DrawBase:
         self.dtype = dtype
         self.static_shape = tuple(static_shape)
 
-    @property
-    def leading(self):
-        """How many inputs come before the dimensions."""
-        return 5 if self.kind == "keep" else 4
-
-    def scalars(self, T, values):
-        """Return the inputs after the keys as variables of the right dtypes."""
-        expected = self.leading - 1 + len(self.static_shape)
-        if len(values) != expected:
-            raise ValueError(f"{self} takes {expected} inputs after the keys")
-        dtypes = ["float64" if self.kind == "keep" and i == 3 else "int64" for i in range(expected)]
-        numbers = (x if hasattr(x, "type") else np.asarray(x, dtype) for x, dtype in zip(values, dtypes, strict=True))
-        return [T.cast(T.as_tensor_variable(x), dtype) for x, dtype in zip(numbers, dtypes, strict=True)]
+    def typed(self, T, inputs):
+        """Return the inputs as variables of the right dtypes."""
+        dtypes = ["uint32", "int64", "int64", "int64", *["float64"] * (self.kind == "keep"), "int64"]
+        if len(inputs) != len(dtypes):
+            raise ValueError(f"{self} takes {len(dtypes)} inputs")
+        arrays = (x if hasattr(x, "type") else np.asarray(x, dtype) for x, dtype in zip(inputs, dtypes, strict=True))
+        return [T.cast(T.as_tensor_variable(x), dtype) for x, dtype in zip(arrays, dtypes, strict=True)]
 
     def perform(self, node, inputs, output_storage):
-        keys, index, step, row_offset, *rest = inputs
+        keys, index, step, row_offset, *rate, shape = inputs
         if not 0 <= index < len(keys):
             raise ValueError(f"key {index} is outside the table of keys")
-        shape = tuple(int(length) for length in inputs[self.leading :])
+        if len(shape) != len(self.static_shape):
+            raise ValueError(f"shape has {len(shape)} lengths, not {len(self.static_shape)}")
         key, step, row_offset = keys[int(index)], int(step), int(row_offset)
         if self.kind == "keep":
-            value = reference.keep_from_key(key, shape, step, float(rest[0]), row_offset)
+            value = reference.keep_from_key(key, shape, step, float(rate[0]), row_offset)
         else:
             draw = reference.uniform_from_key if self.kind == "uniform" else reference.normal_from_key
             value = draw(key, shape, step, self.dtype, row_offset)
-        output_storage[0][0] = np.asarray(value)
+        output_storage[0][0] = value
 
     def infer_shape(self, *arguments):
         # PyTensor passes (fgraph, node, shapes), Theano (node, shapes)
-        return [tuple(arguments[-2].inputs[self.leading :])]
+        shape = arguments[-2].inputs[-1]
+        return [tuple(shape[axis] if n is None else n for axis, n in enumerate(self.static_shape))]
 
     def connection_pattern(self, node):
         return [[False] for _ in node.inputs]
@@ -204,19 +205,16 @@ class DrawBase:
         return SUPPORT
 
     def c_code_cache_version(self):
-        return (1,)
+        return (2,)
 
     def c_code(self, node, name, inputs, outputs, sub):
         if self.dtype not in C_TYPES:
             raise NotImplementedError("float16 is drawn by NumPy")
-        names = dict(
-            zip(("keys", "index", "step", "row_offset", "rate"), inputs, strict=False), out=outputs[0], fail=sub["fail"]
-        )
-        dims = [f"(npy_intp)((npy_int64 *)PyArray_DATA({dim}))[0]" for dim in inputs[self.leading :]]
+        kinds = ("keys", "index", "step", "row_offset", *["rate"] * (self.kind == "keep"), "shape")
+        names = dict(zip(kinds, inputs, strict=True), out=outputs[0], fail=sub["fail"])
         code = CODE % dict(
             names,
-            ndim=len(dims),
-            dims=", ".join([*dims, "1"]),
+            ndim=len(self.static_shape),
             typenum=f"NPY_{self.dtype.upper()}",
             block=reference.COLUMNS,
             threshold=THRESHOLD % names if self.kind == "keep" else "",

@@ -1,4 +1,4 @@
-"""The numba implementation of `Draw`, for PyTensor's default linker.
+"""The numba implementation of `Draw`, for PyTensor's default linker; and of noise that is added, in one pass.
 
 `fastmath=False` is said outright because numba inherits the flag from the caller, and fused
 multiply-adds would change the last bits. It also widens what two uint32 give to 64 bits,
@@ -8,18 +8,25 @@ hence the casts after each operation.
 from __future__ import annotations
 
 import functools
+import itertools
 from hashlib import sha256
 
 import numpy as np
 from numba import njit
 from numpy import float32, float64, int32, uint32, uint64
+from pytensor.compile.mode import optdb
+from pytensor.graph.basic import Apply
+from pytensor.graph.op import Op
+from pytensor.graph.rewriting.basic import node_rewriter
 from pytensor.link.numba.cache import compile_numba_function_src
 from pytensor.link.numba.dispatch.basic import register_funcify_and_cache_key
+from pytensor.scalar import Add, Mul
+from pytensor.tensor.elemwise import Elemwise
 
 from regplug.engine.draw_pytensor import Draw
 from regplug.noise.reference import COLUMNS, NORMAL
 
-VERSION = 1  # of the kernels below, for the cache on disk
+VERSION = 2  # of the kernels below, for the cache on disk
 
 helper = njit(fastmath=False, no_cpython_wrapper=True, no_cfunc_wrapper=True)
 
@@ -116,8 +123,10 @@ def threshold_of(rate):
 
 
 @helper
-def check(lengths, index, count):
-    for length in lengths:
+def check(shape, ndim, index, count):
+    if len(shape) != ndim:
+        raise ValueError("shape has another number of lengths", shape)
+    for length in shape:
         if length < 0:
             raise ValueError("shape has a negative length", length)
     if index < 0 or index >= count:
@@ -125,12 +134,12 @@ def check(lengths, index, count):
 
 
 SOURCE = """
-def draw(keys, index, step, row_offset, {rate}{dims}):
-    shape = ({items})
-    check(({items}0,), index.item(), keys.shape[0])  # numba does not iterate over ()
+def draw({base}keys, index, step, row_offset, {rate}shape):
+    check(shape, {ndim}, index.item(), keys.shape[0])
     threshold = {threshold}
     k0, k1 = keys[index.item(), 0], keys[index.item(), 1]
-    out = np.empty(shape, dtype)
+    out = np.empty(({lengths}), dtype)
+    {before}
     rows = {rows}
     if out.size == 0:
         return out
@@ -140,32 +149,95 @@ def draw(keys, index, step, row_offset, {rate}{dims}):
     for _ in range(rows):
         for start in range(0, columns, COLUMNS):
             width = min(COLUMNS, columns - start)
+            line = flat[at : at + width]
             a, b, c, d = philox(k0, k1, start // COLUMNS, row, step.item())
-            fill(flat[at : at + width], a, b, c, d, threshold)
+            fill(line, a, b, c, d, threshold)
+            {after}
             at += width
         row += uint64(1)
     return out
 """
+BASE = """
+    if base.shape != out.shape:
+        raise ValueError("noise is added to an array of another shape", base.shape, out.shape)
+    other, factor = np.ascontiguousarray(base).reshape(base.size), scale.item()
+"""
+
+
+@helper
+def add(line, other, factor):
+    for j in range(line.size):
+        line[j] = other[j] + factor * line[j]
 
 
 @register_funcify_and_cache_key(Draw)
 def numba_funcify_draw(op, node, **kwargs):
     if (op.kind, op.dtype) not in LINES:
         raise NotImplementedError(f"{op}: numba has no {op.dtype}; compile with the C or the Python linker")
-    site = op.kind, op.dtype, len(op.static_shape)
+    return keyed(op.kind, op.dtype, len(op.static_shape), False)
+
+
+def keyed(*site):
+    """Return the one function that serves all sites of a kind, dtype and number of dimensions, and its key on disk."""
     return kernel(*site), sha256(repr(("regplug.Draw", VERSION, NORMAL, *site)).encode()).hexdigest()
 
 
 @functools.cache
-def kernel(kind, dtype, ndim):
-    """Return the one function that serves all sites of a kind, dtype and number of dimensions."""
-    dims = [f"dim{i}" for i in range(ndim)]
+def kernel(kind, dtype, ndim, is_added):
     source = SOURCE.format(
-        dims=", ".join(dims),
-        items="".join(f"{dim}.item(), " for dim in dims),
+        base="base, scale, " if is_added else "",
+        ndim=ndim,
+        lengths="".join(f"shape[{axis}], " for axis in range(ndim)),
         rows="shape[0]" if ndim else "1",
         rate="rate, " if kind == "keep" else "",
         threshold="threshold_of(rate.item())" if kind == "keep" else "uint32(0)",
+        before=BASE.strip() if is_added else "",
+        after="add(line, other[at : at + width], factor)" if is_added else "",
     )
     names = dict(globals(), COLUMNS=COLUMNS, fill=LINES[kind, dtype], dtype=np.dtype(dtype))
     return njit(fastmath=False)(compile_numba_function_src(source, "draw", names))
+
+
+class AddedDraw(Op):
+    """``base + scale * draw`` in one pass over memory, for a scalar `scale`."""
+
+    __props__ = ("draw",)
+
+    def __init__(self, draw):
+        self.draw = draw
+
+    def make_node(self, base, scale, *inputs):  # type: ignore[override]
+        return Apply(self, [base, scale, *inputs], [base.type()])
+
+    def perform(self, node, inputs, output_storage):
+        base, scale, *rest = inputs
+        self.draw.perform(node, rest, output_storage)
+        output_storage[0][0] = base + scale * output_storage[0][0]
+
+
+@register_funcify_and_cache_key(AddedDraw)
+def numba_funcify_added_draw(op, node, **kwargs):
+    return keyed(op.draw.kind, op.draw.dtype, len(op.draw.static_shape), True)
+
+
+@node_rewriter([Elemwise])
+def local_add_draw(fgraph, node):
+    """Replace ``base + scale * draw``, where nothing else uses the draw, by `AddedDraw`."""
+
+    def made_by(variable, scalar_op):
+        is_made = variable.owner and isinstance(variable.owner.op, Elemwise) and len(variable.owner.inputs) == 2
+        return is_made and isinstance(variable.owner.op.scalar_op, scalar_op) and len(fgraph.clients[variable]) == 1
+
+    if not isinstance(node.op.scalar_op, Add) or len(node.inputs) != 2:
+        return None
+    for base, product in (node.inputs, node.inputs[::-1]):
+        for scale, noise in itertools.permutations(product.owner.inputs) if made_by(product, Mul) else ():
+            is_draw = noise.owner and isinstance(noise.owner.op, Draw) and len(fgraph.clients[noise]) == 1
+            if is_draw and all(scale.type.broadcastable) and (
+                scale.dtype == noise.dtype and base.type == noise.type == node.outputs[0].type
+            ):
+                return [AddedDraw(noise.owner.op)(base, scale.dimshuffle(), *noise.owner.inputs)]
+    return None
+
+
+optdb["specialize"].register("local_add_draw", local_add_draw, "numba", use_db_name_as_tag=False)

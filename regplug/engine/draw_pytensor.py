@@ -17,10 +17,9 @@ class Draw(DrawBase, COp):
     __doc__ = DrawBase.__doc__
     __props__ = DrawBase.__props__  # the metaclass looks only here, not at the bases
 
-    def make_node(self, keys, *rest):  # type: ignore[override]
+    def make_node(self, *inputs):
         _register()
-        inputs = [pt.as_tensor(keys), *self.scalars(pt, rest)]
-        return Apply(self, inputs, [pt.TensorType(self.dtype, shape=self.static_shape)()])
+        return Apply(self, self.typed(pt, inputs), [pt.TensorType(self.dtype, shape=self.static_shape)()])
 
     def __setstate__(self, state):
         _register()

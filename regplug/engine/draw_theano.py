@@ -21,10 +21,9 @@ class Draw(DrawBase, Op):
     __doc__ = DrawBase.__doc__
     __props__ = DrawBase.__props__  # the metaclass looks only here, not at the bases
 
-    def make_node(self, keys, *rest):
-        inputs = [T.as_tensor_variable(keys), *self.scalars(T, rest)]
+    def make_node(self, *inputs):
         broadcastable = [length == 1 for length in self.static_shape]
-        return Apply(self, inputs, [T.TensorType(self.dtype, broadcastable)()])
+        return Apply(self, self.typed(T, inputs), [T.TensorType(self.dtype, broadcastable)()])
 
     def R_op(self, inputs, eval_points):
         return [None]

@@ -96,10 +96,11 @@ class Noise:
         live, engine = self._live, self._live.engine
         static = tuple(1 if a in shared else n for a, n in enumerate(engine.static_shape(like)))
         shape = like.shape
-        dims = [shape[axis] if n is None else n for axis, n in enumerate(static)]
+        if shared:
+            shape = engine.T.stack([1 if axis in shared else shape[axis] for axis in range(like.ndim)])
         index = live.key_index((*self._site, self._draws[self._site]))
         self._draws[self._site] += 1
         by_row = self._rows and like.ndim > 0 and 0 not in shared
         offset = live.row_offset.connect(engine) if by_row else 0
         op = engine.Draw(kind, dtype, static)
-        return op(live.keys.connect(engine), index, live.step.connect(engine), offset, *rate, *dims)
+        return op(live.keys.connect(engine), index, live.step.connect(engine), offset, *rate, shape)

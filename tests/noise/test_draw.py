@@ -37,15 +37,20 @@ class Site:
         self.keys = engine.shared(np.stack([reference.site_key(0, "dropout", output) for output in OUTPUTS]))
         self.index, self.step, self.row_offset = (engine.shared(np.int64(value)) for value in (1, STEP, OFFSET))
         self.rate = engine.shared(np.float64(RATE))
-        self.dims = [T.lscalar() for _ in range(ndim)]
+        self.shape, self.ndim = T.lvector(), ndim
 
     def draw(self, kind, dtype, static_shape=None):
         rate = [self.rate] if kind == "keep" else []
-        op = Draw(kind, dtype, static_shape or (None,) * len(self.dims))
-        return op(self.keys, self.index, self.step, self.row_offset, *rate, *self.dims)
+        op = Draw(kind, dtype, static_shape or (None,) * self.ndim)
+        return op(self.keys, self.index, self.step, self.row_offset, *rate, self.shape)
 
     def compile(self, output, linker):
-        return engine.function(self.dims, output, mode=engine.compile.mode.Mode(linker, None))
+        function = engine.function([self.shape], output, mode=engine.compile.mode.Mode(linker, None))
+        return lambda *shape: function(lengths(*shape))
+
+
+def lengths(*shape):
+    return np.array(shape, "int64")
 
 
 def expected(kind, dtype, shape, output="h1:out", step=STEP):
@@ -112,6 +117,8 @@ def test_a_negative_length_and_a_missing_key_are_refused(linker):
     function = site.compile(site.draw("uniform", "float32"), linker)
     with pytest.raises(ValueError, match="negative length"):
         function(3, -2)
+    with pytest.raises(ValueError, match=r"shape has .*lengths"):
+        function(3)
     site.index.set_value(np.int64(3))
     with pytest.raises(ValueError, match=r"(?s)key.*outside the table of keys"):
         function(3, 2)
@@ -135,8 +142,8 @@ def test_numba_says_that_it_has_no_float16():
 def test_shapes_are_inferred_without_drawing():
     site = Site(3)
     shape = site.draw("normal", "float32").shape
-    function = engine.function(site.dims, shape, mode=engine.compile.mode.Mode("py", "fast_run"))
-    assert list(function(2, 3, 4)) == [2, 3, 4]
+    function = engine.function([site.shape], shape, mode=engine.compile.mode.Mode("py", "fast_run"))
+    assert list(function(lengths(2, 3, 4))) == [2, 3, 4]
     assert not any(isinstance(node.op, Draw) for node in function.maker.fgraph.toposort())
 
 
@@ -150,18 +157,36 @@ def test_static_lengths_become_the_type():
 def test_a_switch_drops_what_is_not_finite(linker):
     site, x = Site(2), T.fmatrix()
     kept = T.switch(site.draw("keep", "bool"), x * np.float32(2), np.float32(0))
-    function = engine.function([x, *site.dims], kept, mode=engine.compile.mode.Mode(linker, "fast_run"))
+    function = engine.function([x, site.shape], kept, mode=engine.compile.mode.Mode(linker, "fast_run"))
     value = np.full((3, 5), -np.inf, "float32")
     value[1] = np.nan
     value[2] = 1.5
-    np.testing.assert_array_equal(function(value, 3, 5), np.where(expected("keep", "bool", (3, 5)), 2 * value, 0))
+    mask = expected("keep", "bool", (3, 5))
+    np.testing.assert_array_equal(function(value, lengths(3, 5)), np.where(mask, 2 * value, 0))
+
+
+@pytest.mark.parametrize("shape", [(), (7,), (3, 2500), (2, 40, 30, 1)])
+def test_noise_that_is_added_has_the_same_bits(shape):
+    if "numba" not in LINKERS:
+        pytest.skip("only numba adds noise as it draws it")
+    site, x, scale = Site(len(shape)), T.TensorType("float32", (None,) * len(shape))("x"), np.float32(0.1)
+    noise = site.draw("normal", "float32")
+    function = engine.function([x, site.shape], scale * noise + x, mode="NUMBA")
+    assert [type(node.op).__name__ for node in function.maker.fgraph.toposort()][-1] == "AddedDraw"
+    value = np.array(np.random.default_rng(0).normal(size=shape), "float32", order="F")
+    assert np.array_equal(function(value, lengths(*shape)), value + scale * expected("normal", "float32", shape))
+    if shape:
+        with pytest.raises(ValueError, match="another shape"):
+            function(value, lengths(shape[0] + 1, *shape[1:]))
+    twice = engine.function([x, site.shape], [scale * noise + x, noise], mode="NUMBA")
+    assert "AddedDraw" not in str(twice.maker.fgraph)
 
 
 def test_no_gradient_flows_into_a_draw_and_the_right_one_around_it():
     site, x = Site(2), T.dmatrix()
     kept = T.switch(site.draw("keep", "bool"), x * 2.0, 0.0).sum()
-    gradient = engine.function([x, *site.dims], engine.grad(kept, x), mode=engine.compile.mode.Mode("py", None))
-    assert np.array_equal(gradient(np.ones((3, 5)), 3, 5), 2.0 * expected("keep", "bool", (3, 5)))
+    gradient = engine.function([x, site.shape], engine.grad(kept, x), mode=engine.compile.mode.Mode("py", None))
+    assert np.array_equal(gradient(np.ones((3, 5)), lengths(3, 5)), 2.0 * expected("keep", "bool", (3, 5)))
     with pytest.raises(DisconnectedInputError):
         engine.grad(kept, site.rate)
 
@@ -169,9 +194,9 @@ def test_no_gradient_flows_into_a_draw_and_the_right_one_around_it():
 def test_equal_draws_are_one_and_other_sites_are_another():
     site = Site(2)
     once, again = site.draw("normal", "float32"), site.draw("normal", "float32")
-    other = Draw("normal", "float32", (None, None))(site.keys, 2, site.step, site.row_offset, *site.dims)
+    other = Draw("normal", "float32", (None, None))(site.keys, 2, site.step, site.row_offset, site.shape)
     function = engine.function(
-        site.dims, [once + again, once + other], mode=engine.compile.mode.Mode("py", "fast_run")
+        [site.shape], [once + again, once + other], mode=engine.compile.mode.Mode("py", "fast_run")
     )
     assert sum(isinstance(node.op, Draw) for node in function.maker.fgraph.toposort()) == 2
 
@@ -190,5 +215,5 @@ def test_an_unknown_kind_or_dtype_is_refused(arguments):
 
 def test_a_wrong_number_of_inputs_is_refused():
     site = Site(2)
-    with pytest.raises(ValueError, match="takes 6 inputs after the keys"):
-        Draw("keep", "bool", (None, None))(site.keys, site.index, site.step, site.row_offset, *site.dims)
+    with pytest.raises(ValueError, match="takes 6 inputs"):
+        Draw("keep", "bool", (None, None))(site.keys, site.index, site.step, site.row_offset, site.shape)
