@@ -53,6 +53,17 @@ def test_readme_table_is_of_what_is_installed():
     assert MARKED.search(README.read_text("utf-8")).group() == rendered(), "run: python tests/test_readme.py"
 
 
+def test_readme_options_of_other_libraries_are_those_of_the_parity_page():
+    page, text = (ROOT / "docs" / "parity.md").read_text("utf-8"), README.read_text("utf-8")
+    sections = {section.partition("\n")[0]: section for section in page.split("\n### ")[1:]}
+    table = re.findall(r"^\| (Keras|torch|Lasagne|theanets)\b.*\| (.*?) ?\|$", text, re.MULTILINE)
+    for library, options in table:
+        assert all(option in sections[library] for option in re.findall("`(.+?)`", options)), library
+    count = sum(len(re.findall(r"^\| `", sections[library], re.MULTILINE)) for library, _ in table)
+    assert len(table) == 4
+    assert f"has {count} expressions" in text
+
+
 def test_readme_code_runs(tmp_path):
     code = "\n".join(blocks("python"))
     if installed_engine().__name__.endswith("theano"):  # as the comments beside the imports say
