@@ -37,19 +37,17 @@ def available() -> list[Entry]:
 
 def missing(entry: Entry) -> list[str]:
     """Return what the adapter needs of its library and this Python has not, with the version found."""
-    faults = []
+    faults, library = [], canonicalize_name(entry.name)
     for text in entry.distribution.requires or ():
         wanted = Requirement(text)
-        if wanted.marker is None or wanted.marker.evaluate({"extra": ""}):
-            continue
-        if wanted.marker.evaluate({"extra": canonicalize_name(entry.name)}):
+        is_for = [wanted.marker is None or wanted.marker.evaluate({"extra": extra}) for extra in ("", library)]
+        if is_for == [False, True]:
             try:
                 version = importlib.metadata.version(wanted.name)
+                found = "" if wanted.specifier.contains(version, prereleases=True) else f"{version} is installed"
             except importlib.metadata.PackageNotFoundError:
-                faults.append(f"{wanted.name}{wanted.specifier}, and it is not installed")
-                continue
-            if not wanted.specifier.contains(version, prereleases=True):
-                faults.append(f"{wanted.name}{wanted.specifier}, and {version} is installed")
+                found = "it is not installed"
+            faults += [f"{wanted.name}{wanted.specifier}, and {found}"] if found else []
     return faults
 
 
@@ -83,17 +81,6 @@ def _usable(name: str, entries: list[Entry]) -> Entry:
     return entry
 
 
-def _load(entry: Entry) -> type:
-    module, _, attribute = entry.value.partition(":")
-    try:
-        adapter = getattr(importlib.import_module(module), attribute)
-    except (Exception, SystemExit) as error:
-        raise PluginLoadError(f"{entry} could not be imported: {error}.") from error
-    if not callable(getattr(adapter, "see", None)):
-        raise PluginLoadError(f"{entry} is refused: {entry.value} has no method `see`.")
-    return adapter
-
-
 def see(model: Any) -> Any:
     """Return the `regplug.Model` that an adapter makes of a model, by the module of its type or of a base of that.
 
@@ -114,12 +101,15 @@ def see(model: Any) -> Any:
     name = next((module for module in modules if any(entry.name == module for entry in entries)), None)
     if name is None:
         return None
-    adapter = _load(_usable(name, entries))
+    entry = _usable(name, entries)
+    adapter = entry.load()
+    if not callable(getattr(adapter, "see", None)):
+        raise PluginLoadError(f"{entry} is refused: {entry.value} has no method `see`.")
     from regplug.model import Model
 
     who = f"{adapter.__module__}.{adapter.__qualname__}"
     try:
-        seen = adapter.see(model)  # type: ignore[attr-defined]
+        seen = adapter.see(model)
     except RegplugError:
         raise
     except Exception as error:

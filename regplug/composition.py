@@ -19,12 +19,13 @@ from regplug.errors import (
     RegplugError,
     RegplugWarning,
     UnknownRegularizer,
-    nearest,
+    did_you_mean,
 )
 from regplug.live import check_integer
 from regplug.manager import Manager
 from regplug.member import Member, check_wrappers
-from regplug.options import REQUIRED, check_options, options_of
+from regplug.model import free
+from regplug.options import check_options
 from regplug.registry import Entry
 from regplug.regularizer import Regularizer, class_fault, given_options, uses_weight
 
@@ -71,10 +72,7 @@ def compose(regularizers: Any, *, seed: int = 0, plugins: Iterable[object] = ())
         if any(regularizer is member.regularizer for member in members):
             raise BadComposition(f"{regularizer!r} is listed twice: make a second instance.")
         name = regularizer.name or canonical
-        label, count = name, 1
-        while any(label == member.label for member in members):
-            count += 1
-            label = f"{name}#{count}"
+        label = free(name, {member.label for member in members})
         members.append(Member(regularizer, name, label, entry, wrappers))
     return Manager(members, check_integer("seed", seed, -(2**63), 2**64))
 
@@ -96,10 +94,6 @@ def _build(item: Any) -> tuple[Regularizer, str, Entry | None]:
         raise BadComposition(f"{name!r}: {options!r} is no mapping of options and no weight.")
     cls = registry.load(name)
     given = check_options(cls, name, dict(options))
-    weight = options_of(cls).get("weight")
-    is_without = weight is not None and weight.default in (REQUIRED, None) and not hasattr(cls, "weight")
-    if is_without and uses_weight(cls) and "weight" not in given:
-        raise BadOption(_weightless(name))
     try:
         regularizer = cls(**given)
     except RegplugError:
@@ -111,29 +105,15 @@ def _build(item: Any) -> tuple[Regularizer, str, Entry | None]:
 
 def _check(regularizer: Regularizer) -> tuple[Regularizer, str, Entry | None]:
     cls = type(regularizer)
-    loaded = registry.origin(cls)
-    entry = loaded or _entry_of(cls)
+    entry = registry.origin(cls)
     name = entry.name if entry else registry.canonical(cls.__name__)
-    fault = class_fault(cls) if loaded is None else None
-    if fault:
+    if fault := class_fault(cls):
         raise PluginLoadError(f"{cls.__module__}.{cls.__qualname__} is refused: it {fault}.")
-    if uses_weight(cls) and not hasattr(regularizer, "weight"):
-        raise BadOption(_weightless(name))
+    if uses_weight(cls) and getattr(regularizer, "weight", None) is None:
+        how = f"write ({name!r}, {{'weight': ...}}); 0 is off"
+        raise BadOption(f"{name}: no weight given, and it has none of its own: {how}.")
     check_options(cls, name, given_options(regularizer))
     return regularizer, name, entry
-
-
-def _entry_of(cls: type) -> Entry | None:
-    """Return the entry point behind a class that was imported without `registry.load`."""
-    for entry in registry.available():
-        module, _, attribute = entry.value.partition(":")
-        if getattr(sys.modules.get(module), attribute, None) is cls:
-            return entry
-    return None
-
-
-def _weightless(name: str) -> str:
-    return f"{name}: no weight given, and it has none of its own: write ({name!r}, {{'weight': ...}}); 0 is off."
 
 
 def _short_form(text: str) -> tuple[str, dict[str, Any]]:
@@ -174,8 +154,7 @@ def read(path: str | os.PathLike, *, strict: bool = False) -> Manager:
         raise BadComposition(f"{path}: cannot be read: {error.strerror}") from error
     for key in content:
         if key not in _KEYS:
-            near = nearest(key, _KEYS)
-            hint = f" Did you mean {near!r}?" if near else ""
+            hint = did_you_mean(key, _KEYS)
             raise BadComposition(f"{path}: unknown key {key!r}.{hint} Keys: seed, [[regularizer]], [lock].")
     tables = content.get("regularizer", [])
     if not isinstance(tables, list) or not all(isinstance(table, dict) for table in tables):

@@ -52,6 +52,12 @@ def nearest(name: object, names: Iterable[str]) -> str | None:
     return close[0] if close else None
 
 
+def did_you_mean(name: object, names: Iterable[str]) -> str:
+    """Return a sentence with the nearest of `names`, with a space before it; empty where none is near."""
+    near = nearest(name, names) if isinstance(name, str) else None
+    return f" Did you mean {near!r}?" if near else ""
+
+
 def listing(names: Iterable[str], limit: int = 12) -> str:
     """Join names with commas, cut after `limit` of them."""
     names = list(names)

@@ -5,16 +5,19 @@ They are the weights, the seed's keys, the step, the row offset, and arrays that
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping, MutableMapping
+from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
 from numbers import Integral
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from regplug.errors import BadComposition, BadModel, BadOption, nearest
+from regplug.errors import BadComposition, BadModel, BadOption, did_you_mean
 from regplug.noise.reference import site_key
 from regplug.schedules import Schedule
+
+if TYPE_CHECKING:
+    from regplug.member import Member
 
 
 def check_integer(name: str, value: Any, low: int, high: int) -> int:
@@ -101,18 +104,19 @@ class Live:
     ----------
     seed : int
         Within 64 bits.
+    members : list of Member
+        The composition.
     """
 
-    def __init__(self, seed: int):
-        self.seed = seed
+    def __init__(self, seed: int, members: Sequence[Member]):
+        self.seed, self.members = seed, members
+        self.weighted = {member.label: member for member in members if member.weight is not None}
         self.engine: Any = None
         self.step = Shared("regplug.step", 0, "int64")
         self.row_offset = Shared("regplug.row_offset", 0, "int64")
         self.keys = Shared("regplug.keys", np.zeros((0, 2)), "uint32")
-        self.weights: dict[str, Shared | Schedule] = {}
         self.arrays: dict[str, Shared] = {}
         self._sites: dict[tuple, int] = {}
-        self._rows: list[np.ndarray] = []
 
     def connect(self, engine: ModuleType, new_step: Callable[[], Any] | None = None) -> None:
         """Take the engine of the first model, and its kind of step variable; a second of either is refused."""
@@ -124,35 +128,31 @@ class Live:
 
     def key_index(self, site: tuple) -> int:
         """Return the row of the keys that a site ``(name, output, k, draw)`` has."""
-        if site not in self._sites:
-            self._sites[site] = len(self._sites)
-            self._rows.append(site_key(self.seed, *site))
-        return self._sites[site]
+        return self._sites.setdefault(site, len(self._sites))
 
     def publish_keys(self) -> None:
         """Put the keys of new sites into the shared vector."""
         published = self.keys.get()
-        if new := self._rows[len(published) :]:
+        if new := [site_key(self.seed, *site) for site in list(self._sites)[len(published) :]]:
             self.keys.set(np.concatenate([published, new]))
 
     def reseed(self, seed: int) -> None:
         """Change the seed, of compiled functions, too."""
         self.seed = seed
-        self._rows = [site_key(seed, *site) for site in self._sites]
-        self.keys.set(np.array(self._rows, "uint32").reshape(-1, 2))
+        self.keys.set(np.array([site_key(seed, *site) for site in self._sites], "uint32").reshape(-1, 2))
 
-    def _numbers(self) -> dict[str, Shared]:
-        """Return the weights that are numbers, not schedules."""
-        return {label: weight for label, weight in self.weights.items() if isinstance(weight, Shared)}
+    def _numbers(self) -> dict[str, Member]:
+        """Return the members whose weights are numbers, not schedules."""
+        return {label: member for label, member in self.weighted.items() if isinstance(member.weight, Shared)}
 
     def state(self) -> dict[str, Any]:
         """Return what a run needs to continue; see `Manager.state`."""
-        weights = {label: float(weight.get()) for label, weight in self._numbers().items()}
+        weights = {label: float(member.weight.get()) for label, member in self._numbers().items()}
         state = {"seed": self.seed, "step": int(self.step.get()), "weights": weights}
         return state | ({"arrays": {key: each.get() for key, each in self.arrays.items()}} if self.arrays else {})
 
-    def restore(self, state: Any, labels: Collection[str], check: Callable[[str, Any], float]) -> None:
-        """Continue from a `state` of a composition with these labels; `check` converts a weight."""
+    def restore(self, state: Any) -> None:
+        """Continue from a `state` of a composition with the same labels."""
         is_state = isinstance(state, Mapping) and {"seed", "step", "weights"} <= set(state)
         weights, kept = (state["weights"], state.get("arrays", {})) if is_state else (None, None)
         if not isinstance(weights, Mapping) or not isinstance(kept, Mapping):
@@ -164,16 +164,16 @@ class Live:
         step = check_integer("step", state["step"], 0, 2**63)
         arrays = {key: np.asarray(array) for key, array in kept.items()}
         for key, array in arrays.items():
-            if not any(key.startswith(f"{label}/") for label in labels):
+            if not any(key.startswith(f"{member.label}/") for member in self.members):
                 raise BadComposition(f"the state's array {key!r} is of no regularizer of this composition.")
             shape = self.arrays[key].get().shape if key in self.arrays else array.shape
             if array.shape != shape:
                 raise BadComposition(f"the state's array {key!r} has shape {array.shape}, not {shape}.")
-        values = {label: check(label, value) for label, value in weights.items()}
+        values = {label: own[label].check_weight(value) for label, value in weights.items()}
         self.reseed(seed)
         self.step.set(step)
         for label, value in values.items():
-            own[label].set(value)
+            own[label].weight.set(value)
         for key, array in arrays.items():
             self.arrays.setdefault(key, Shared(f"regplug.state:{key}", array, array.dtype.name)).set(array)
 
@@ -188,35 +188,40 @@ class Weights(MutableMapping):
         a schedule, or the plugin baked its number into the graph.
     """
 
-    def __init__(self, live: Live, check: Callable[[str, Any], float]):
-        self._live, self._shared, self._check = live, live.weights, check
+    def __init__(self, live: Live):
+        self._live, self._members = live, live.weighted
 
     def __getitem__(self, label: str) -> float:
-        if label not in self._shared:
-            near = nearest(label, self._shared)
-            hint = f" Did you mean {near!r}?" if near else ""
-            raise BadOption(f"no weight labelled {label!r}.{hint} Weights: {', '.join(self._shared) or 'none'}.")
-        weight = self._shared[label]
+        if label not in self._members:
+            hint, labels = did_you_mean(label, self._members), ", ".join(self._members) or "none"
+            raise BadOption(f"no weight labelled {label!r}.{hint} Weights: {labels}.")
+        weight = self._members[label].weight
         return float(weight.at(self._live.step.get(), np) if isinstance(weight, Schedule) else weight.get())
 
     def __setitem__(self, label: str, value: float) -> None:
         self[label]  # raises for an unknown label
-        weight = self._shared[label]
-        if isinstance(weight, Schedule):
-            raise BadOption(f"{label}: its weight follows the schedule {dict(weight)}: compose anew to change it.")
-        weight.set(self._check(label, value))
+        member = self._members[label]
+        if isinstance(member.weight, Schedule):
+            schedule = dict(member.weight)
+            raise BadOption(f"{label}: its weight follows the schedule {schedule}: compose anew to change it.")
+        if member.is_baked:
+            raise BadOption(
+                f"{label} ({member.who}): its modify_graph does not take `weight`, so {member.regularizer.weight!r} is "
+                "baked into the graph: compose anew to change it."
+            )
+        member.weight.set(member.check_weight(value))
 
     def __delitem__(self, label: str) -> None:
         raise BadOption(f"a weight cannot be deleted: assign 0 to switch {label!r} off.")
 
     def __contains__(self, label: object) -> bool:
-        return label in self._shared
+        return label in self._members
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._shared)
+        return iter(self._members)
 
     def __len__(self) -> int:
-        return len(self._shared)
+        return len(self._members)
 
     def __repr__(self) -> str:
         return repr(dict(self))

@@ -8,14 +8,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from regplug.errors import BadOption
-from regplug.live import Live, Shared, Weights, check_integer
+from regplug.live import Live, Weights, check_integer
 from regplug.member import Member
 from regplug.model import as_model, named, see
-from regplug.options import check_options, options_of
-from regplug.passes import Pass
-from regplug.regularizer import Regularizer
-from regplug.schedules import Schedule
+from regplug.passes import Pass, Trail
 
 
 @dataclass(frozen=True)
@@ -61,12 +57,9 @@ class Result:
 class _Building:
     """What is known of a model while it is being built, layer by layer."""
 
+    trail: Trail = field(default_factory=Trail)
     seen: set[Any] = field(default_factory=set)
-    memo: dict[Any, Any] = field(default_factory=dict)
-    draws: Counter[tuple] = field(default_factory=Counter)
-    acted: dict[Any, set[Member]] = field(default_factory=dict)
     names: dict[str, dict[str, Any]] = field(default_factory=lambda: {"outputs": {}, "params": {}})
-    matched: dict[Member, dict[str, Any]] = field(default_factory=dict)
     updates: dict[Any, Any] = field(default_factory=OrderedDict)  # Theano warns of a plain dict
     is_over: bool = False
 
@@ -76,6 +69,13 @@ class Manager:
 
     It is itself a regularizer as theanets knows them: `pattern`, `weight`, `log`, `modify_graph`,
     `loss`.
+
+    Attributes
+    ----------
+    weights : mapping of str to float
+        The strengths by label. Assigning one changes compiled functions.
+    members : list of Member
+        The regularizers in the user's order, each with its label and package.
     """
 
     weight = 1
@@ -84,20 +84,14 @@ class Manager:
     def __init__(self, members: list[Member], seed: int):
         self.members = members
         self.pattern = f"regplug-{next(self._numbers)}"  # theanets keys its graph cache by this text
-        self._live = Live(seed)
+        self._live = Live(seed, members)
         self._building = _Building()
-        for member in members:
-            if member.has_weight:
-                weight: Any = member.regularizer.weight
-                if not isinstance(weight, Schedule):
-                    weight = Shared(f"regplug.weight:{member.label}", weight, "float64")
-                elif member.is_baked:
-                    raise BadOption(
-                        f"{member.label} ({member.who}): its modify_graph does not take `weight`, so the schedule "
-                        f"{dict(weight)} cannot act: give a number."
-                    )
-                self._live.weights[member.label] = weight
-        self.weights = Weights(self._live, self._check_weight)
+        self._matches: dict[Member, dict[str, Any]] = {}
+        self.weights = Weights(self._live)
+
+    def __repr__(self) -> str:
+        labels = ", ".join(member.label for member in self.members) or "nothing"
+        return f"<regplug.Manager of {labels}, seed {self.seed}>"
 
     # a model that is already built
 
@@ -115,16 +109,14 @@ class Manager:
         """
         model = as_model(model, params, layers)
         self._live.connect(model.engine, model.new_step)
-        matches = {
-            member: model.match(member.pattern, member.regularizer.targets, member.label, member.regularizer.optional)
-            for member in self.members
-        }
+        matches = {member: member.match(model) for member in self.members}
         training, clean = Pass(self._live, model, matches), Pass(self._live, model, matches)
         outputs = training.rewire(self.members)
         clean_outputs = clean.rewire(m for m in self.members if m.regularizer.applies == "always")
         terms = training.terms(outputs)
         clean_terms = clean.terms(clean_outputs, reuse=(terms, outputs))
         self._live.publish_keys()
+        self._matches = matches
         return Result(
             outputs=outputs,
             clean=clean_outputs,
@@ -145,16 +137,11 @@ class Manager:
         building = self._building
         building.is_over = True  # and stays so where this layer fails
         model = see(outputs, seen=building.seen)
+        model.roles = {}  # the layers to come are not known
         self._live.connect(model.engine)
         modifying = [member for member in self.members if member.implements["modify_graph"] is not None]
-        for member in modifying:
-            if member.pattern.roles:
-                raise BadOption(
-                    f"{member.label}: pattern {member.pattern.spec!r}: the layers to come are not known while a model "
-                    "is built, so there are no roles here: write a glob."
-                )
-        matches = {m: model.match(m.pattern, m.regularizer.targets, m.label, optional=True) for m in modifying}
-        step = Pass(self._live, model, matches, building.memo, building.draws, building.acted)
+        matches = {member: member.match(model, optional=True) for member in modifying}
+        step = Pass(self._live, model, matches, building.trail)
         outputs.update(step.rewire(modifying))
         building.updates |= step.updates()
         building.seen.update(variable for node in model.nodes for variable in (*node.inputs, *node.outputs))
@@ -181,13 +168,13 @@ class Manager:
         self._live.connect(model.engine)
         matches = {}
         for m in self.members:
-            target, optional = m.regularizer.targets, m.regularizer.optional
             if m.implements["modify_graph"] is not None:
-                m.pattern.resolve(building.names[target], {}, m.label, target, optional)
-            matches[m] = model.match(m.pattern, target, m.label, optional or m.implements["loss"] is None)
-        step = Pass(self._live, model, matches, draws=Counter(building.draws))
+                target = m.regularizer.targets
+                m.pattern.resolve(building.names[target], {}, m.label, target, m.regularizer.optional)
+            matches[m] = m.match(model, optional=m.implements["loss"] is None)
+        step = Pass(self._live, model, matches, Trail(draws=Counter(building.trail.draws)))
         terms = step.terms(model.outputs)
-        building.matched = matches
+        self._matches = matches
         building.updates |= step.updates()
         self._publish(model.engine)
         return step.total(terms)
@@ -203,16 +190,13 @@ class Manager:
         params = named(params)
         model = see(params, params)
         self._live.connect(model.engine)
-        constraining = [member for member in self.members if member.implements["constrain"] is not None]
-        matches = {
-            m: model.match(m.pattern, m.regularizer.targets, m.label, m.regularizer.optional) for m in constraining
-        }
+        matches = {member: member.match(model) for member in self.members if member.implements["constrain"] is not None}
         return Pass(self._live, model, matches).constrain(updates, learning_rate)
 
     def log(self) -> None:
         """Have each regularizer write its line to the ``regplug`` logger."""
         for member in self.members:
-            member.call("log", matched=self._building.matched.get(member, {}))
+            member.call("log", matched=self._matches.get(member, {}))
 
     @property
     def updates(self) -> dict[Any, Any]:
@@ -253,10 +237,12 @@ class Manager:
         BadComposition, BadOption
             The state is not of this composition; nothing was changed.
         """
-        self._live.restore(state, [member.label for member in self.members], self._in_range)
+        self._live.restore(state)
 
     def write(self, path: Any, *, lock: bool = False) -> None:
-        """Write the composition to a TOML file, for `regplug.read`.
+        """Write the composition, as it was composed, to a TOML file for `regplug.read`.
+
+        Live weights and the step are in `state`.
 
         Parameters
         ----------
@@ -267,21 +253,3 @@ class Manager:
         from regplug.composition import write
 
         write(self, path, lock)
-
-    def _in_range(self, label: str, value: Any) -> float:
-        member = next(member for member in self.members if member.label == label)
-        cls = type(member.regularizer)
-        known = cls if "weight" in options_of(cls) else Regularizer  # a constructor of its own may not take it
-        weight = check_options(known, label, {"weight": value})["weight"]
-        if isinstance(weight, Schedule):
-            raise BadOption(f"{label}: the schedule {dict(weight)} is a part of the graph: compose anew with it.")
-        return weight
-
-    def _check_weight(self, label: str, value: Any) -> float:
-        member = next(member for member in self.members if member.label == label)
-        if member.is_baked:
-            raise BadOption(
-                f"{label} ({member.who}): its modify_graph does not take `weight`, so {member.regularizer.weight!r} is "
-                "baked into the graph: compose anew to change it."
-            )
-        return self._in_range(label, value)

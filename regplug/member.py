@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Iterable
 from typing import Any
 
@@ -9,9 +10,13 @@ import pluggy
 
 from regplug import hookspecs
 from regplug.errors import BadComposition, BadOption, RegplugError, RegularizerError
+from regplug.live import Shared
+from regplug.model import Model
+from regplug.options import check_options, options_of
 from regplug.patterns import Pattern
 from regplug.registry import Entry
 from regplug.regularizer import HOOKS, Regularizer, hook_arguments
+from regplug.schedules import Schedule
 
 
 class _Hooks(pluggy.PluginManager):
@@ -41,15 +46,35 @@ class Member:
             self.pattern = Pattern(regularizer.pattern)
         except BadOption as error:
             raise BadOption(f"{label}: {error}") from error
-        self.has_weight = hasattr(regularizer, "weight")
         self.implements = {hook: hook_arguments(regularizer, hook) for hook in HOOKS}
         modifies = self.implements["modify_graph"]
         self.is_baked = modifies is not None and "weight" not in modifies
-        self._plugins = plugins
+        self.weight: Any = getattr(regularizer, "weight", None)
+        if not isinstance(self.weight, Schedule):
+            self.weight = None if self.weight is None else Shared(f"regplug.weight:{label}", self.weight, "float64")
+        elif self.is_baked:
+            raise BadOption(
+                f"{label} ({self.who}): its modify_graph does not take `weight`, so the schedule {dict(self.weight)} "
+                "cannot act: give a number."
+            )
         self._hooks = _Hooks("regplug")
         self._hooks.add_hookspecs(hookspecs)
         for plugin in (regularizer, *plugins):
             self._hooks.register(plugin)
+
+    def match(self, model: Model, optional: bool = False) -> dict[str, Any]:
+        """Return what its pattern matches; nothing may match where it is `optional`, here or by its option."""
+        regularizer = self.regularizer
+        return model.match(self.pattern, regularizer.targets, self.label, optional or regularizer.optional)
+
+    def check_weight(self, value: Any) -> float:
+        """Return a weight that is in range; refuse a schedule, which cannot come later."""
+        cls = type(self.regularizer)
+        known = cls if "weight" in options_of(cls) else Regularizer  # a constructor of its own may not take it
+        weight = check_options(known, self.label, {"weight": value})["weight"]
+        if isinstance(weight, Schedule):
+            raise BadOption(f"{self.label}: the schedule {dict(weight)} is a part of the graph: compose anew with it.")
+        return weight
 
     @property
     def who(self) -> str:
@@ -81,18 +106,12 @@ class Member:
             raise (type(error)(f"{self.label}: {error}") if isinstance(error, RegplugError) else fault) from error
 
     def _failing_wrapper(self, hook: str, error: BaseException) -> object | None:
-        codes = set()
-        trace = error.__traceback__
-        while trace is not None:
-            codes.add(trace.tb_frame.f_code)
-            trace = trace.tb_next
-        if getattr(getattr(type(self.regularizer), hook), "__code__", None) in codes:
-            return None
-        for plugin in self._plugins:
-            code = getattr(getattr(plugin, hook, None), "__code__", None)
+        codes = {frame.f_code for frame, _ in traceback.walk_tb(error.__traceback__)}
+        for implementation in getattr(self._hooks.hook, hook).get_hookimpls():  # the regularizer's comes first
+            code = getattr(implementation.function, "__code__", None)
             # where a wrapper does not yield once, pluggy raises, and names it by its place
-            if code and (code in codes or f"{code.co_filename}:{code.co_firstlineno}" in str(error)):
-                return plugin
+            if code and (code in codes or f"{code.co_filename}:{code.co_firstlineno} " in str(error)):
+                return None if implementation.plugin is self.regularizer else implementation.plugin
         return None
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -79,6 +80,12 @@ class Model:
             for names in table.values():
                 names.sort()
         return tables
+
+    @cached_property
+    def siblings(self) -> dict[str, dict[str, list[str]]]:
+        """By target: each name with all names of its layer."""
+        tables = {"outputs": by_layer(self.outputs, ":"), "params": by_layer(self.params, ".")}
+        return {target: {name: own for own in groups.values() for name in own} for target, groups in tables.items()}
 
     @cached_property
     def roles(self) -> dict[str, set[str]]:
@@ -164,18 +171,11 @@ def see(outputs: Any, params: Any = None, layers: Any = None, seen: Collection[A
             order.setdefault(variable, len(order))
     last = len(order)
     outputs = dict(sorted(outputs.items(), key=lambda item: (order.get(item[1], last), item[0])))
-    roots = [v for v in order if v.owner is None] + [v for v in outputs.values() if v not in order]
     unnamed: list[Any] = []
     if given is None:
-        given = {}
-        for variable in dict.fromkeys(roots):
-            if _is_parameter(variable, engine):
-                if variable.name:
-                    given[_free(variable.name, given)] = variable
-                else:
-                    unnamed.append(variable)
-    else:
-        given = dict(sorted(given.items(), key=lambda item: order.get(item[1], last)))
+        found = dict.fromkeys(v for v in (*order, *outputs.values()) if _is_parameter(v, engine))
+        given, unnamed = named(v for v in found if v.name), [v for v in found if not v.name]
+    given = dict(sorted(given.items(), key=lambda item: order.get(item[1], last)))
     own = _layers(outputs, given) if layers is None else list(layers)
     return Model(engine, outputs, given, nodes, own, unnamed)
 
@@ -193,7 +193,7 @@ def _plain_graph(variables: Iterable[Any]) -> dict[str, Any]:
         name = variable.name or ("output" if variable in heads else None)
         is_constant = isinstance(variable, engine.SharedVariable) or hasattr(variable, "data")
         if name and isinstance(variable, engine.TensorVariable) and not is_constant:
-            outputs[_free(name, outputs)] = variable
+            outputs[free(name, outputs)] = variable
     return outputs
 
 
@@ -225,17 +225,14 @@ def named(params: Any) -> dict[str, Any]:
     for variable in {id(each): each for each in params}.values():
         if not getattr(variable, "name", None):
             raise BadModel(f"params: {variable!r} has no name: name it, or pass a mapping name -> variable.")
-        found[_free(variable.name, found)] = variable
+        found[free(variable.name, found)] = variable
     return found
 
 
-def _free(name: str, taken: Mapping[str, Any]) -> str:
-    if name not in taken:
-        return name
-    count = 2
-    while f"{name}#{count}" in taken:
-        count += 1
-    return f"{name}#{count}"
+def free(name: str, taken: Collection[str]) -> str:
+    """Return a name, numbered (``name#2``) where it is taken."""
+    numbered = (f"{name}#{count}" for count in itertools.count(2))
+    return next(each for each in itertools.chain([name], numbered) if each not in taken)
 
 
 def _is_parameter(variable: Any, engine: ModuleType) -> bool:
@@ -247,10 +244,16 @@ def _is_parameter(variable: Any, engine: ModuleType) -> bool:
     )
 
 
-def _layers(outputs: Mapping[str, Any], params: Mapping[str, Any]) -> list[Layer]:
+def by_layer(names: Iterable[str], mark: str) -> dict[str, list[str]]:
+    """Return names by what stands before their last `mark`."""
     groups: dict[str, list[str]] = {}
-    for name in outputs:
-        groups.setdefault(name.rpartition(":")[0] or name, []).append(name)
+    for name in names:
+        groups.setdefault(name.rpartition(mark)[0] or name, []).append(name)
+    return groups
+
+
+def _layers(outputs: Mapping[str, Any], params: Mapping[str, Any]) -> list[Layer]:
+    groups = by_layer(outputs, ":")
     owned: dict[str, list[Any]] = {}
     for name, variable in params.items():
         prefix = name.rpartition(".")[0]

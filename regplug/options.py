@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 import math
+import operator
 import types
 import typing
 from collections.abc import Mapping, Sequence
@@ -12,16 +14,15 @@ from functools import cache
 from numbers import Integral, Real
 from typing import Annotated, Any, ClassVar, Literal, get_args, get_origin
 
-import annotated_types
-
-from regplug.errors import BadOption, nearest
+from regplug.errors import BadOption, did_you_mean
 from regplug.schedules import Schedule
 
-REQUIRED: Any = inspect.Parameter.empty
+REQUIRED: Any = ...
 
 _BOUNDS = {"ge": ">=", "gt": ">", "le": "<=", "lt": "<"}
 _SCHEMA = {"ge": "minimum", "gt": "exclusiveMinimum", "le": "maximum", "lt": "exclusiveMaximum"}
-_JSON = {float: "number", int: "integer", bool: "boolean", str: "string"}
+_UNIONS = (typing.Union, types.UnionType)
+_JSON = {float: "number", int: "integer", bool: "boolean", str: "string", type(None): "null"}
 
 
 @dataclass(frozen=True)
@@ -35,12 +36,9 @@ class Option:
     @property
     def bounds(self) -> dict[str, float]:
         """The range, with annotated-types' names: ge, gt, le, lt."""
-        found: dict[str, float] = {}
-        for marker in getattr(self.annotation, "__metadata__", ()):
-            parts = marker if isinstance(marker, annotated_types.GroupedMetadata) else [marker]
-            for part in parts:
-                found.update({key: getattr(part, key) for key in _BOUNDS if hasattr(part, key)})
-        return found
+        markers = getattr(self.annotation, "__metadata__", ())
+        pairs = [(key, getattr(marker, key, None)) for marker in markers for key in _BOUNDS]  # Interval has all four
+        return {key: limit for key, limit in pairs if limit is not None}
 
     @property
     def type(self) -> Any:
@@ -68,8 +66,7 @@ class Option:
         """
         value = _convert(self.type, value)
         for key, limit in self.bounds.items() if value is not None else ():
-            inside = {"ge": value >= limit, "gt": value > limit, "le": value <= limit, "lt": value < limit}
-            if not inside[key]:
+            if not getattr(operator, key)(value, limit):
                 raise ValueError(f"{value!r} is out of range: {self.range}")
         return value
 
@@ -82,34 +79,31 @@ class Option:
         return schema
 
 
-def options_of(cls: type) -> dict[str, Option]:
+def options_of(cls: Any) -> dict[str, Option]:
     """Return the options of a regularizer class, by name, base options first.
 
     They are its annotated public attributes; one without a value, or with ``...``, must be given. Where the
     class writes its own ``__init__`` (as the ancestor's subclasses do), they are the keywords of that.
     """
-    hints = _hints(cls)
+    return _options_of(cls)
+
+
+@cache  # evaluating annotations takes a millisecond a class
+def _options_of(cls: Any) -> dict[str, Option]:
     declared = {
-        name: Option(name, hint, _default(getattr(cls, name, ...)))
-        for owner in reversed(cls.__mro__)
-        for name in getattr(owner, "__annotations__", {})
-        if not name.startswith("_") and get_origin(hint := hints[name]) is not ClassVar
+        name: Option(name, hint, getattr(cls, name, REQUIRED))
+        for name, hint in typing.get_type_hints(cls, include_extras=True).items()
+        if not name.startswith("_") and get_origin(hint) is not ClassVar
     }
-    init = inspect.signature(cls.__init__).parameters  # type: ignore[misc]
+    init = inspect.signature(cls.__init__).parameters
     if any(p.kind is p.VAR_KEYWORD for p in init.values()):
         return declared
     options = {}
     for name, parameter in list(init.items())[1:]:
-        known = declared.get(name)
-        default = parameter.default
+        default = REQUIRED if parameter.default is parameter.empty else parameter.default
         guess = Any if default is None or default is REQUIRED else type(default)
-        options[name] = Option(name, known.annotation if known else guess, default)
+        options[name] = Option(name, declared[name].annotation if name in declared else guess, default)
     return options
-
-
-@cache  # evaluating annotations takes a millisecond a class
-def _hints(cls: type) -> dict[str, Any]:
-    return typing.get_type_hints(cls, include_extras=True)
 
 
 def check_options(cls: type, label: str, given: dict[str, Any]) -> dict[str, Any]:
@@ -124,28 +118,17 @@ def check_options(cls: type, label: str, given: dict[str, Any]) -> dict[str, Any
     checked = {}
     for name, value in given.items():
         if name not in options:
-            near = nearest(name, options)
-            hint = f" Did you mean {near!r}?" if near else ""
+            hint = did_you_mean(name, options)
             raise BadOption(
                 f"{label}({name}={value!r}): unknown option {name!r}.{hint} Options: {', '.join(options)}."
             )
         try:
+            check = options[name].check
             is_schedule = name == "weight" and isinstance(value, Mapping)
-            checked[name] = _scheduled(options[name], value) if is_schedule else options[name].check(value)
+            checked[name] = Schedule(value, check) if is_schedule else check(value)
         except ValueError as error:
             raise BadOption(f"{label}({name}={value!r}): {error}.") from error
     return checked
-
-
-def _scheduled(weight: Option, spec: Mapping[str, Any]) -> Schedule:
-    schedule = Schedule(spec)
-    for value in schedule.extremes:
-        weight.check(value)
-    return schedule
-
-
-def _default(value: Any) -> Any:
-    return REQUIRED if value is ... else value
 
 
 def _bare(annotation: Any) -> Any:
@@ -153,16 +136,16 @@ def _bare(annotation: Any) -> Any:
 
 
 def _type_name(kind: Any) -> str:
-    if kind is Any:
-        return "any"
-    if get_origin(kind) is Literal:
-        return " | ".join(repr(choice) for choice in get_args(kind))
-    if get_origin(kind) in (typing.Union, types.UnionType):
-        return " | ".join(_type_name(_bare(part)) for part in get_args(kind))
-    if get_origin(kind) is not None:
-        inner = ", ".join("..." if part is ... else _type_name(_bare(part)) for part in get_args(kind))
-        return f"{get_origin(kind).__name__}[{inner}]"
-    return "None" if kind is type(None) else getattr(kind, "__name__", str(kind))
+    kind = _bare(kind)
+    origin, parts = get_origin(kind), get_args(kind)
+    if origin is Literal:
+        return " | ".join(map(repr, parts))
+    if origin in _UNIONS:
+        return " | ".join(map(_type_name, parts))
+    if origin is not None:
+        return f"{origin.__name__}[{', '.join(map(_type_name, parts))}]"
+    special: dict[Any, str] = {Any: "any", ...: "...", type(None): "None"}
+    return special[kind] if kind in special else getattr(kind, "__name__", str(kind))
 
 
 def _convert(kind: Any, value: Any) -> Any:
@@ -170,14 +153,16 @@ def _convert(kind: Any, value: Any) -> Any:
     wrong = ValueError(f"{value!r} is not of type {_type_name(kind)}")
     if kind is Any:
         return value
-    if origin in (typing.Union, types.UnionType):
-        reason = wrong
-        for part in parts:
-            try:
+    if origin in _UNIONS:
+        kinds = [part for part in parts if part is not type(None)]
+        if value is None and len(kinds) < len(parts):
+            return None
+        if len(kinds) == 1:  # its error says more
+            return Option("", kinds[0]).check(value)
+        for part in kinds:
+            with contextlib.suppress(ValueError):
                 return Option("", part).check(value)
-            except ValueError as error:
-                reason = error if part is not type(None) else reason
-        raise reason if len(parts) == 2 and type(None) in parts and value is not None else wrong
+        raise wrong
     if origin is Literal:
         if not any(value == choice and type(value) is type(choice) for choice in parts):
             raise ValueError(f"{value!r} is not one of {_type_name(kind)}")
@@ -185,33 +170,29 @@ def _convert(kind: Any, value: Any) -> Any:
     if origin in (list, tuple):
         if isinstance(value, str) or not isinstance(value, Sequence):
             raise wrong
-        if origin is tuple and parts[-1] is not ... and len(value) != len(parts):
+        is_fixed = origin is tuple and parts[-1] is not ...
+        if is_fixed and len(value) != len(parts):
             raise ValueError(f"{value!r} has {len(value)} entries, not {len(parts)}")
-        each = parts if origin is tuple and parts[-1] is not ... else [parts[0]] * len(value)
+        each = parts if is_fixed else parts[:1] * len(value)
         return origin(Option("", part).check(entry) for part, entry in zip(each, value, strict=True))
-    if kind in (float, int) and isinstance(value, Real if kind is float else Integral):
-        if isinstance(value, bool):
-            raise wrong
-        try:
-            number = kind(value)
-        except OverflowError:  # an integer beyond all floats
-            number = math.inf
-        if kind is float and not math.isfinite(number):
-            raise ValueError(f"{value!r} is not a finite number")
-        return number
-    if kind in (float, int) or not isinstance(kind, type) or not isinstance(value, kind):
+    is_number = kind in (float, int)
+    wanted = {float: Real, int: Integral}.get(kind, kind)
+    if not isinstance(wanted, type) or not isinstance(value, wanted) or (is_number and isinstance(value, bool)):
         raise wrong
-    return value
+    if not is_number:
+        return value
+    with contextlib.suppress(OverflowError):  # of an integer beyond all floats
+        if math.isfinite(number := kind(value)):
+            return number
+    raise ValueError(f"{value!r} is not a finite number")
 
 
 def _schema(kind: Any) -> dict[str, Any]:
     origin, parts = get_origin(kind), get_args(kind)
     if origin is Literal:
         return {"enum": list(parts)}
-    if origin in (typing.Union, types.UnionType):
+    if origin in _UNIONS:
         return {"anyOf": [Option("", part).schema() for part in parts]}
     if origin in (list, tuple):
         return {"type": "array", "items": Option("", parts[0]).schema()}
-    if kind is type(None):
-        return {"type": "null"}
     return {"type": _JSON[kind]} if kind in _JSON else {}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, OrderedDict
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
@@ -21,6 +22,25 @@ from regplug.schedules import Schedule
 Matches = Mapping[Member, Mapping[str, Any]]
 
 
+@dataclass
+class Trail:
+    """What passes over one model leave behind, for the next one while it is being built.
+
+    Attributes
+    ----------
+    memo : dict of variable to variable
+        What was replaced.
+    draws : Counter
+        How often each noise site has drawn.
+    acted : dict of variable to set of Member
+        Which members made a variable what it is.
+    """
+
+    memo: dict[Any, Any] = field(default_factory=dict)
+    draws: Counter[tuple] = field(default_factory=Counter)
+    acted: dict[Any, set[Member]] = field(default_factory=dict)
+
+
 class Pass:
     """One pass over a model.
 
@@ -31,105 +51,75 @@ class Pass:
     model : Model
     matches : mapping of Member to mapping of str to variable
         What each regularizer matches, in the user's order.
-    memo : dict of variable to variable
-        What was replaced; while a model is being built, by earlier passes, too. It is extended, as the next two are.
-    draws : Counter
-        How often each noise site has drawn.
-    acted : dict of variable to set of Member
-        Which members made a variable what it is.
+    trail : Trail, optional
+        Of the passes before, while the model is being built; it is extended.
     """
 
-    def __init__(
-        self,
-        live: Live,
-        model: Model,
-        matches: Matches,
-        memo: dict[Any, Any] | None = None,
-        draws: Counter | None = None,
-        acted: dict[Any, set[Member]] | None = None,
-    ):
+    def __init__(self, live: Live, model: Model, matches: Matches, trail: Trail | None = None):
         self.live, self.model, self.matches = live, model, matches
-        self.memo = {} if memo is None else memo
-        self.draws = Counter() if draws is None else draws
-        self.acted = {} if acted is None else acted
+        self.trail = Trail() if trail is None else trail
         self._kept: dict[Any, Any] = {}
         self._weights: dict[tuple[Member, str], Any] = {}
         self._exact: dict[Any, Any] = {}
         self._added: dict[str, Any] = {}
-        self._matched = {  # with all aliases
-            member: {alias for each in found.values() for alias in model.names[member.regularizer.targets][each]}
-            for member, found in matches.items()
-        }
         self._k: dict[tuple[Member, Any], int] = {}  # earlier regularizers of the same name there
         earlier: Counter[tuple[str, Any]] = Counter()
         for member, matched in matches.items():
             for variable in (None, *matched.values()):  # None is the loss
                 self._k[member, variable] = earlier[member.name, variable]
                 earlier[member.name, variable] += 1
-        self._layers: dict[str, dict[str, list[str]]] = {"outputs": {}, "params": {}}
-        for target, mark in (("outputs", ":"), ("params", ".")):
-            for name in getattr(model, target):
-                self._layers[target].setdefault(name.rpartition(mark)[0] or name, []).append(name)
 
     # modify_graph
 
     def rewire(self, members: Iterable[Member]) -> dict[str, Any]:
         """Let `members` modify the graph; return the model's outputs as they then stand."""
-        visits: dict[str, dict[Any, list[Member]]] = {"params": {}, "outputs": {}}
-        for member in members:
+        visits: dict[Any, list[Member]] = {}
+        for member in sorted(members, key=lambda member: member.regularizer.targets != "params"):
             if member.implements["modify_graph"] is not None:
                 for variable in self.matches[member].values():
-                    visits[member.regularizer.targets].setdefault(variable, []).append(member)
-        made = {variable for node in self.model.nodes for variable in node.outputs}
-        at_roots = {v: visits["outputs"].pop(v) for v in list(visits["outputs"]) if v not in made}
-        roots = [
-            (target, variable, [m for m in members if m not in self.acted.get(self._now(variable), ())])
-            for target, table in (("params", visits["params"]), ("outputs", at_roots))
-            for variable, members in table.items()
-        ]
-        for target, variable, members in roots:
-            if members:  # none is left where an earlier layer shares the variable
-                self.memo[variable] = self._visit(target, members, variable, self._now(variable))
-        along = {v: partial(self._visit, "outputs", members, v) for v, members in visits["outputs"].items()}
-        rewire(self.model.nodes, along, self.memo)
+                    visits.setdefault(variable, []).append(member)
+        rewire(self.model.nodes, {v: partial(self._visit, v, each) for v, each in visits.items()}, self.trail.memo)
         return {name: self._now(variable) for name, variable in self.model.outputs.items()} | self._added
 
     def _now(self, variable: Any) -> Any:
-        return self.memo.get(variable, variable)
+        return self.trail.memo.get(variable, variable)
 
-    def _visit(self, target: str, members: list[Member], old: Any, current: Any) -> Any:
-        names = self.model.names[target][old]
-        variables = getattr(self.model, target)
-        mark = ":" if target == "outputs" else "."
-        layer = self._layers[target][names[0].rpartition(mark)[0] or names[0]]
-        for member in members:
+    def _visit(self, old: Any, members: list[Member], current: Any) -> Any:
+        done = self.trail.acted.get(current, set())  # by whom, where an earlier layer shares the variable
+        for member in (member for member in members if member not in done):
+            target = member.regularizer.targets
+            names, variables = self.model.names[target][old], getattr(self.model, target)
+            layer = self.model.siblings[target][names[0]]
             before = {name: self._now(variables[name]) for name in layer} | dict.fromkeys(names, current)
             outputs = dict(before)
-            weight = self._weight(member, current.dtype)
             site = (member.name, names[0], self._k[member, old])
-            noise = Noise(self.live, site, self.draws, self._exact, target == "outputs")
-            matched = {names[0]: current}
-            state = State(self.live, member.label, self._kept, self.model.params)
-            arguments = {"outputs": outputs, "matched": matched, "weight": weight, "noise": noise, "state": state}
-            member.call("modify_graph", names[0], **arguments)
+            member.call(
+                "modify_graph",
+                names[0],
+                outputs=outputs,
+                matched={names[0]: current},
+                weight=self._weight(member, current.dtype),
+                noise=Noise(self.live, site, self.trail.draws, self._exact, target == "outputs"),
+                state=State(self.live, member.label, self._kept, self.model.params),
+            )
             current = self._accept(member, names, before, outputs)
-        self.acted[current] = self.acted.get(old, set()).union(members)
+        self.trail.acted[current] = done.union(members)
         return current
 
     def _accept(self, member: Member, names: list[str], before: dict[str, Any], outputs: dict[str, Any]) -> Any:
         """Return what the plugin put in the place of the visited entry, checked."""
-        old, name = before[names[0]], names[0]
+        old, name, target = before[names[0]], names[0], member.regularizer.targets
         wrong = partial(member.fault, "modify_graph", name)
-        matched = self._matched[member]
+        table, variables = self.model.names[target], getattr(self.model, target)
         results = {}
         for key, value in outputs.items():
             if key in names and value is not old:
                 results[id(value)] = key
             elif key not in before:
-                if member.regularizer.targets == "params" or key in self.model.outputs:
+                if target == "params" or key in self.model.outputs:
                     raise wrong(f"set {key!r}, which is no entry of this layer: {', '.join(before)}")
-                self._added[key] = self._variable(wrong, value)
-            elif value is not before[key] and key not in matched:
+                self._added[key] = self._tensor(wrong, value)
+            elif value is not before[key] and table[variables[key]][0] not in self.matches[member]:
                 raise wrong(f"replaced {key!r}, which its pattern {member.regularizer.pattern!r} does not match")
         if missing := set(before) - set(outputs):
             raise wrong(f"removed {', '.join(sorted(missing))}; entries may be replaced only")
@@ -139,13 +129,13 @@ class Pass:
             raise wrong(f"replaced {', '.join(results.values())} differently, and they are one variable")
         return self._same_type(wrong, outputs[next(iter(results.values()))], old) if results else old
 
-    def _variable(self, wrong: Any, value: Any) -> Any:
+    def _tensor(self, wrong: Any, value: Any, expected: str = "a tensor variable") -> Any:
         if engines.name_of(value) is None or not isinstance(value.type, self.live.engine.T.TensorType):
-            raise wrong(f"returned {value!r}, expected a tensor variable")
+            raise wrong(f"returned {value!r}, expected {expected}")
         return value
 
     def _same_type(self, wrong: Any, new: Any, old: Any) -> Any:
-        self._variable(wrong, new)
+        self._tensor(wrong, new)
         if (new.dtype, new.ndim) != (old.dtype, old.ndim):
             raise wrong(f"returned {new.type}, expected {old.type}: the same dtype and number of dimensions")
         lengths = zip(*map(self.live.engine.static_shape, (new, old)), strict=True)
@@ -155,39 +145,36 @@ class Pass:
 
     def _weight(self, member: Member, dtype: str) -> Any:
         """Return the live weight in a dtype, one variable for all visits; remember it in float64, for thresholds."""
-        if not member.has_weight:
+        if member.weight is None:
             return None
         dtype = dtype if "float" in dtype else "float64"
         if (member, dtype) not in self._weights:
-            kept, engine = self.live.weights[member.label], self.live.engine
-            if isinstance(kept, Schedule):
-                exact = kept.at(self.live.step.connect(engine), engine.T)
-            else:
-                exact = kept.connect(engine)
+            engine, exact = self.live.engine, member.weight
+            is_scheduled = isinstance(exact, Schedule)
+            exact = exact.at(self.live.step.connect(engine), engine.T) if is_scheduled else exact.connect(engine)
             weight = self._weights[member, dtype] = engine.T.cast(exact, dtype)
             self._exact[weight] = exact
         return self._weights[member, dtype]
 
     # loss
 
-    def terms(self, outputs: dict[str, Any], reuse: Any = None) -> dict[str, Any]:
+    def terms(self, outputs: dict[str, Any], reuse: Any = ({}, {})) -> dict[str, Any]:
         """Return each weighted term by label.
 
         `reuse` is the terms and outputs of another pass: a term of the same variables is taken over.
         """
         terms: dict[str, Any] = {}
+        known, others = reuse
         for member, found in self.matches.items():
             arguments = member.implements["loss"]
             if arguments is None or not found:
                 continue
             is_params = member.regularizer.targets == "params"
-            now = found if is_params else {name: outputs[name] for name in found}
-            if reuse and not {"outputs", "layers"} & set(arguments):
-                known, others = reuse
-                if is_params or all(others[name] is variable for name, variable in now.items()):
-                    terms |= {label: term for label, term in known.items() if label == member.label}
-                    continue
-            term = self._term(member, now, outputs)
+            is_known = bool(others) and (is_params or all(others[name] is outputs[name] for name in found))
+            if is_known and not {"outputs", "layers"} & set(arguments):
+                term = known.get(member.label)
+            else:
+                term = self._term(member, found if is_params else {name: outputs[name] for name in found}, outputs)
             if term is not None:
                 terms[member.label] = term
         return terms
@@ -197,27 +184,26 @@ class Pass:
         weight = self._weight(member, dtype)
         rows = member.regularizer.targets == "outputs"
         sites = {name: (member.name, name, self._k[member, v]) for name, v in self.matches[member].items()}
-        noise = Noise(self.live, (member.name, "", self._k[member, None]), self.draws, self._exact, rows, sites)
+        site = (member.name, "", self._k[member, None])
         value = member.call(
             "loss",
             layers=self.model.layers,
             outputs=Outputs(outputs, self.model),
             matched=dict(matched),
             weight=weight,
-            noise=noise,
+            noise=Noise(self.live, site, self.trail.draws, self._exact, rows, sites),
             state=State(self.live, member.label, self._kept, self.model.params),
         )
         if value is None or (isinstance(value, (int, float)) and value == 0):
             return None
-        if engines.name_of(value) is None or not isinstance(value.type, self.live.engine.T.TensorType):
-            raise member.fault("loss", "", f"returned {value!r}, expected a scalar variable, None or 0")
+        wrong = partial(member.fault, "loss", "")
+        self._tensor(wrong, value, "a scalar variable, None or 0")
         if value.ndim != 0:
-            lengths = self.live.engine.static_shape(value)
-            shape = ", ".join("?" if n is None else str(n) for n in lengths) + ("," if len(lengths) == 1 else "")
+            shape = str(self.live.engine.static_shape(value)).replace("None", "?")
             kind = {1: "vector", 2: "matrix"}.get(value.ndim, "tensor")
-            raise member.fault("loss", "", f"returned a {kind} of shape ({shape}), expected a scalar")
+            raise wrong(f"returned a {kind} of shape {shape}, expected a scalar")
         if "float" not in value.dtype:
-            raise member.fault("loss", "", f"returned a scalar of dtype {value.dtype}, expected a float")
+            raise wrong(f"returned a scalar of dtype {value.dtype}, expected a float")
         return weight * self.live.engine.T.cast(value, dtype)
 
     def total(self, terms: dict[str, Any]) -> Any:
@@ -230,8 +216,8 @@ class Pass:
     def updates(self) -> dict[Any, Any]:
         """Return what a training step has to replace: kept arrays, and the step where something depends on it."""
         step = self.live.step.connect(self.live.engine)
-        weights = [self.live.weights.get(member.label) for member, found in self.matches.items() if found]
-        needed = self.draws or self._kept or any(isinstance(weight, Schedule) for weight in weights)
+        is_scheduled = any(found and isinstance(member.weight, Schedule) for member, found in self.matches.items())
+        needed = self.trail.draws or self._kept or is_scheduled
         return OrderedDict({step: step + 1, **self._kept} if needed else {})  # Theano warns of a plain dict
 
     # constrain
@@ -246,7 +232,7 @@ class Pass:
             now = {name: updates[variable] for name, variable in found.items() if variable in updates}
             if not now:
                 continue
-            if "learning_rate" in (member.implements["constrain"] or ()) and learning_rate is None:
+            if learning_rate is None and "learning_rate" in (member.implements["constrain"] or ()):
                 raise BadOption(f"{member.label} ({member.who}): constrain(updates, learning_rate=...) is needed.")
             weight = self._weight(member, _widest(now.values()))
             results = member.call("constrain", matched=dict(now), weight=weight, learning_rate=learning_rate)

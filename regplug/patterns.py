@@ -6,7 +6,7 @@ import fnmatch
 import re
 from collections.abc import Iterable, Mapping
 
-from regplug.errors import BadOption, NoMatch, listing, nearest
+from regplug.errors import BadOption, NoMatch, did_you_mean, listing, nearest
 
 ROLES = ("@input", "@hidden", "@output")
 
@@ -44,10 +44,10 @@ class Pattern:
             return {entry}
         if entry.startswith("@"):
             if entry not in roles:
-                near = nearest(entry, roles)
-                hint = f" Did you mean {near!r}?" if near else ""
-                valid = f"roles are {', '.join(roles)}" if roles else "there are no roles here: write a glob"
-                raise BadOption(f"{label}: pattern {self.spec!r}: unknown role {entry!r}.{hint} {valid.capitalize()}.")
+                what = "there are no roles here: write a glob"  # of parameters, or while the layers to come are unknown
+                if roles:
+                    what = f"unknown role {entry!r}.{did_you_mean(entry, roles)} Roles are {', '.join(roles)}"
+                raise BadOption(f"{label}: pattern {self.spec!r}: {what}.")
             return roles[entry]
         return {name for name in names if self._globs[entry].match(name)}
 

@@ -11,9 +11,10 @@ import importlib
 import importlib.metadata
 import os
 import re
+import sys
 from collections.abc import Iterator
 from functools import cache, cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from regplug import __version__
 from regplug.errors import BadComposition, NameConflict, PluginLoadError, UnknownRegularizer, listing, nearest
@@ -122,6 +123,28 @@ class Entry:
     def summary(self) -> str:
         """The first line of the class's docstring; what is wrong, where something is."""
         return self.problem or self.found.docstring.strip().partition("\n")[0]
+
+    @property
+    def who(self) -> str:
+        """The name, in quotes, with package and version."""
+        return f"{self.name!r} ({self.package} {self.version})"
+
+    def load(self, advice: str = "") -> Any:
+        """Import and return the object.
+
+        Raises
+        ------
+        PluginLoadError
+            It is refused or cannot be imported; the message ends with `advice`.
+        """
+        if self.refusal:
+            raise PluginLoadError(f"{self.who} is refused: {self.refusal}. {advice}".strip())
+        module, _, attribute = self.value.partition(":")
+        try:
+            return getattr(importlib.import_module(module), attribute)
+        except (Exception, SystemExit) as error:
+            what = f"it calls exit({error})" if isinstance(error, SystemExit) else str(error) or type(error).__name__
+            raise PluginLoadError(f"{self.who} could not be imported: {what}. {advice}".strip()) from error
 
     def __str__(self) -> str:
         return f"{self.name} ({self.package} {self.version})"
@@ -271,7 +294,11 @@ _loaded: dict[type, Entry] = {}
 
 
 def origin(cls: type) -> Entry | None:
-    """Return the entry that a class was loaded through; None where it was not."""
+    """Return the entry that a class was loaded through, or else the first that leads to it; None where none does."""
+    for entry in available() if cls not in _loaded else ():
+        module, _, attribute = entry.value.partition(":")
+        if getattr(sys.modules.get(module), attribute, None) is cls:
+            return entry
     return _loaded.get(cls)
 
 
@@ -287,18 +314,9 @@ def load(name: str | Entry) -> type[Regularizer]:
     from regplug.regularizer import class_fault
 
     entry = name if isinstance(name, Entry) else find(name)
-    module, _, attribute = entry.value.partition(":")
-    who = f"{entry.name!r} ({entry.package} {entry.version})"
     advice = ADVICE.format(entry.name)
-    if entry.refusal:
-        raise PluginLoadError(f"{who} is refused: {entry.refusal}. {advice}")
-    try:
-        cls = getattr(importlib.import_module(module), attribute)
-    except (Exception, SystemExit) as error:
-        what = f"it calls exit({error})" if isinstance(error, SystemExit) else str(error) or type(error).__name__
-        raise PluginLoadError(f"{who} could not be imported: {what}. {advice}") from error
-    fault = class_fault(cls)
-    if fault:
-        raise PluginLoadError(f"{who} is refused: {entry.value} {fault}. {advice}")
+    cls = entry.load(advice)
+    if fault := class_fault(cls):
+        raise PluginLoadError(f"{entry.who} is refused: {entry.value} {fault}. {advice}")
     _loaded[cls] = entry
     return cls

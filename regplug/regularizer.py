@@ -10,7 +10,7 @@ from typing import Annotated, Any, ClassVar, Literal, cast
 from annotated_types import Interval
 
 from regplug import __version__, hookspecs
-from regplug.errors import BadOption, nearest
+from regplug.errors import BadOption, did_you_mean
 from regplug.hookspecs import hookimpl
 from regplug.options import REQUIRED, check_options, options_of
 
@@ -77,8 +77,7 @@ class Regularizer:
         cls = type(self)
         own = cls.__init__ is not Regularizer.__init__
         checked = check_options(Regularizer if own else cls, cls.__name__, options)
-        for key, value in checked.items():
-            setattr(self, key, value)
+        vars(self).update(checked)
         for key, option in options_of(cls).items():
             if option.default is REQUIRED and key not in checked and key != "weight" and not own:
                 raise BadOption(f"{cls.__name__}: option {key!r} must be given ({option.type_name}).")
@@ -139,22 +138,20 @@ def class_fault(cls: object) -> str | None:
     implemented = [name for name in dir(cls) if hasattr(getattr(cls, name, None), "regplug_impl")]
     for name in implemented:
         if name not in HOOKS:
-            near = nearest(name, HOOKS)
-            hint = f" Did you mean {near!r}?" if near else ""
-            return f"@hookimpl on {name!r}, which is no hook.{hint} Hooks: {', '.join(HOOKS)}"
+            return f"@hookimpl on {name!r}, which is no hook.{did_you_mean(name, HOOKS)} Hooks: {', '.join(HOOKS)}"
         marks = getattr(cls, name).regplug_impl
         if marks["wrapper"] or marks["hookwrapper"]:
             return f"hook {name!r} is a wrapper: wrappers go into compose(..., plugins=[...])"
         for parameter in list(inspect.signature(getattr(cls, name)).parameters.values())[1:]:
-            if parameter.kind is not parameter.POSITIONAL_OR_KEYWORD or parameter.default is not REQUIRED:
+            if parameter.kind is not parameter.POSITIONAL_OR_KEYWORD or parameter.default is not parameter.empty:
                 reason = "has a default, a star or is keyword-only, and pluggy would not pass it"
                 return f"hook {name!r}: argument {str(parameter)!r} {reason}"
             if parameter.name not in HOOKS[name]:
-                newer = (
-                    f"if a regplug newer than {__version__} has it, `python -m pip install --upgrade regplug` brings "
-                    "it, and the package should require that version"
+                return (
+                    f"hook {name!r} has no argument {parameter.name!r}; it has: {', '.join(HOOKS[name])}; if a regplug "
+                    f"newer than {__version__} has it, `python -m pip install --upgrade regplug` brings it, and the "
+                    "package should require that version"
                 )
-                return f"hook {name!r} has no argument {parameter.name!r}; it has: {', '.join(HOOKS[name])}; {newer}"
     if not set(implemented) - {"log"}:
         return f"implements none of the hooks: {', '.join(hook for hook in HOOKS if hook != 'log')}"
     try:

@@ -29,13 +29,13 @@ def toposort(outputs: Iterable[Variable], seen: Collection[Variable] = ()) -> li
 
 
 def rewire(
-    nodes: Iterable[Any], visits: Mapping[Variable, Callable[[Variable], Variable]], memo: dict[Variable, Variable]
+    nodes: Collection[Any], visits: Mapping[Variable, Callable[[Variable], Variable]], memo: dict[Variable, Variable]
 ) -> None:
-    """Walk once over `nodes`, rebuilding each one that lies downstream of a change.
+    """Visit what no node makes, then walk once over `nodes`, rebuilding each one that lies downstream of a change.
 
     Parameters
     ----------
-    nodes : iterable of apply nodes
+    nodes : list of apply nodes
         In topological order.
     visits : mapping of variable to function
         What to do at a variable of the old graph: the function takes it as it stands,
@@ -48,6 +48,11 @@ def rewire(
     A replacement is made of the variable as the replacements upstream left it. The old graph
     is not changed: nodes are rebuilt, never edited.
     """
+    made = {variable for node in nodes for variable in node.outputs}
+    for old, visit in visits.items():
+        current = memo.get(old, old)
+        if old not in made and (new := visit(current)) is not current:
+            memo[old] = new
     for node in nodes:
         outputs = node.outputs
         if any(variable in memo for variable in node.inputs):

@@ -15,18 +15,18 @@ number is how many of `steps` have been reached.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import ModuleType
 from typing import Any
 
-from regplug.errors import nearest
+from regplug.errors import did_you_mean
 
 _RAMP = ("start", "stop", "steps")
 KINDS = {"linear": _RAMP, "cosine": _RAMP, "exponential": _RAMP, "piecewise": ("steps", "values")}
 
 
 class Schedule(dict):
-    """A checked schedule.
+    """A checked schedule; `check` refuses a value outside the weight's range.
 
     Raises
     ------
@@ -34,13 +34,13 @@ class Schedule(dict):
         Its kind or a key is unknown, or a value does not fit; the message begins with the value.
     """
 
-    def __init__(self, spec: Mapping[str, Any]):
+    def __init__(self, spec: Mapping[str, Any], check: Callable[[float], float]):
         super().__init__(spec)
         kind = self.get("schedule")
+        if "schedule" not in self:
+            raise ValueError(f"{dict(self)!r} has no key 'schedule'. Schedules: {', '.join(KINDS)}")
         if not isinstance(kind, str) or kind not in KINDS:
-            near = nearest(kind, KINDS) if isinstance(kind, str) else None
-            hint = f" Did you mean {near!r}?" if near else ""
-            raise ValueError(f"{kind!r} is no schedule.{hint} Schedules: {', '.join(KINDS)}")
+            raise ValueError(f"{kind!r} is no schedule.{did_you_mean(kind, KINDS)} Schedules: {', '.join(KINDS)}")
         if set(self) != {"schedule", *KINDS[kind]}:
             raise ValueError(f"{dict(self)!r}: a {kind} schedule has the keys {', '.join(KINDS[kind])}")
         steps = self["steps"] if kind == "piecewise" else [self["steps"]]
@@ -53,6 +53,8 @@ class Schedule(dict):
             raise ValueError(f"{self['values']!r}: {len(steps)} steps need {len(steps) + 1} values")
         if kind == "exponential" and not all(isinstance(value, (int, float)) and value > 0 for value in self.extremes):
             raise ValueError(f"{self.extremes!r}: an exponential schedule needs start and stop > 0")
+        for value in self.extremes:
+            check(value)
 
     @property
     def extremes(self) -> list[Any]:

@@ -67,10 +67,8 @@ def locate(module: str) -> str | None:
 
 def _missing(tree: ast.Module) -> str:
     for statement in tree.body:
-        names = []
-        if isinstance(statement, ast.Import):
-            names = [alias.name for alias in statement.names]
-        elif isinstance(statement, ast.ImportFrom) and not statement.level:
+        names = [alias.name for alias in statement.names] if isinstance(statement, ast.Import) else []
+        if isinstance(statement, ast.ImportFrom) and not statement.level:
             names = [statement.module or ""]
         for name in names:
             if not _is_installed(name):

@@ -17,6 +17,7 @@ from regplug.errors import BadModel, RegplugWarning, nearest
 from regplug.manager import Manager
 from regplug.model import Model, as_model
 from regplug.rewiring import rewire, toposort
+from regplug.schedules import Schedule
 
 _DOES = {"modify_graph": "replaces it", "loss": "penalizes it", "constrain": "constrains it after updates"}
 
@@ -164,7 +165,7 @@ def _print(reference: str, manager: Manager, model: Model, found: list[Touch]) -
         (reference, "bold cyan"), f"  {len(model.outputs)} outputs, {len(model.params)} parameters, {engine}; "
         f"seed {manager.seed}\n",
     ))
-    scheduled = {m.label for m in manager.members if m.has_weight and not isinstance(m.regularizer.weight, float)}
+    scheduled = {m.label for m in manager.members if isinstance(m.weight, Schedule)}
     weights = {label: f"{weight:g}" + " at step 0" * (label in scheduled) for label, weight in manager.weights.items()}
     known = shapes(model)
     rows = []

@@ -13,7 +13,7 @@ from hashlib import sha256
 
 import numpy as np
 from numba import njit
-from numpy import float32, float64, int32, uint32, uint64
+from numpy import float32, float64, int32, uint32, uint64  # noqa: F401  SOURCE uses them
 from pytensor.compile.mode import optdb
 from pytensor.graph.basic import Apply
 from pytensor.graph.op import Op
@@ -24,94 +24,59 @@ from pytensor.scalar import Add, Mul
 from pytensor.tensor.elemwise import Elemwise
 
 from regplug.engine.draw_pytensor import Draw
+from regplug.noise import reference
 from regplug.noise.reference import COLUMNS, NORMAL
 
-VERSION = 2  # of the kernels below, for the cache on disk
+VERSION = 3  # of the kernels below, for the cache on disk
 
 helper = njit(fastmath=False, no_cpython_wrapper=True, no_cfunc_wrapper=True)
 
 
-@helper
-def philox(k0, k1, block, row, step):
-    x0, x1, x2, x3 = uint32(block), uint32(row), uint32(row >> uint64(32)), uint32(step)
-    for _ in range(10):
-        p = uint64(0xD2511F53) * uint64(x0)
-        q = uint64(0xCD9E8D57) * uint64(x2)
-        x0 = uint32(uint32(q >> uint64(32)) ^ x1 ^ k0)
-        x2 = uint32(uint32(p >> uint64(32)) ^ x3 ^ k1)
-        x1 = uint32(q)
-        x3 = uint32(p)
-        k0 = uint32(k0 + uint32(0x9E3779B9))
-        k1 = uint32(k1 + uint32(0xBB67AE85))
-    return x0, x1, x2, x3
+philox, mix, halves, polynomial = (
+    helper(function) for function in (reference.rounds, reference.mix, reference.halves, reference.polynomial)
+)
 
 
-@helper
-def mix(a, b, j):
-    x = uint32(a + uint32(uint32(j) * uint32(0x9E3779B9)))
-    x = uint32(x ^ uint32(x >> uint32(16)))
-    x = uint32(x * uint32(0x7FEB352D))
-    x = uint32(x ^ b)
-    x = uint32(x ^ uint32(x >> uint32(15)))
-    x = uint32(x * uint32(0x846CA68B))
-    return uint32(x ^ uint32(x >> uint32(16)))
+def filler(cell):
+    """Return the function that fills a line by the value of each cell; what a cell does not use is not computed."""
+    cell = helper(cell)
+
+    @helper
+    def fill(line, a, b, c, d, threshold):
+        for j in range(line.size):
+            line[j] = cell(mix(a, b, j), mix(c, d, j), threshold)
+
+    return fill
 
 
-@helper
-def keep_line(line, a, b, c, d, threshold):
-    for j in range(line.size):
-        line[j] = mix(a, b, j) >= threshold
+def keep(h0, h1, threshold):
+    return h0 >= threshold
 
 
-@helper
-def uniform_line_32(line, a, b, c, d, threshold):
-    for j in range(line.size):
-        line[j] = float32(int32(mix(a, b, j) >> uint32(8))) * float32(2**-24)
+def uniform_32(h0, h1, threshold):
+    return float32(int32(h0 >> uint32(8))) * float32(2**-24)
 
 
-@helper
-def uniform_line_64(line, a, b, c, d, threshold):
-    for j in range(line.size):
-        high = float64(int32(mix(a, b, j) >> uint32(5)))
-        low = float64(int32(mix(c, d, j) >> uint32(6)))
-        line[j] = (high * 2.0**26 + low) * 2.0**-53
+def uniform_64(h0, h1, threshold):
+    return (float64(int32(h0 >> uint32(5))) * 2.0**26 + float64(int32(h1 >> uint32(6)))) * 2.0**-53
 
 
-@helper
-def halves(h0, h1):
-    s = uint32(h0 >> uint32(16)) + uint32(h0 & uint32(0xFFFF)) + uint32(h1 >> uint32(16)) + uint32(h1 & uint32(0xFFFF))
-    return int32(int32((s << uint32(7)) + (uint32(h0 & uint32(63)) << uint32(1))) - int32(16777023))
+def normal(real):
+    coefficients, scale = tuple(map(real, NORMAL)), real(2**-23)
 
+    def cell(h0, h1, threshold):
+        t = real(halves(h0, h1)) * scale
+        return polynomial(t * t, coefficients) * t
 
-@helper
-def polynomial(x, c):
-    return (((((c[6] * x + c[5]) * x + c[4]) * x + c[3]) * x + c[2]) * x + c[1]) * x + c[0]
-
-
-NORMAL_32 = tuple(float32(coefficient) for coefficient in NORMAL)
-NORMAL_64 = tuple(float64(coefficient) for coefficient in NORMAL)
-
-
-@helper
-def normal_line_32(line, a, b, c, d, threshold):
-    for j in range(line.size):
-        t = float32(halves(mix(a, b, j), mix(c, d, j))) * float32(2**-23)
-        line[j] = polynomial(t * t, NORMAL_32) * t
-
-
-@helper
-def normal_line_64(line, a, b, c, d, threshold):
-    for j in range(line.size):
-        t = float64(halves(mix(a, b, j), mix(c, d, j))) * 2.0**-23
-        line[j] = polynomial(t * t, NORMAL_64) * t
+    return cell
 
 
 LINES = {
-    ("keep", "bool"): keep_line,
-    ("uniform", "float32"): uniform_line_32,
-    ("uniform", "float64"): uniform_line_64,
-    ("normal", "float32"): normal_line_32,
-    ("normal", "float64"): normal_line_64,
+    ("keep", "bool"): filler(keep),
+    ("uniform", "float32"): filler(uniform_32),
+    ("uniform", "float64"): filler(uniform_64),
+    ("normal", "float32"): filler(normal(float32)),
+    ("normal", "float64"): filler(normal(float64)),
 }
 
 
@@ -123,9 +88,7 @@ def threshold_of(rate):
 
 
 @helper
-def check(shape, ndim, index, count):
-    if len(shape) != ndim:
-        raise ValueError("shape has another number of lengths", shape)
+def check(shape, index, count):
     for length in shape:
         if length < 0:
             raise ValueError("shape has a negative length", length)
@@ -135,7 +98,7 @@ def check(shape, ndim, index, count):
 
 SOURCE = """
 def draw({base}keys, index, step, row_offset, {rate}shape):
-    check(shape, {ndim}, index.item(), keys.shape[0])
+    check(shape, index.item(), keys.shape[0])
     threshold = {threshold}
     k0, k1 = keys[index.item(), 0], keys[index.item(), 1]
     out = np.empty(({lengths}), dtype)
@@ -147,10 +110,11 @@ def draw({base}keys, index, step, row_offset, {rate}shape):
     columns = out.size // rows
     row, at = uint64(row_offset.item()), 0
     for _ in range(rows):
+        low, high = uint32(row), uint32(row >> uint64(32))
         for start in range(0, columns, COLUMNS):
             width = min(COLUMNS, columns - start)
             line = flat[at : at + width]
-            a, b, c, d = philox(k0, k1, start // COLUMNS, row, step.item())
+            a, b, c, d = philox(uint32(start // COLUMNS), low, high, uint32(step.item()), k0, k1)
             fill(line, a, b, c, d, threshold)
             {after}
             at += width
@@ -186,7 +150,6 @@ def keyed(*site):
 def kernel(kind, dtype, ndim, is_added):
     source = SOURCE.format(
         base="base, scale, " if is_added else "",
-        ndim=ndim,
         lengths="".join(f"shape[{axis}], " for axis in range(ndim)),
         rows="shape[0]" if ndim else "1",
         rate="rate, " if kind == "keep" else "",

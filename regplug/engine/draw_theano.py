@@ -14,11 +14,8 @@ from theano.tensor.opt import register_specialize
 
 from regplug.engine.draw import DrawBase
 
-__all__ = ["Draw"]
-
 
 class Draw(DrawBase, Op):
-    __doc__ = DrawBase.__doc__
     __props__ = DrawBase.__props__  # the metaclass looks only here, not at the bases
 
     def make_node(self, *inputs):

@@ -12,6 +12,8 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from regplug.noise.reference import share
+
 if TYPE_CHECKING:
     from regplug.live import Live
 
@@ -88,19 +90,11 @@ class Noise:
     def _draw(self, kind: str, like: Any, dtype: str, shared_axes: Iterable[int] = (), *rate: Any) -> Any:
         if "float" not in like.dtype:
             raise ValueError(f"noise is drawn for float variables, and {like} is {like.dtype}")
-        axes = list(shared_axes)
-        for axis in axes:
-            if not -like.ndim <= axis < like.ndim:
-                raise ValueError(f"shared axis {axis} is outside an array of {like.ndim} dimensions")
-        shared = {axis % like.ndim for axis in axes}
-        live, engine = self._live, self._live.engine
-        static = tuple(1 if a in shared else n for a, n in enumerate(engine.static_shape(like)))
-        shape = like.shape
-        if shared:
-            shape = engine.T.stack([1 if axis in shared else shape[axis] for axis in range(like.ndim)])
+        live, engine, axes = self._live, self._live.engine, tuple(shared_axes)
+        offset = live.row_offset.connect(engine) if self._rows and like.ndim else 0
+        static, offset = share(engine.static_shape(like), axes, offset)
+        shape = engine.T.stack(share([like.shape[a] for a in range(like.ndim)], axes, 0)[0]) if axes else like.shape
         index = live.key_index((*self._site, self._draws[self._site]))
         self._draws[self._site] += 1
-        by_row = self._rows and like.ndim > 0 and 0 not in shared
-        offset = live.row_offset.connect(engine) if by_row else 0
         op = engine.Draw(kind, dtype, static)
         return op(live.keys.connect(engine), index, live.step.connect(engine), offset, *rate, shape)

@@ -71,13 +71,13 @@ import json
 import math
 
 import numpy as np
+from numpy import int32, uint32, uint64
 
 __all__ = ["bits", "keep", "normal", "site_key", "uniform"]
 
 COLUMNS = 1024  # columns served by one call of Philox
 MOST_COLUMNS = COLUMNS * 2**32  # the block number has 32 bits
 NORMAL = (1.67047548, 0.0042948206, 0.168828294, -0.200446665, 0.116530396, -0.0311967749, 0.00326793338)
-KINDS = ("keep", "uniform", "normal")
 FLOATS = ("float16", "float32", "float64")
 
 
@@ -140,23 +140,19 @@ def keep(seed, name, output, shape, step, rate, draw=0, k=0, row_offset=0, share
     array of bool
         Of ``shape``, with length 1 at ``shared_axes``.
     """
-    shape, row_offset = _share(shape, shared_axes, row_offset)
+    shape, row_offset = share(shape, shared_axes, row_offset)
     return keep_from_key(site_key(seed, name, output, k, draw), shape, step, rate, row_offset)
 
 
-def uniform(
-    seed, name, output, shape, step, dtype="float32", draw=0, k=0, row_offset=0, shared_axes=()
-):
+def uniform(seed, name, output, shape, step, dtype="float32", draw=0, k=0, row_offset=0, shared_axes=()):
     """Return uniform noise in [0, 1) of a float ``dtype``; else as `keep`."""
-    shape, row_offset = _share(shape, shared_axes, row_offset)
+    shape, row_offset = share(shape, shared_axes, row_offset)
     return uniform_from_key(site_key(seed, name, output, k, draw), shape, step, dtype, row_offset)
 
 
-def normal(
-    seed, name, output, shape, step, dtype="float32", draw=0, k=0, row_offset=0, shared_axes=()
-):
+def normal(seed, name, output, shape, step, dtype="float32", draw=0, k=0, row_offset=0, shared_axes=()):
     """Return normal noise of mean 0 and variance 1 of a float ``dtype``; else as `keep`."""
-    shape, row_offset = _share(shape, shared_axes, row_offset)
+    shape, row_offset = share(shape, shared_axes, row_offset)
     return normal_from_key(site_key(seed, name, output, k, draw), shape, step, dtype, row_offset)
 
 
@@ -179,10 +175,9 @@ def bits(key, shape, step, row_offset=0, stream=0):
     array of uint32, of ``shape``
     """
     rows, columns = _rows_columns(shape)
-    row = np.uint64(int(row_offset) % 2**64) + np.arange(rows, dtype="uint64")[:, None]
+    row = uint64(int(row_offset) % 2**64) + np.arange(rows, dtype="uint64")[:, None]
     block = np.arange(-(-columns // COLUMNS), dtype="uint32")[None, :]
-    low, high = (row & np.uint64(0xFFFFFFFF)).astype("uint32"), (row >> np.uint64(32)).astype("uint32")
-    words = philox((block, low, high, np.uint32(int(step) % 2**32)), key)
+    words = philox((block, uint32(row), uint32(row >> uint64(32)), uint32(int(step) % 2**32)), key)
     a, b = words[2 * stream : 2 * stream + 2]
     width = min(columns, COLUMNS)
     x = mix(a[:, :, None], b[:, :, None], np.arange(width, dtype="uint32"))
@@ -194,30 +189,43 @@ def philox(counter, key):
 
     Counter and key broadcast against each other; the result has one dimension at least.
     """
-    x0, x1, x2, x3 = np.broadcast_arrays(*(np.asarray(word, "uint32") for word in counter))
-    k0, k1 = (np.atleast_1d(np.asarray(word, "uint32")) for word in key)  # scalars warn of overflow
+    # scalars would warn of overflow
+    return rounds(*(np.atleast_1d(word) for word in np.broadcast_arrays(*(uint32(each) for each in (*counter, *key)))))
+
+
+# numba compiles the four functions below, too, for scalars. It widens what two uint32 give to 64 bits, hence the casts
+
+
+def rounds(x0, x1, x2, x3, k0, k1):
+    """Return the four words after the ten rounds of Philox4x32-10."""
     for _ in range(10):
-        p = x0.astype("uint64") * np.uint64(0xD2511F53)
-        q = x2.astype("uint64") * np.uint64(0xCD9E8D57)
-        high_p, high_q = (word >> np.uint64(32) for word in (p, q))
-        x0 = high_q.astype("uint32") ^ x1 ^ k0
-        x2 = high_p.astype("uint32") ^ x3 ^ k1
-        x1, x3 = (word & np.uint64(0xFFFFFFFF) for word in (q, p))
-        x1, x3 = x1.astype("uint32"), x3.astype("uint32")
-        k0, k1 = k0 + np.uint32(0x9E3779B9), k1 + np.uint32(0xBB67AE85)
+        p, q = uint64(0xD2511F53) * uint64(x0), uint64(0xCD9E8D57) * uint64(x2)
+        x0 = uint32(uint32(q >> uint64(32)) ^ x1 ^ k0)
+        x2 = uint32(uint32(p >> uint64(32)) ^ x3 ^ k1)
+        x1, x3 = uint32(q), uint32(p)
+        k0, k1 = uint32(k0 + uint32(0x9E3779B9)), uint32(k1 + uint32(0xBB67AE85))
     return x0, x1, x2, x3
 
 
 def mix(a, b, j):
     """Return the bits of column `j` of a block from two of its words."""
-    x = a + j * np.uint32(0x9E3779B9)
-    x ^= x >> np.uint32(16)
-    x *= np.uint32(0x7FEB352D)
-    x ^= b
-    x ^= x >> np.uint32(15)
-    x *= np.uint32(0x846CA68B)
-    x ^= x >> np.uint32(16)
-    return x
+    x = uint32(a + uint32(uint32(j) * uint32(0x9E3779B9)))
+    x = uint32(x ^ uint32(x >> uint32(16)))
+    x = uint32(uint32(x * uint32(0x7FEB352D)) ^ b)
+    x = uint32(x ^ uint32(x >> uint32(15)))
+    x = uint32(x * uint32(0x846CA68B))
+    return uint32(x ^ uint32(x >> uint32(16)))
+
+
+def halves(h0, h1):
+    """Return the odd integer n of a normal number."""
+    s = uint32(h0 >> uint32(16)) + uint32(h0 & uint32(0xFFFF)) + uint32(h1 >> uint32(16)) + uint32(h1 & uint32(0xFFFF))
+    return int32(int32((s << uint32(7)) + (uint32(h0 & uint32(63)) << uint32(1))) - int32(16777023))
+
+
+def polynomial(x, c):
+    """Return the polynomial of degree 6 in `x` with the coefficients `c`."""
+    return (((((c[6] * x + c[5]) * x + c[4]) * x + c[3]) * x + c[2]) * x + c[1]) * x + c[0]
 
 
 def keep_from_key(key, shape, step, rate, row_offset=0):
@@ -225,7 +233,7 @@ def keep_from_key(key, shape, step, rate, row_offset=0):
     if not 0 <= rate < 1:
         raise ValueError(f"rate {float(rate)!r} is outside [0, 1)")
     threshold = min(round(float(rate) * 2**32), 2**32 - 1)
-    return np.asarray(bits(key, shape, step, row_offset) >= np.uint32(threshold))
+    return np.asarray(bits(key, shape, step, row_offset) >= uint32(threshold))
 
 
 def uniform_from_key(key, shape, step, dtype="float32", row_offset=0):
@@ -233,11 +241,11 @@ def uniform_from_key(key, shape, step, dtype="float32", row_offset=0):
     dtype = _float_dtype(dtype)
     h0 = bits(key, shape, step, row_offset)
     if dtype == "float16":
-        return np.asarray((h0 >> np.uint32(21)).astype(dtype) * np.float16(2**-11))
+        return np.asarray((h0 >> uint32(21)).astype(dtype) * np.float16(2**-11))
     if dtype == "float32":
-        return np.asarray((h0 >> np.uint32(8)).astype(dtype) * np.float32(2**-24))
+        return np.asarray((h0 >> uint32(8)).astype(dtype) * np.float32(2**-24))
     h1 = bits(key, shape, step, row_offset, stream=1)
-    high, low = (h0 >> np.uint32(5)).astype(dtype), (h1 >> np.uint32(6)).astype(dtype)
+    high, low = (h0 >> uint32(5)).astype(dtype), (h1 >> uint32(6)).astype(dtype)
     return np.asarray((high * 2.0**26 + low) * 2.0**-53)
 
 
@@ -246,29 +254,12 @@ def normal_from_key(key, shape, step, dtype="float32", row_offset=0):
     dtype = _float_dtype(dtype)
     real = np.float64 if dtype == "float64" else np.float32
     h0, h1 = (bits(key, shape, step, row_offset, stream) for stream in (0, 1))
-    sixteen, low = np.uint32(16), np.uint32(0xFFFF)
-    s = (h0 >> sixteen) + (h0 & low) + (h1 >> sixteen) + (h1 & low)
-    n = (s << np.uint32(7)) + ((h0 & np.uint32(63)) << np.uint32(1))
-    t = (n.astype("int32") - np.int32(16777023)).astype(real) * real(2**-23)
-    square = t * t
-    value = real(NORMAL[-1])
-    for coefficient in NORMAL[-2::-1]:
-        value = value * square + real(coefficient)
-    return np.asarray((value * t).astype(dtype))
+    t = real(halves(h0, h1)) * real(2**-23)
+    return np.asarray(polynomial(t * t, [real(each) for each in NORMAL]) * t).astype(dtype)
 
 
-def check_dims(shape):
-    """Refuse a shape that has a negative length or more columns than block numbers."""
-    if any(length < 0 for length in shape):
-        raise ValueError(f"shape {tuple(shape)} has a negative length")
-    if math.prod(shape[1:]) > MOST_COLUMNS:
-        raise ValueError(
-            f"shape {tuple(shape)} has {math.prod(shape[1:])} columns (the product of all axes"
-            f" but the first), at most {MOST_COLUMNS} are possible"
-        )
-
-
-def _share(shape, shared_axes, row_offset):
+def share(shape, shared_axes, row_offset):
+    """Return the shape with length 1 at the shared axes, and the row offset, 0 where axis 0 is shared."""
     shape = list(shape)
     for axis in shared_axes:
         if not -len(shape) <= axis < len(shape):
@@ -281,8 +272,15 @@ def _share(shape, shared_axes, row_offset):
 
 def _rows_columns(shape):
     shape = tuple(int(length) for length in shape)
-    check_dims(shape)
-    return shape[0] if shape else 1, math.prod(shape[1:])
+    if any(length < 0 for length in shape):
+        raise ValueError(f"shape {shape} has a negative length")
+    columns = math.prod(shape[1:])
+    if columns > MOST_COLUMNS:
+        raise ValueError(
+            f"shape {shape} has {columns} columns (the product of all axes but the first), at most {MOST_COLUMNS} are "
+            "possible"
+        )
+    return shape[0] if shape else 1, columns
 
 
 def _float_dtype(dtype):

@@ -239,7 +239,7 @@ def test_schedule_continues_in_a_new_process(tmp_path):
         ({**LINEAR, "stop": float("nan")}, "nan is not a finite number"),
         ({**LINEAR, "schedule": "lineal"}, "'lineal' is no schedule. Did you mean 'linear'"),
         ({**LINEAR, "schedule": ["linear"]}, "is no schedule. Schedules: linear, cosine"),
-        ({"start": 0, "stop": 1, "steps": 5}, "None is no schedule. Schedules: linear, cosine"),
+        ({"start": 0, "stop": 1, "steps": 5}, "has no key 'schedule'. Schedules: linear, cosine"),
         ({"schedule": "linear", "start": 0, "steps": 5}, "a linear schedule has the keys start, stop, steps"),
         ({**LINEAR, "values": [1]}, "a linear schedule has the keys start, stop, steps"),
         ({"schedule": "exponential", "start": 0, "stop": 0.1, "steps": 5}, "needs start and stop > 0"),
