@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from typing import Any
 
 from regplug import BadModel, Layer, adapters, as_model
 from regplug.engine import engine_of
+from regplug.model import free
 from regplug.rewiring import toposort
 
 
@@ -19,9 +19,10 @@ class PytensorML:
     ``X:out``. Another named variable, such as an activation, belongs to the layer that it is computed
     from: the ``ReLU`` after ``fc_output`` is ``fc:ReLU``, and with it the main output of ``fc``. Where it is
     computed from several layers it is one of its own, ``ReLU:out``. Layers of one name are numbered in graph
-    order: ``Linear``, ``Linear#2``. The model's result is there in any case; without a name it is
-    ``output:out``. Parameters are what the library trains. Its own Dropout is no output: regularizers act
-    before it or after it, never on it.
+    order, ``Linear``, ``Linear#2``, and their parameters with them; a name that is taken is passed over. A layer
+    that is applied twice has its parameters in the first place. The model's result is there in any case; without a
+    name it is ``output:out``. Parameters are what the library trains. Its own Dropout is no output: regularizers
+    act before it or after it, never on it.
 
     Examples
     --------
@@ -35,7 +36,8 @@ class PytensorML:
         from pytensor_ml.params import step_counter
 
         nodes = toposort([model.y])
-        outputs, params = _outputs(model.y, nodes), _params(nodes)
+        outputs = _outputs(model.y, nodes)
+        params = _params(nodes, outputs)
         seen = as_model(outputs, params, _layers(outputs, params))
         seen.new_step = step_counter
         return seen
@@ -136,12 +138,12 @@ def _outputs(y: Any, nodes: list[Any]) -> dict[str, Any]:
 
     outputs: dict[str, Any] = {}
     home: dict[Any, str | None] = {}  # the layer that a variable is computed from; None where there are several
-    numbers: Counter[str] = Counter()
+    layers: set[str] = set()
 
-    def add(layer: str, variable: Any) -> None:
-        home[variable] = _numbered(layer, numbers[layer])
-        outputs[f"{home[variable]}:out"] = variable
-        numbers[layer] += 1
+    def add(name: str, variable: Any) -> None:
+        home[variable] = layer = free(name, layers)
+        layers.add(layer)
+        outputs[f"{layer}:out"] = variable
 
     for root in dict.fromkeys(variable for node in nodes for variable in node.inputs if _is_input(variable)):
         add(root.name or "input", root)
@@ -155,30 +157,50 @@ def _outputs(y: Any, nodes: list[Any]) -> dict[str, Any]:
             if variable.name in vars(activations) and home[variable] and key not in outputs:
                 outputs[key] = variable
             else:
-                add(variable.name.removesuffix("_output"), variable)
+                add(_layer_name(variable), variable)
     if not any(variable is y for variable in outputs.values()):
         add("output", y)
     return outputs
 
 
-def _params(nodes: list[Any]) -> dict[str, Any]:
+def _params(nodes: list[Any], outputs: dict[str, Any]) -> dict[str, Any]:
+    """Return parameters by name: in the layer of their name whose output is the first that is computed from them."""
     from pytensor_ml.params import TrainableParameter
 
-    params: dict[str, Any] = {}
-    numbers: Counter[str] = Counter()
-    used = dict.fromkeys(v for node in nodes for v in node.inputs if isinstance(v, TrainableParameter))
-    for variable in used:
-        name = variable.name or "parameter"
-        layer = variable.layer_name or name
-        last = "." + name.removeprefix(f"{layer}_") if variable.layer_name else ""
-        if f"{_numbered(layer, numbers[layer])}{last}" in params:
-            numbers[layer] += 1
-        params[f"{_numbered(layer, numbers[layer])}{last}"] = variable
-    return params
+    layer_of = {variable: name.removesuffix(":out") for name, variable in outputs.items() if name.endswith(":out")}
+    names: dict[Any, str] = {}
+    used: dict[Any, None] = {}
+    waiting: dict[Any, dict[Any, None]] = {}  # what a variable is computed from, with no output in between
+    for node in nodes:
+        near: dict[Any, None] = {}
+        for variable in node.inputs:
+            near |= {variable: None} if isinstance(variable, TrainableParameter) else waiting.get(variable, {})
+        used |= near
+        for variable in node.outputs:
+            waiting[variable] = {} if variable in layer_of else near
+            own = [p for p in near if variable in layer_of and p.layer_name == _layer_name(variable) and p not in names]
+            nearest = {f"{layer_of[variable]}{_last(param)}": param for param in own}  # where two have one name
+            names |= {param: name for name, param in nearest.items()}
+    layers, taken, numbered = set(layer_of.values()), set(names.values()), {}
+    for param in (each for each in used if each not in names):
+        layer = param.layer_name
+        if not layer:
+            names[param] = free(param.name or "parameter", taken)
+        else:
+            if layer not in numbered or f"{numbered[layer]}{_last(param)}" in taken:
+                numbered[layer] = free(layer, layers)
+                layers.add(numbered[layer])
+            names[param] = f"{numbered[layer]}{_last(param)}"
+        taken.add(names[param])
+    return {names[param]: param for param in used}
 
 
-def _numbered(layer: str, earlier: int) -> str:
-    return f"{layer}#{earlier + 1}" if earlier else layer
+def _layer_name(variable: Any) -> str:
+    return (variable.name or "").removesuffix("_output")
+
+
+def _last(param: Any) -> str:
+    return "." + (param.name or "parameter").removeprefix(f"{param.layer_name}_")
 
 
 def _layers(outputs: dict[str, Any], params: dict[str, Any]) -> list[Layer]:

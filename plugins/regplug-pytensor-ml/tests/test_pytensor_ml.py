@@ -109,6 +109,68 @@ def test_layer_that_is_applied_twice_keeps_one_parameter():
     assert list(model.params) == ["tied.W", "tied.b"]
 
 
+def dense(name=None):
+    return Linear(name, n_in=4, n_out=4)
+
+
+def owned(model):
+    """Return the names of each layer's outputs and parameters, by layer."""
+    seen = regplug.as_model(model)
+    names = {param: name for name, param in seen.params.items()}
+    return {layer.name: [*layer.outputs, *(names[param] for param in layer.params)] for layer in seen.layers}
+
+
+def test_number_that_a_layer_has_as_its_name_is_passed_over():
+    model = Model(Sequential(dense("fc"), dense("fc#2"), dense("fc"))(Input("X", shape=(None, 4))))
+    names = {name: [f"{name}:out", f"{name}.W", f"{name}.b"] for name in ("fc", "fc#2", "fc#3")}
+    assert owned(model) == {"X": ["X:out"], **names}
+
+
+def test_layer_after_a_tied_one_has_its_own_number():
+    tied, last = dense(), dense()
+    model = Model(last(tied(tied(Input("X", shape=(None, 4))))))
+    assert owned(model) == {
+        "X": ["X:out"],
+        "Linear": ["Linear:out", "Linear.W", "Linear.b"],
+        "Linear#2": ["Linear#2:out"],
+        "Linear#3": ["Linear#3:out", "Linear#3.W", "Linear#3.b"],
+    }
+    assert regplug.as_model(model).params["Linear#3.W"] is last.W
+
+
+def test_layer_without_parameters_counts():
+    network = Sequential(BatchNorm(n_in=4, affine=False), BatchNorm(n_in=4))
+    assert owned(Model(network(Input("X", shape=(None, 4))))) == {
+        "X": ["X:out"],
+        "BatchNorm": ["BatchNorm:out"],
+        "BatchNorm#2": ["BatchNorm#2:out", "BatchNorm#2.loc", "BatchNorm#2.scale"],
+    }
+
+
+def test_layer_of_the_name_of_an_input_is_another_one():
+    model = Model(dense("X")(Input("X", shape=(None, 4))))
+    assert owned(model) == {"X": ["X:out"], "X#2": ["X#2:out", "X#2.W", "X#2.b"]}
+
+
+def test_parameters_of_a_layer_whose_output_has_another_name_are_in_no_layer():
+    first, second = dense(), dense()
+    hidden = first(Input("X", shape=(None, 4)))
+    hidden.name = "hidden"
+    model = Model(second(hidden))
+    assert owned(model)["hidden"] == ["hidden:out"]
+    assert owned(model)["Linear"] == ["Linear:out", "Linear.W", "Linear.b"]
+    seen = regplug.as_model(model).params
+    assert (seen["Linear.W"], seen["Linear#2.W"], seen["Linear#2.b"]) == (second.W, first.W, first.b)
+
+
+def test_parameters_of_a_layer_whose_output_has_no_name_are_in_no_layer():
+    first, second = dense(), dense()
+    hidden = first(Input("X", shape=(None, 4)))
+    hidden.name = None
+    seen = regplug.as_model(Model(second(hidden))).params
+    assert (seen["Linear.W"], seen["Linear#2.W"]) == (second.W, first.W)
+
+
 def test_activation_of_two_layers_is_a_layer_of_its_own():
     X = Input("X", shape=(None, 4))
     both = Linear("left", n_in=4, n_out=3)(X) + Linear("right", n_in=4, n_out=3)(X)
