@@ -15,6 +15,7 @@ from regplug import BadComposition, BadModel, BadOption, Manager, Regularizer, a
 _PLACES = ("input", "hidden", "output")
 _CLASSES = {"bernoullidropout": "dropout", "gaussiannoise": "noise"}  # theanets takes its class names, too
 _WHERE = {"hidden_l1": "hidden", "contractive": "hidden", "recurrent_norm": "recurrent", "recurrent_state": "recurrent"}
+_WITHOUT_RATE = ("adadelta", "rprop")  # algorithms of downhill whose steps do not scale with a learning rate
 _WORDS = ("contractive", "dropout", "hidden", "l1", "l2", "noise", "recurrent", "regularizers", "sparsity", "weight")
 
 
@@ -60,6 +61,9 @@ class Theanets:
     ) -> Iterator[tuple[Mapping[str, float], Mapping[str, float]]]:
         """Train on the regularized graph, as ``network.itertrain`` does, with each term among the monitors.
 
+        Constraints and proximal steps follow each update. At its end, downhill puts back the parameters that were best
+        on `valid`, which may be those from before the first update.
+
         Parameters
         ----------
         network : theanets.Network
@@ -78,6 +82,11 @@ class Theanets:
         ------
         tuple of dict
             The monitors on `train` and on `valid`.
+
+        Raises
+        ------
+        BadOption
+            A proximal step, with an algorithm that has no learning rate.
         """
         adapters.require("theanets")
         import downhill
@@ -97,6 +106,18 @@ class Theanets:
             updates=[*updates, *result.updates.items()],
             monitors=list(result.terms.items()),
         )
+        unconstrained = optimizer.get_updates
+
+        def get_updates(**options: Any) -> list[tuple[Any, Any]]:
+            updates = list(unconstrained(**options))  # sets the learning rate
+            if algo.lower() not in _WITHOUT_RATE:
+                return list(result.constrain(updates, optimizer.learning_rate).items())
+            try:
+                return list(result.constrain(updates).items())
+            except BadOption as error:
+                raise BadOption(f"{error} {algo!r} has no rate: choose another algorithm, such as 'sgd'.") from error
+
+        optimizer.get_updates = get_updates
         yield from optimizer.iterate(train, valid=valid, **options)
 
     @staticmethod
@@ -142,6 +163,8 @@ def from_kwargs(network: Any, **kwargs: Any) -> list[Any]:
     ------
     BadOption
         A keyword looks like a regularizer and is none; a value is out of range.
+    BadComposition
+        A regularizer constrains updates, which theanets' own training does not hand out.
 
     Examples
     --------
@@ -167,7 +190,14 @@ def from_kwargs(network: Any, **kwargs: Any) -> list[Any]:
             _check_is_none(key, value, names)
     ready = [each for each in listed if hasattr(each, "modify_graph") and not isinstance(each, Regularizer)]
     composed += [each for each in listed if not any(each is other for other in ready)]
-    return ([regplug.compose(composed, seed=seed)] if composed else []) + ready
+    regularizers = ([regplug.compose(composed, seed=seed)] if composed else []) + ready
+    for member in (member for each in regularizers if isinstance(each, Manager) for member in each.members):
+        if member.implements["constrain"] is not None:
+            raise BadComposition(
+                f"{member.label} ({member.who}) is refused for theanets' own training: it constrains an optimizer's "
+                "updates. Train with Theanets.itertrain(network, manager.apply(network), ...)."
+            )
+    return regularizers
 
 
 def validation(data: Any, regularizers: Iterable[Any], **options: Any) -> Any:

@@ -200,6 +200,16 @@ def test_values_of_the_wrong_kind_are_errors():
         from_kwargs(network, regularizers="dropout")
 
 
+@pytest.mark.parametrize("name", ["max_norm", "soft_threshold"])
+def test_constraint_is_refused_by_name(name):
+    options = {"pattern": "*.w"} | ({"limit": 0.01} if name == "max_norm" else {"weight": 0.1})
+    message = rf"{name} \(regplug-weights .*\) is refused for theanets' own training: .*Theanets.itertrain"
+    with pytest.raises(BadComposition, match=message):
+        from_kwargs(regression(), **{name: options}, hidden_dropout=0.1)
+    with pytest.raises(BadComposition, match=message):
+        from_kwargs(regression(), regularizers=[regplug.compose([(name, options)])])
+
+
 # validation
 
 
@@ -288,6 +298,38 @@ def test_network_trains_on_the_regularized_graph():
     x, _ = data()
     np.testing.assert_array_equal(predict(x), predict(x))
     np.testing.assert_allclose(predict(x), network.predict(x))
+
+
+@pytest.mark.parametrize("algo", ["SGD", "nag", "rmsprop", "adagrad", "adam", "adadelta", "rprop"])
+def test_constraint_holds_after_each_step_of_an_algorithm(algo):
+    network = regression()
+    result = regplug.compose([("max_norm", {"limit": 0.01, "pattern": "*.w"})]).apply(network)
+    options = {"algo": algo, "batch_size": 4, "learning_rate": 0.05, "momentum": 0.5}
+    steps = Theanets.itertrain(network, result, data(), **options)
+    for _ in range(2):
+        next(steps)
+        norms = [np.linalg.norm(network.find(layer, "w").get_value(), axis=0) for layer in ("hid1", "out")]
+        assert max(map(np.max, norms)) <= 0.01 * (1 + 1e-12)
+
+
+def test_proximal_step_has_the_learning_rate():
+    x_t, options = data(), {"algo": "sgd", "batch_size": 12, "learning_rate": 0.05}
+    one, other = regression(), regression()
+    result = regplug.compose(["soft_threshold=2@hid1.w"]).apply(one)
+    next(Theanets.itertrain(one, result, x_t, **options))
+    next(other.itertrain(x_t, **options))
+    w, shrunk = (network.find("hid1", "w").get_value() for network in (other, one))
+    np.testing.assert_allclose(shrunk, np.sign(w) * np.maximum(abs(w) - 0.05 * 2, 0), rtol=1e-12)
+    assert 0 < (shrunk == 0).mean() < 1
+    np.testing.assert_array_equal(*(network.find("out", "w").get_value() for network in (other, one)))
+
+
+@pytest.mark.parametrize("algo", ["adadelta", "rprop"])
+def test_proximal_step_without_a_learning_rate_is_refused(algo):
+    network = regression()
+    result = regplug.compose(["soft_threshold=2@hid1.w"]).apply(network)
+    with pytest.raises(BadOption, match=f"soft_threshold .*learning_rate=.*'{algo}' has no rate: choose"):
+        next(Theanets.itertrain(network, result, data(), algo=algo))
 
 
 def test_match_that_the_loss_does_not_depend_on_warns_by_name():
