@@ -136,11 +136,11 @@ def from_kwargs(network: Any, **kwargs: Any) -> list[Any]:
     ----------
     network : theanets.Network
         The names of its layers are the patterns of the keywords below.
-    input_dropout, hidden_dropout, output_dropout : float, in [0, 1)
+    input_dropout, hidden_dropout, output_dropout : float, in [0, 1), or dict of options
         The rate at inputs, at hidden layers and at the output.
-    input_noise, hidden_noise, output_noise : float
+    input_noise, hidden_noise, output_noise : float or dict of options
         The standard deviation there.
-    dropout, noise : dict of pattern to float
+    dropout, noise : dict of pattern to float or dict of options
         The rate, or standard deviation, by pattern.
     weight_l1, weight_l2, hidden_l1, contractive, recurrent_norm, recurrent_state : float or dict of options
         The weight; or the weight, a pattern and other options. weight_decay, weight_sparsity and hidden_sparsity are
@@ -148,7 +148,7 @@ def from_kwargs(network: Any, **kwargs: Any) -> list[Any]:
         installed regularizer, whose default pattern is its own.
     rng : int or Theano RandomStreams
         The seed of the noise, 13 by default; of streams, the seed that they were made with.
-    regularizers : dict or list
+    regularizers : dict or list, optional
         A dict: more of these keywords. A list: managers and theanets' own regularizers, which are passed on,
         and what `regplug.compose` takes.
     **kwargs
@@ -173,8 +173,10 @@ def from_kwargs(network: Any, **kwargs: Any) -> list[Any]:
     """
     adapters.require("theanets")
     given = dict(kwargs)
-    listed = given.pop("regularizers", ())
-    if isinstance(listed, Mapping):
+    listed = given.pop("regularizers", None)
+    if listed is None:
+        listed = ()
+    elif isinstance(listed, Mapping):
         given, listed = given | dict(listed), ()
     elif isinstance(listed, str) or not isinstance(listed, Iterable):
         raise BadOption(f"regularizers={listed!r} is no list and no dict.")
@@ -184,8 +186,7 @@ def from_kwargs(network: Any, **kwargs: Any) -> list[Any]:
     names |= {name.replace("_", ""): entry for name, entry in names.items()} | _CLASSES
     for key, value in given.items():
         if name := names.get(key.lower()):
-            options = dict(value) if isinstance(value, Mapping) else {"weight": value}
-            composed.append((name, _located(network, name, key, options)))
+            composed.append((name, _located(network, name, key, _options(value))))
         else:
             _check_is_none(key, value, names)
     ready = [each for each in listed if hasattr(each, "modify_graph") and not isinstance(each, Regularizer)]
@@ -275,15 +276,21 @@ def _noise(network: Any, name: str, given: dict[str, Any]) -> Iterator[tuple[str
     """Take dropout's keywords, or noise's, out of `given`; yield the regularizers, those that are off left out."""
     for place in _PLACES:
         key = f"{place}_{name}"
-        if weight := given.pop(key, 0):
-            yield name, {"pattern": _place(network, place, key), "weight": weight}
+        if value := given.pop(key, 0):
+            yield name, {"pattern": _place(network, place, key), **_options(value)}
     by_pattern = given.pop(name, {})
-    if not isinstance(by_pattern, Mapping):
+    if not isinstance(by_pattern, Mapping) or not {"weight", "schedule"}.isdisjoint(by_pattern):
         how = f"{name}={{'hid1:out': {by_pattern!r}}} or hidden_{name}={by_pattern!r}"
         raise BadOption(f"{name}={by_pattern!r} is no dict of pattern to number: write {how}.")
-    for pattern, weight in by_pattern.items():
-        if weight:
-            yield name, {"pattern": [pattern] if isinstance(pattern, str) else list(pattern), "weight": weight}
+    for pattern, value in by_pattern.items():
+        if value:
+            yield name, {"pattern": [pattern] if isinstance(pattern, str) else list(pattern), **_options(value)}
+
+
+def _options(value: Any) -> dict[str, Any]:
+    """Return the options of a keyword: its dict, or its value as the weight, which a dict with a schedule is, too."""
+    is_options = isinstance(value, Mapping) and "schedule" not in value
+    return dict(value) if is_options else {"weight": value}
 
 
 def _located(network: Any, name: str, key: str, options: dict[str, Any]) -> dict[str, Any]:

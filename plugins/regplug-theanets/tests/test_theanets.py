@@ -12,6 +12,7 @@ import pytest
 import regplug
 from regplug import BadComposition, BadModel, BadOption, Regularizer, hookimpl
 from regplug.errors import RegplugWarning
+from regplug.schedules import Schedule
 
 if sys.version_info >= (3, 11):
     pytest.skip("theanets needs Theano, which needs Python 3.10", allow_module_level=True)
@@ -129,6 +130,28 @@ def test_zero_is_off():
     assert from_kwargs(regression(), hidden_dropout=0, noise={"hid1:out": 0}) == []
 
 
+def test_none_is_no_regularizers():
+    assert from_kwargs(regression(), regularizers=None) == []
+    (manager,) = from_kwargs(regression(), regularizers=None, hidden_dropout=0.5)
+    assert list(manager.weights) == ["dropout"]
+
+
+def test_noise_takes_a_dict_of_options():
+    keywords = {
+        "hidden_dropout": {"weight": 0.5, "name": "mine"},
+        "input_noise": {"weight": 0.0},
+        "dropout": {"out:out": {"weight": 0.25}},
+        "output_dropout": {"schedule": "linear", "start": 0.0, "stop": 0.5, "steps": 10},
+    }
+    (manager,) = from_kwargs(regression(), **keywords)
+    found = [(member.label, member.regularizer.pattern, member.regularizer.weight) for member in manager.members]
+    assert found[0] == ("mine", ["hid1:out"], 0.5)
+    assert found[2:] == [("dropout#2", ["out:out"], 0.25), ("noise", ["in:out"], 0.0)]
+    assert isinstance(found[1][2], Schedule)
+    with pytest.raises(BadOption, match=r"dropout\(rate=0.5\): unknown option 'rate'"):
+        from_kwargs(regression(), hidden_dropout={"rate": 0.5})
+
+
 def test_seed_comes_from_rng():
     network = regression()
     seeds = [from_kwargs(network, hidden_dropout=0.5, **given)[0].seed
@@ -192,6 +215,8 @@ def test_values_of_the_wrong_kind_are_errors():
     network = regression()
     with pytest.raises(BadOption, match="dropout=0.5 is no dict of pattern to number: write .*hidden_dropout=0.5"):
         from_kwargs(network, dropout=0.5)
+    with pytest.raises(BadOption, match="dropout=.* is no dict of pattern to number: write .*hidden_dropout={'weight'"):
+        from_kwargs(network, dropout={"weight": 0.5, "pattern": "hid1:out"})
     with pytest.raises(BadOption, match="rng='a' is no integer"):
         from_kwargs(network, rng="a")
     with pytest.raises(BadOption, match="out of range"):
