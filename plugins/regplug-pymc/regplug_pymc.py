@@ -42,8 +42,8 @@ def regularize(model: Any, regularizers: Any) -> Manager:
 
     Parameters
     ----------
-    model : pymc.Model
-        With the variables that the patterns match; inside its context or after.
+    model : pymc.Model or None
+        With the variables that the patterns match; inside its context or after. None is that of the context.
     regularizers : list, mapping or Manager
         What `regplug.compose` takes, or what it returned.
 
@@ -56,7 +56,9 @@ def regularize(model: Any, regularizers: Any) -> Manager:
     ------
     BadComposition
         A regularizer modifies the graph, constrains updates, draws noise, keeps state, follows a schedule, or has the
-        name of a variable. The model was not changed.
+        name of a variable or of a dimension, as where the model is regularized already. The model was not changed.
+    BadModel
+        It is no `pymc.Model`, or None outside a context.
 
     Notes
     -----
@@ -76,6 +78,10 @@ def regularize(model: Any, regularizers: Any) -> Manager:
     adapters.require("pymc")
     import pymc
 
+    if model is None:
+        model = pymc.Model.get_context(error_if_none=False)
+    if not isinstance(model, pymc.Model):
+        raise BadModel(f"{model!r} is no pymc.Model to regularize: hand one over, or call this inside `with model:`.")
     manager = regularizers if isinstance(regularizers, Manager) else compose(regularizers)
     for member in manager.members:
         if fault := _fault(model, member):
@@ -83,7 +89,7 @@ def regularize(model: Any, regularizers: Any) -> Manager:
     result = manager.apply(model)
     _warn_of_constants(model, result)
     for label, term in result.terms.items():
-        pymc.Potential(label, -term, model=model)
+        pymc.Potential(label, -term, model=model).tag.regplug = True
     return manager
 
 
@@ -98,8 +104,16 @@ def _fault(model: Any, member: Any) -> str | None:
             return f"{what}, and a log-probability is a function of its variables"
     if isinstance(getattr(member.regularizer, "weight", None), Schedule):
         return "follows a schedule, and a log-probability has no steps"
-    if member.label in model.named_vars:
-        return f"has the name of a variable of the model, {member.label!r}: give it a name="
+    try:
+        name = model.name_for(member.label)  # with the prefix of a model that has a name
+    except (KeyError, ValueError) as error:
+        return f"has a name that PyMC refuses ({error.args[0]}): give it another name="
+    taken = model.root.named_vars.get(name)
+    if getattr(getattr(taken, "tag", None), "regplug", False):
+        return f"is there already, as {name!r}: the model is regularized. Assign manager.weights, or give it a name="
+    if taken is not None or name in model.coords:
+        what = "dimension" if taken is None else "variable"
+        return f"has the name of a {what} of the model, {name!r}: give it a name="
     return None
 
 

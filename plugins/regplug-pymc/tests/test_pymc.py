@@ -247,11 +247,64 @@ def test_term_that_draws_noise_is_refused_by_name():
         regularize(linear(X, y), [Jittered(weight=1.0)])
 
 
-def test_label_that_is_taken_is_refused():
-    X, y = data()
-    model = linear(X, y)
-    regularize(model, [summed("weight_l2", 0.5)])
-    with pytest.raises(BadComposition, match="weight_l2 .* has the name of a variable of the model"):
+def named(kind):
+    """Return a model in which the label ``weight_l2`` is taken."""
+    with pm.Model(coords={"weight_l2": range(3)} if kind == "dimension" else None) as model:
+        pm.Normal("weight_l2" if kind == "variable" else "beta", shape=3)
+    return model
+
+
+@pytest.mark.parametrize("kind", ["variable", "dimension"])
+def test_label_that_is_taken_is_refused(kind):
+    model = named(kind)
+    composition = [summed("weight_l1", 0.5, pattern="*"), summed("weight_l2", 0.5, pattern="*")]
+    with pytest.raises(BadComposition, match=f"weight_l2 .* has the name of a {kind} of the model, 'weight_l2': give"):
+        regularize(model, composition)
+    assert model.potentials == []
+
+
+def test_label_that_is_no_name_for_pymc_is_refused():
+    model = linear(*data())
+    with pytest.raises(BadComposition, match="a: .* has a name that PyMC refuses .*: give it another name="):
+        regularize(model, [summed("weight_l2", 0.5, name="a:")])
+
+
+def nested():
+    with pm.Model(), pm.Model(name="sub") as model:
+        pm.Normal("beta", shape=3)
+    return model
+
+
+def prefixed():
+    with pm.Model(name="sub") as model:
+        pm.Normal("beta", shape=3)
+    return model
+
+
+def plain():
+    return linear(*data())
+
+
+@pytest.mark.parametrize(
+    ("build", "name"), [(plain, "weight_l2"), (prefixed, "sub::weight_l2"), (nested, "sub::weight_l2")]
+)
+def test_model_that_is_regularized_already_is_refused(build, name):
+    model, term = build(), summed("weight_l2", 0.5, pattern="*beta")
+    regularize(model, [term])
+    with pytest.raises(BadComposition, match=f"weight_l2 .* is there already, as '{name}': the model is regularized"):
+        regularize(model, [summed("weight_l1", 0.5, pattern="*beta"), term])
+    assert [potential.name for potential in model.potentials] == [name]
+
+
+def test_none_is_the_model_of_the_context():
+    with linear(*data()) as model:
+        regularize(None, [summed("weight_l2", 0.5)])
+    assert [potential.name for potential in model.potentials] == ["weight_l2"]
+
+
+@pytest.mark.parametrize("model", [None, "model"])
+def test_what_is_no_model_is_refused(model):
+    with pytest.raises(BadModel, match=f"{model!r} is no pymc.Model to regularize: .* inside `with model:`"):
         regularize(model, [summed("weight_l2", 0.5)])
 
 
