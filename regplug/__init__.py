@@ -44,5 +44,11 @@ def __getattr__(name: str) -> Any:
     if name in ("engine", "noise"):
         return importlib.import_module(f"regplug.{name}")
     if name not in _HOMES:
-        raise AttributeError(f"module 'regplug' has no attribute {name!r}")
+        from regplug.errors import did_you_mean
+
+        raise AttributeError(f"module 'regplug' has no attribute {name!r}.{did_you_mean(name, __all__)}")
     return getattr(importlib.import_module(f"regplug.{_HOMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return [*__all__, "engine", "noise"]

@@ -25,7 +25,7 @@ from regplug.live import check_integer
 from regplug.manager import Manager
 from regplug.member import Member, check_wrappers
 from regplug.model import free
-from regplug.options import check_options
+from regplug.options import check_options, options_of
 from regplug.registry import Entry
 from regplug.regularizer import Regularizer, class_fault, given_options, uses_weight
 
@@ -94,6 +94,7 @@ def _build(item: Any) -> tuple[Regularizer, str, Entry | None]:
         raise BadComposition(f"{name!r}: {options!r} is no mapping of options and no weight.")
     cls = registry.load(name)
     given = check_options(cls, name, dict(options))
+    _check_weight(cls, name, given)
     try:
         regularizer = cls(**given)
     except RegplugError:
@@ -112,8 +113,15 @@ def _check(regularizer: Regularizer) -> tuple[Regularizer, str, Entry | None]:
     if uses_weight(cls) and getattr(regularizer, "weight", None) is None:
         how = f"write ({name!r}, {{'weight': ...}}); 0 is off"
         raise BadOption(f"{name}: no weight given, and it has none of its own: {how}.")
-    check_options(cls, name, given_options(regularizer))
+    _check_weight(cls, name, check_options(cls, name, given_options(regularizer)))
     return regularizer, name, entry
+
+
+def _check_weight(cls: type[Regularizer], name: str, given: dict[str, Any]) -> None:
+    options = options_of(cls)
+    if "weight" in given and not uses_weight(cls) and options["weight"] == options_of(Regularizer)["weight"]:
+        others = ", ".join(option for option in options if option != "weight")
+        raise BadOption(f"{name}(weight={given['weight']!r}): it has no weight. Options: {others}.")
 
 
 def _short_form(text: str) -> tuple[str, dict[str, Any]]:
@@ -167,8 +175,8 @@ def read(path: str | os.PathLike, *, strict: bool = False) -> Manager:
     if not isinstance(locked, dict) or not all(isinstance(package, str) for package in locked.values()):
         raise BadComposition(f"{path}: 'lock' is no table of texts: write [lock] and NAME = \"PACKAGE==VERSION\".")
     try:
-        for name in dict(pairs):
-            difference = _difference(name, locked.get(name, "")) if strict or name in locked else ""
+        for name in dict(pairs) if strict or locked else ():
+            difference = _difference(name, locked, strict)
             if difference and strict:
                 raise BadComposition(difference)
             if difference:
@@ -178,16 +186,20 @@ def read(path: str | os.PathLike, *, strict: bool = False) -> Manager:
         raise type(error)(f"{path}: {error}") from error
 
 
-def _difference(name: str, locked: str) -> str:
+def _difference(name: str, locks: dict[str, str], strict: bool) -> str:
     """Return how what is installed differs from ``package==version``; empty where it does not."""
-    if not locked:
-        return f"{name!r} is not in [lock], and strict=True asks for it: use manager.write(path, lock=True)."
-    remedy = f"python -m pip install {locked}"
+    remedy = "python -m pip install"
     try:
-        found = _locked(registry.find(name))
+        entry = registry.find(name)
     except UnknownRegularizer as error:
-        raise UnknownRegularizer(f"{error} The file is locked to {locked}: {remedy}.") from error
-    return "" if found == locked else f"{name!r} is locked to {locked}, and {found} is installed: {remedy}."
+        if name not in locks:
+            raise
+        raise UnknownRegularizer(f"{error} The file is locked to {locks[name]}: {remedy} {locks[name]}.") from error
+    locked, found = locks.get(name) or locks.get(entry.handle), _locked(entry)
+    if locked is None:
+        missing = f"{name!r} is not in [lock], and strict=True asks for it: use manager.write(path, lock=True)."
+        return missing if strict else ""
+    return "" if found == locked else f"{name!r} is locked to {locked}, and {found} is installed: {remedy} {locked}."
 
 
 def _locked(entry: Entry) -> str:
@@ -197,7 +209,8 @@ def _locked(entry: Entry) -> str:
 def _toml(value: Any) -> str:
     if isinstance(value, Mapping):
         return "{" + ", ".join(f"{key} = {_toml(entry)}" for key, entry in value.items()) + "}"
-    return json.dumps(value)  # texts, numbers, booleans and lists are written alike in JSON and TOML
+    # texts, numbers, booleans and lists are written alike in JSON and TOML
+    return json.dumps(value, ensure_ascii=False, default=float).replace("\x7f", "\\u007f")
 
 
 def write(manager: Manager, path: str | os.PathLike, lock: bool = False) -> None:
@@ -207,11 +220,15 @@ def write(manager: Manager, path: str | os.PathLike, lock: bool = False) -> None
     for member in manager.members:
         if member.entry is None:
             raise BadComposition(f"{member.label} ({member.who}) is of no installed package: a file cannot name it.")
-        lines += ["", "[[regularizer]]", f"use = {json.dumps(member.entry.handle)}"]
+        lines += ["", "[[regularizer]]", f"use = {_toml(member.entry.handle)}"]
         locks[member.entry.handle] = _locked(member.entry)
         for key, value in given_options(member.regularizer).items():
-            if value is not None:
-                lines.append(f"{key} = {_toml(value)}")
+            if value is None:
+                raise BadComposition(f"{member.label}: {key} = None is not its default, and a TOML file has no None.")
+            lines.append(f"{key} = {_toml(value)}")
     if lock:
-        lines += ["", "[lock]", *(f"{json.dumps(name)} = {json.dumps(package)}" for name, package in locks.items())]
-    Path(path).write_text("\n".join(lines) + "\n", "utf-8")
+        lines += ["", "[lock]", *(f"{_toml(name)} = {_toml(package)}" for name, package in locks.items())]
+    try:
+        Path(path).write_text("\n".join(lines) + "\n", "utf-8")
+    except OSError as error:
+        raise BadComposition(f"{path}: cannot be written: {error.strerror}") from error

@@ -32,16 +32,16 @@ class Shared:
 
     def __init__(self, name: str, value: Any, dtype: str):
         self.name = name
-        self.value = np.asarray(value, dtype)
+        self.value = np.array(value, dtype)
         self.variable: Any = None
 
     def get(self) -> np.ndarray:
         """Return the value."""
-        return self.value if self.variable is None else self.variable.get_value()
+        return self.value.copy() if self.variable is None else self.variable.get_value()
 
     def set(self, value: Any) -> None:
         """Assign the value, in compiled functions, too."""
-        self.value = np.asarray(value, self.value.dtype)
+        self.value = np.array(value, self.value.dtype)
         if self.variable is not None:
             self.variable.set_value(self.value)
 
@@ -159,12 +159,15 @@ class Live:
             raise BadComposition(f"{state!r} is no state: it needs seed, step and weights; arrays are a mapping.")
         own = self._numbers()
         if set(weights) != set(own):
-            raise BadComposition(f"the state has weights of {sorted(weights)}, this composition of {sorted(own)}.")
+            found = sorted(map(str, weights))
+            raise BadComposition(f"the state has weights of {found}, this composition of {sorted(own)}.")
         seed = check_integer("seed", state["seed"], -(2**63), 2**64)
         step = check_integer("step", state["step"], 0, 2**63)
         arrays = {key: np.asarray(array) for key, array in kept.items()}
         for key, array in arrays.items():
-            if not any(key.startswith(f"{member.label}/") for member in self.members):
+            if array.dtype.kind not in "biuf":
+                raise BadComposition(f"the state's array {key!r} is of {array.dtype}, and no array of real numbers.")
+            if not any(str(key).startswith(f"{member.label}/") for member in self.members):
                 raise BadComposition(f"the state's array {key!r} is of no regularizer of this composition.")
             shape = self.arrays[key].get().shape if key in self.arrays else array.shape
             if array.shape != shape:
@@ -204,11 +207,6 @@ class Weights(MutableMapping):
         if isinstance(member.weight, Schedule):
             schedule = dict(member.weight)
             raise BadOption(f"{label}: its weight follows the schedule {schedule}: compose anew to change it.")
-        if member.is_baked:
-            raise BadOption(
-                f"{label} ({member.who}): its modify_graph does not take `weight`, so {member.regularizer.weight!r} is "
-                "baked into the graph: compose anew to change it."
-            )
         member.weight.set(member.check_weight(value))
 
     def __delitem__(self, label: str) -> None:

@@ -42,6 +42,8 @@ class Member:
 
     def __init__(self, regularizer: Regularizer, name: str, label: str, entry: Entry | None, plugins: tuple = ()):
         self.regularizer, self.name, self.label, self.entry = regularizer, name, label, entry
+        if "/" in label:
+            raise BadOption(f"{label}: a name has no '/', which parts label and parameter in manager.state().")
         try:
             self.pattern = Pattern(regularizer.pattern)
         except BadOption as error:
@@ -68,12 +70,17 @@ class Member:
         return model.match(self.pattern, regularizer.targets, self.label, optional or regularizer.optional)
 
     def check_weight(self, value: Any) -> float:
-        """Return a weight that is in range; refuse a schedule, which cannot come later."""
+        """Return a weight that is in range; refuse a schedule, and a change of what is baked into the graph."""
         cls = type(self.regularizer)
         known = cls if "weight" in options_of(cls) else Regularizer  # a constructor of its own may not take it
         weight = check_options(known, self.label, {"weight": value})["weight"]
         if isinstance(weight, Schedule):
             raise BadOption(f"{self.label}: the schedule {dict(weight)} is a part of the graph: compose anew with it.")
+        if self.is_baked and weight != self.weight.get():
+            raise BadOption(
+                f"{self.label} ({self.who}): its modify_graph does not take `weight`, so {self.regularizer.weight!r} "
+                "is baked into the graph: compose anew to change it."
+            )
         return weight
 
     @property

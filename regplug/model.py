@@ -185,8 +185,9 @@ def _plain_graph(variables: Iterable[Any]) -> dict[str, Any]:
 
     What was handed over is there under its own name or, unnamed, as ``output``.
     """
+    variables = list(variables)
+    engine = _one_engine({f"number {number} of the list": head for number, head in enumerate(variables, 1)})
     heads = dict.fromkeys(variables)
-    engine = _one_engine({f"number {number} of the list": head for number, head in enumerate(heads, 1)})
     found = [variable for node in toposort(heads, ()) for variable in (*node.inputs, *node.outputs)]
     outputs: dict[str, Any] = {}
     for variable in dict.fromkeys([*found, *heads]):
@@ -194,6 +195,8 @@ def _plain_graph(variables: Iterable[Any]) -> dict[str, Any]:
         is_constant = isinstance(variable, engine.SharedVariable) or hasattr(variable, "data")
         if name and isinstance(variable, engine.TensorVariable) and not is_constant:
             outputs[free(name, outputs)] = variable
+    if not outputs:
+        raise BadModel(f"{listing(map(str, heads))}: there is nothing but constants and shared variables.")
     return outputs
 
 
@@ -209,10 +212,11 @@ def _one_engine(variables: Mapping[str, Any]) -> ModuleType:
     if len(found) > 1:
         which = " and ".join(f"{name!r} of {engine}" for engine, name in found.items())
         raise BadModel(f"one model, two engines: {which}. Build all of it with one.")
+    face = engines.engine_of(variable)
     for name, variable in variables.items():
-        if not hasattr(variable.type, "dtype") or not hasattr(variable.type, "ndim"):
-            raise BadModel(f"{name!r} is of type {variable.type}: outputs and parameters are tensors.")
-    return engines.engine_of(variable)
+        if not isinstance(variable.type, face.T.TensorType):
+            raise BadModel(f"{name!r} is of type {variable.type}: outputs and parameters are dense tensors.")
+    return face
 
 
 def named(params: Any) -> dict[str, Any]:

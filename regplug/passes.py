@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from regplug import engine as engines
-from regplug.errors import BadOption, NoMatch, listing
+from regplug.errors import BadModel, BadOption, NoMatch, listing
 from regplug.live import Live, State
 from regplug.member import Member
 from regplug.model import Model, Outputs
@@ -118,6 +118,8 @@ class Pass:
             elif key not in before:
                 if target == "params" or key in self.model.outputs:
                     raise wrong(f"set {key!r}, which is no entry of this layer: {', '.join(before)}")
+                if key in self._added:
+                    raise wrong(f"added {key!r}, which was added at another output: name it after its output")
                 self._added[key] = self._tensor(wrong, value)
             elif value is not before[key] and table[variables[key]][0] not in self.matches[member]:
                 raise wrong(f"replaced {key!r}, which its pattern {member.regularizer.pattern!r} does not match")
@@ -224,12 +226,16 @@ class Pass:
 
     def constrain(self, updates: Any, learning_rate: Any) -> dict[Any, Any]:
         """Return the updates with the projections applied, each in the user's order."""
-        updates, params = OrderedDict(updates), self.model.params
+        try:
+            updates, params = OrderedDict(updates), self.model.params
+        except (TypeError, ValueError) as error:
+            what = "no mapping, and no list of pairs, of shared variable to variable"
+            raise BadModel(f"constrain: the updates {updates!r} are {what}.") from error
         constraining = {m: found for m, found in self.matches.items() if m.implements["constrain"] is not None}
         if constraining and not any(variable in updates for variable in params.values()):
             raise NoMatch(f"constrain: the updates change none of the model's parameters: {listing(params)}.")
         for member, found in constraining.items():
-            now = {name: updates[variable] for name, variable in found.items() if variable in updates}
+            now = {name: self._updated(name, v, updates[v]) for name, v in found.items() if v in updates}
             if not now:
                 continue
             if learning_rate is None and "learning_rate" in (member.implements["constrain"] or ()):
@@ -243,6 +249,12 @@ class Pass:
                 wrong = partial(member.fault, "constrain", name)
                 updates[found[name]] = self._same_type(wrong, new, found[name])
         return updates
+
+    def _updated(self, name: str, old: Any, new: Any) -> Any:
+        new = new if hasattr(new, "owner") else self.live.engine.T.as_tensor_variable(np.asarray(new, old.dtype))
+        if (getattr(new, "dtype", None), getattr(new, "ndim", None)) != (old.dtype, old.ndim):
+            raise BadModel(f"constrain: the update of {name!r} is {new.type}, and the parameter is {old.type}.")
+        return new
 
 
 def _widest(variables: Iterable[Any]) -> str:

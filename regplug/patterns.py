@@ -80,7 +80,7 @@ class Pattern:
             return matched
         for entry, each in zip(self.positive, found, strict=True):
             if not each:
-                near = nearest(entry, names)
+                near = None if entry.startswith("@") else nearest(entry, names)
                 hint = f" Nearest: {near!r}." if near else ""
                 raise NoMatch(
                     f"{label}: pattern {entry!r} matches none of the {len(names)} {kind}.{hint} "

@@ -101,6 +101,8 @@ class Entry:
             return f"it needs {self.incompatible}, and regplug {__version__} is installed"
         if not re.fullmatch(r"\w+(\.\w+)*:\w+", self.value):
             return f"the entry point {self.name} = {self.value!r} is not of the form module:Class"
+        if "/" in self.name:
+            return f"the entry point's name {self.name!r} has a slash, which parts package and name"
         return ""
 
     @property

@@ -19,9 +19,10 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import NamedTuple
 
 import click
+from packaging.utils import canonicalize_name
 
 import regplug
-from regplug import registry
+from regplug import adapters, registry
 from regplug.engine import ENGINES
 from regplug.errors import PluginLoadError
 from regplug.regularizer import deprecated_arguments
@@ -97,6 +98,8 @@ def _report(names: tuple[str, ...]) -> bool:
         "libraries": versions(_LIBRARIES),
         "blocked": sorted({finding.entry.blocked for finding in findings} - {""}),
         "packages": {finding.entry.package: finding.entry.version for finding in findings},
+        "adapters": {entry.package: entry.version for entry in adapters.available()},
+        "models": versions(entry.name for entry in adapters.available()),
         "regularizers": [
             {"name": entry.name, "package": entry.package, "object": entry.value, "state": state,
              "seconds": round(seconds, 4), "faults": list(faults)}
@@ -127,7 +130,8 @@ def entries(names: tuple[str, ...]) -> list[registry.Entry]:
         return everything
     found = []
     for name in names:
-        offers = [entry for entry in everything if name in (entry.name, *entry.aliases, entry.package)]
+        offers = [entry for entry in everything if name in (entry.name, *entry.aliases)
+                  or canonicalize_name(name) == canonicalize_name(entry.package)]
         found += offers or [registry.find(name)]
     return list({(entry.package, entry.value): entry for entry in found}.values())
 

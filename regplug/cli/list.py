@@ -8,12 +8,15 @@ from regplug.cli import listing
 
 
 @click.command("list")
-@click.option("--json", "form", flag_value="--json", help="Print JSON.")
-@click.option("--names", "form", flag_value="--names", help="Print the names only, one a line.")
-@click.option("--models", "form", flag_value="--models", help="List the libraries whose models are taken as they are.")
-def command(form: str | None) -> None:
+@click.option("--json", is_flag=True, help="Print JSON.")
+@click.option("--names", is_flag=True, help="Print the names only, one a line.")
+@click.option("--models", is_flag=True, help="List the libraries whose models are taken as they are.")
+def command(**forms: bool) -> None:
     """List the regularizers that are installed.
 
     Nothing is imported: what a package says of itself is read from its metadata and its source.
     """
-    listing.show(form or "")
+    chosen = [f"--{form}" for form, is_chosen in forms.items() if is_chosen]
+    if len(chosen) > 1:
+        raise click.UsageError(f"{' and '.join(chosen)} exclude each other.")
+    listing.show(*chosen)

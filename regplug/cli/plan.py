@@ -97,7 +97,8 @@ def _import(module: str, reference: str) -> Any:
         return importlib.import_module(module)
     except (Exception, SystemExit) as error:
         if isinstance(error, ModuleNotFoundError) and error.name == module.partition(".")[0]:
-            raise BadModel(f"{reference}: no module named {module!r}, in {os.getcwd()} or installed.") from error
+            hint = f" Write {module.removesuffix('.py')}:OBJECT." if module.endswith(".py") else ""
+            raise BadModel(f"{reference}: no module named {module!r}, in {os.getcwd()} or installed.{hint}") from error
         raise BadModel(f"{reference}: importing {module} raised {_told(error)}.") from error
 
 

@@ -7,6 +7,7 @@ import math
 import subprocess
 import sys
 import textwrap
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -365,3 +366,50 @@ def test_write_refuses_a_class_of_no_package_and_leaves_the_file(tmp_path):
     with pytest.raises(BadComposition, match=r"lasso \(.*Lasso\) is of no installed package"):
         regplug.compose([Lasso(weight=1)]).write(path)
     assert path.read_text() == "seed = 1\n"
+
+
+@pytest.mark.parametrize("given", ["non_negative=0", "unit_norm=1@*.w", ("spectral_norm", 0.5)])
+def test_compose_weight_where_there_is_none_is_refused(given):
+    with pytest.raises(BadOption, match=r"\(weight=[0-9.]+\): it has no weight. Options: pattern, name, optional"):
+        regplug.compose([given])
+
+
+def test_compose_weight_of_an_instance_that_uses_none_is_refused():
+    cls = regplug.load("non_negative")
+    with pytest.raises(BadOption, match=r"non_negative\(weight=0.0\): it has no weight"):
+        regplug.compose([cls(weight=0)])
+
+
+def test_compose_name_with_a_slash_is_refused():
+    with pytest.raises(BadOption, match="s/x: a name has no '/', which parts label and parameter"):
+        regplug.compose([("dropout", {"weight": 0.5, "name": "s/x"})])
+
+
+def test_write_keeps_texts_and_numbers_of_every_kind(tmp_path):
+    schedule = {"schedule": "linear", "start": np.float32(0), "stop": Fraction(1, 4), "steps": 10}
+    manager = regplug.compose([("weight_l2", {"weight": schedule, "pattern": "\U0001f600\x7f*"})])
+    manager.write(tmp_path / "regplug.toml")
+    (member,) = regplug.read(tmp_path / "regplug.toml").members
+    assert member.pattern.spec == "\U0001f600\x7f*"
+    assert dict(member.weight) == {"schedule": "linear", "start": 0.0, "stop": 0.25, "steps": 10}
+
+
+def test_write_refuses_none_where_it_is_no_default(tmp_path, package):
+    package("regplug-opt", {"opt": "rp_opt:Opt"}, "rp_opt", """
+from regplug import Regularizer, hookimpl
+
+class Opt(Regularizer):
+    axis: int | None = 0
+
+    @hookimpl
+    def loss(self, matched):
+        return None
+""")
+    with pytest.raises(BadComposition, match="opt: axis = None is not its default, and a TOML file has no None"):
+        regplug.compose([("opt", {"weight": 1, "axis": None})]).write(tmp_path / "regplug.toml")
+    assert not (tmp_path / "regplug.toml").exists()
+
+
+def test_write_where_no_file_can_be_is_refused_by_path(tmp_path):
+    with pytest.raises(BadComposition, match="regplug.toml: cannot be written: No such file or directory"):
+        regplug.compose(["dropout=0.5"]).write(tmp_path / "nowhere" / "regplug.toml")

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import regplug
-from regplug import BadOption, NoMatch, Regularizer, RegularizerError, hookimpl
+from regplug import BadModel, BadOption, NoMatch, Regularizer, RegularizerError, hookimpl
 from regplug.testing import function
 
 
@@ -210,3 +210,26 @@ def test_constrain_is_seen_by_wrapper_plugins(engine):
     result = regplug.compose([Double(), Add(number=1.0)], plugins=[Watch()]).apply(outputs, params=params)
     result.constrain({params["a.w"]: params["a.w"] + 1})
     assert seen == [("Double", ["a.w"]), ("Add", ["a.w"])]
+
+
+@pytest.mark.parametrize("updates", [None, 3, [1]])
+def test_constrain_of_what_is_no_updates_is_refused(updates, engine):
+    params, outputs = model(engine, "w")
+    result = regplug.compose([Double()]).apply(outputs)
+    with pytest.raises(BadModel, match="constrain: the updates .* are no mapping, and no list of pairs"):
+        result.constrain(updates)
+
+
+def test_constrain_takes_arrays_and_numbers_as_the_engines_do(engine):
+    params, outputs = model(engine, "w")
+    result = regplug.compose([Double()]).apply(outputs)
+    w = params["w"]
+    updated = result.constrain({w: np.full(w.get_value().shape, 3.0)})
+    np.testing.assert_array_equal(function([], updated[w])(), np.full(w.get_value().shape, 6.0))
+
+
+def test_constrain_update_of_another_type_is_refused_by_name(engine, T):
+    params, outputs = model(engine, "w")
+    result = regplug.compose([Double()]).apply(outputs)
+    with pytest.raises(BadModel, match="constrain: the update of 'w' is .*, and the parameter is "):
+        result.constrain({params["w"]: T.cast(params["w"], "float32")})

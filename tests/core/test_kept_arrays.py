@@ -224,3 +224,14 @@ def test_array_in_a_graph_of_another_dtype_is_refused(T):
     words = r"'in:out' is float32 of shape \(1,\), and float64 .* manager of its own"
     with pytest.raises(RegularizerError, match=words):
         manager.apply({"in:out": T.vector("x", dtype="float64")})
+
+
+def test_array_restored_before_apply_is_not_the_one_handed_over(T):
+    outputs = {"h:out": T.vector("x", dtype="float64") * 1}
+    one, other = regplug.compose([Count("h:out")]), regplug.compose([Count("h:out")])
+    one.apply(outputs)
+    state = one.state()
+    other.restore(state)
+    (array,) = state["arrays"].values()
+    array[:] = 99
+    assert not any(kept.any() for kept in other.state()["arrays"].values())

@@ -10,7 +10,7 @@ import regplug
 from regplug import registry
 
 SOURCE = '''
-from regplug import Regularizer, hookimpl
+from regplug import Regularizer, RegplugWarning, hookimpl
 
 class Lasso(Regularizer):
     """Sum of the absolute values."""
@@ -122,3 +122,10 @@ def test_lock_is_compared_before_anything_is_imported(locked, monkeypatch):
         regplug.read(path, strict=True)
 
     assert loaded == []
+
+
+def test_lock_is_found_by_the_canonical_name_of_an_alias(tmp_path):
+    path = tmp_path / "regplug.toml"
+    path.write_text('[[regularizer]]\nuse = "weight_decay"\nweight = 0.1\n\n[lock]\nweight_l2 = "regplug-weights==9"\n')
+    with pytest.warns(regplug.RegplugWarning, match="'weight_decay' is locked to regplug-weights==9, and regplug-w"):
+        regplug.read(path)

@@ -361,7 +361,14 @@ def test_manager_logs_each_regularizer(engine, caplog):
     manager = regplug.compose([SumParams("*", 0.5), Times("hid:out")])
     with caplog.at_level(logging.INFO, "regplug"):
         manager.log()
-    assert caplog.messages == ["SumParams(weight=0.5) on 0 params: ", "Times(pattern='hid:out') on 0 outputs: "]
+        manager.apply(outputs)
+        manager.log()
+    assert caplog.messages == [
+        "SumParams(weight=0.5) on 0 params: ",
+        "Times(pattern='hid:out') on 0 outputs: ",
+        "SumParams(weight=0.5) on 2 params: hid.w, out.w",
+        "Times(pattern='hid:out') on 1 outputs: hid:out",
+    ]
 
 
 # what a plugin may not do

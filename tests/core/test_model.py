@@ -186,7 +186,7 @@ def test_model_name_that_is_no_text_is_refused(engine):
 
 def test_model_output_that_is_no_tensor_is_refused(engine):
     slicetype = importlib.import_module(f"{engine.T.__name__}.type_other").slicetype
-    with pytest.raises(BadModel, match=r"'in:out' is of type slice: outputs and parameters are tensors"):
+    with pytest.raises(BadModel, match=r"'in:out' is of type slice: outputs and parameters are dense tensors"):
         as_model({"in:out": slicetype()})
 
 

@@ -189,3 +189,32 @@ def test_state_is_a_copy(T):
     state["weights"]["follow"] = 5
     assert not manager.state()["arrays"]["follow/h:out"].any()
     assert manager.weights["follow"] == 1
+
+
+def test_state_of_arrays_that_are_no_numbers_is_refused_and_nothing_changes(T):
+    manager = regplug.compose([Follow("h:out")])
+    manager.apply({"h:out": T.vector("x", dtype="float64") * 1})
+    before = manager.state()
+    label = manager.members[0].label
+    for array in (np.array(["a"]), np.array([1j])):
+        with pytest.raises(BadComposition, match="and no array of real numbers"):
+            manager.restore({**before, "seed": 9, "step": 77, "arrays": {f"{label}/h:out": array}})
+    with pytest.raises(BadComposition, match="is of no regularizer"):
+        manager.restore({**before, "step": 77, "arrays": {3: np.zeros(2)}})
+    assert manager.state()["step"] == before["step"]
+    assert manager.state()["seed"] == before["seed"]
+
+
+def test_state_of_a_baked_weight_is_refused_where_it_differs():
+    class Baked(Regularizer):
+        weight: float = 0.5
+
+        @hookimpl
+        def modify_graph(self, outputs, matched):
+            outputs.update({name: h * self.weight for name, h in matched.items()})
+
+    manager = regplug.compose([Baked(weight=0.5)])
+    manager.restore(manager.state())
+    with pytest.raises(BadOption, match="baked into the graph"):
+        manager.restore(regplug.compose([Baked(weight=0.7)]).state())
+    assert manager.weights["baked"] == 0.5

@@ -118,3 +118,14 @@ def test_variables_of_two_engines_are_refused(engine, T):
     stand_in = type("Tensor", (base,), {"owner": None, "type": None, "name": "z"})()
     with pytest.raises(BadModel, match=f"two engines: .* of {own} and .* of {other}"):
         regplug.as_model([y, stand_in])
+
+
+@pytest.mark.parametrize("model", [({"a": 1}, {"b": 2}), [[1]], [np.ones(2)]])
+def test_list_of_what_is_no_variable_is_refused(model):
+    with pytest.raises(BadModel, match="'number 1 of the list' is .*, which is no variable of pytensor or theano"):
+        regplug.as_model(model)
+
+
+def test_graph_of_constants_alone_is_refused(engine, T):
+    with pytest.raises(BadModel, match="there is nothing but constants and shared variables"):
+        regplug.as_model(engine.shared(np.zeros(2), name="w"))

@@ -8,6 +8,7 @@ import pytest
 import regplug
 from regplug import BadComposition, BadModel, Regularizer, hookimpl
 from regplug.errors import RegplugWarning
+from regplug.regularizer import uses_weight
 
 if sys.version_info < (3, 12):
     pytest.skip("PyMC 6 needs Python 3.12", allow_module_level=True)
@@ -337,8 +338,9 @@ def test_every_installed_regularizer_is_a_prior_or_refused_by_name():
     required = {"max_norm": {"limit": 1.0}}
     accepted, refused = [], {}
     for entry in regplug.available():
-        pattern = "w" if regplug.load(entry.name).targets == "params" else patterns.get(entry.name, "h")
-        options = {"weight": 0.1, "pattern": pattern} | required.get(entry.name, {})
+        cls = regplug.load(entry.name)
+        pattern = "w" if cls.targets == "params" else patterns.get(entry.name, "h")
+        options = {"pattern": pattern} | ({"weight": 0.1} if uses_weight(cls) else {}) | required.get(entry.name, {})
         try:
             regularize(model, [(entry.name, options)])
             accepted.append(entry.name)
