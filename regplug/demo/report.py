@@ -13,6 +13,7 @@ from rich.table import Table
 
 from regplug.cli.tables import table
 from regplug.demo.train import N_TRAIN, Experiment, Run
+from regplug.regularizer import given_options
 
 # Okabe and Ito's colours, which the colour-blind tell apart
 COLOURS = ("#000000", "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
@@ -73,12 +74,14 @@ def penalties(runs: list[Run]) -> Table:
 
 def matches(experiment: Experiment) -> Table:
     """Return the table of what each regularizer acts on."""
-    rows = [
-        (m.label, m.who, f"{experiment.compositions['all'][m.label]:g}", m.regularizer.pattern,
-         ", ".join(experiment.result.matches[m.label]))
-        for m in experiment.manager.members
-    ]
-    return table(("Regularizer", "From", "Weight", "Pattern", "Matched"), rows, wraps=["Matched"])
+    rows = []
+    for m in experiment.manager.members:
+        options = {k: v for k, v in given_options(m.regularizer).items() if k not in ("weight", "pattern")}
+        others = ", ".join(f"{key}={value}" for key, value in options.items())
+        weight, matched = f"{experiment.compositions['all'][m.label]:g}", ", ".join(experiment.result.matches[m.label])
+        rows.append((m.label, m.who, weight, m.regularizer.pattern, others, matched))
+    columns = ("Regularizer", "From", "Weight", "Pattern", "Options", "Matched")
+    return table(columns, rows, wraps=["From", "Matched"])
 
 
 def picture(runs: list[Run], path: Path) -> None:
