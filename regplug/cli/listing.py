@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import sys
 
 from regplug.registry import Entry, available
@@ -93,6 +94,8 @@ def _print_on_terminal(entries: list[Entry]) -> None:
         columns: tuple[str, ...] = ("Name", "Aliases", "Package", "Status", "Summary")
         output.print(table(columns, map(_row, entries), wraps=["Aliases", "Summary"]))
         return
-    columns = ("Name", "Package", "Status", "Summary")  # aliases and versions go below what they belong to
-    rows = [("\n  ".join([e.name, *e.aliases]), f"{e.package}\n{e.version}", e.status, e.summary) for e in entries]
-    output.print(table(columns, rows, wraps=["Summary"]))
+    rows: list[tuple[str, str, str]] = []
+    packages = sorted(entries, key=lambda entry: (entry.package, entry.name))
+    for package, own in itertools.groupby(packages, key=lambda entry: f"{entry.package} {entry.version}"):
+        rows += [(package, "", ""), *(("  " + "\n    ".join([e.name, *e.aliases]), e.status, e.summary) for e in own)]
+    output.print(table(("Name", "Status", "Summary"), rows, wraps=["Summary"]))
