@@ -74,7 +74,7 @@ def find_model(reference: str) -> Model:
         The module cannot be imported, has no such object, or the object is no model.
     """
     module_name, _, path = reference.partition(":")
-    if not module_name or not path:
+    if not module_name or not path or module_name.endswith(".py"):
         raise BadModel(f"{reference!r} is not of the form MODULE:OBJECT, such as mymodel:outputs.")
     sys.path.insert(0, os.getcwd())
     found: Any = _import(module_name, reference)
@@ -97,8 +97,7 @@ def _import(module: str, reference: str) -> Any:
         return importlib.import_module(module)
     except (Exception, SystemExit) as error:
         if isinstance(error, ModuleNotFoundError) and error.name == module.partition(".")[0]:
-            hint = f" Write {module.removesuffix('.py')}:OBJECT." if module.endswith(".py") else ""
-            raise BadModel(f"{reference}: no module named {module!r}, in {os.getcwd()} or installed.{hint}") from error
+            raise BadModel(f"{reference}: no module named {module!r}, in {os.getcwd()} or installed.") from error
         raise BadModel(f"{reference}: importing {module} raised {_told(error)}.") from error
 
 

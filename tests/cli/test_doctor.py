@@ -149,3 +149,7 @@ def test_doctor_says_that_no_engine_is_installed(run, monkeypatch):
 
     assert result.exit_code == 1
     assert "No engine is installed: python -m pip install " in result.output
+
+
+def test_doctor_takes_the_name_of_a_package_in_every_spelling(run):
+    assert "10 of 10 right." in run("doctor", "Regplug_noise").output

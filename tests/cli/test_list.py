@@ -169,3 +169,10 @@ def test_unknown_command_is_told_the_nearest_one(run):
 
     assert result.exit_code == 2
     assert "No such command 'docter'. Did you mean 'doctor'?" in result.output
+
+
+def test_list_in_two_forms_is_refused(run):
+    result = run("list", "--models", "--json")
+
+    assert result.exit_code == 2
+    assert "exclude each other" in result.output

@@ -94,6 +94,7 @@ def test_plan_reads_a_composition_and_adds_to_its_end(run, model):
     [
         ("mymodel", "'mymodel' is not of the form MODULE:OBJECT"),
         ("nomodel:x", "nomodel:x: no module named 'nomodel', in "),
+        ("mymodel.py:outputs", "'mymodel.py:outputs' is not of the form MODULE:OBJECT, such as mymodel:outputs"),
         ("broken:x", "broken:x: importing broken raised ZeroDivisionError: division by zero (broken.py, line 2)."),
         ("needing:x", "needing:x: importing needing raised ModuleNotFoundError: No module named 'nowhere_found'"),
         ("leaving:x", "leaving:x: importing leaving raised SystemExit: 4"),

@@ -248,6 +248,7 @@ def test_report_is_json_with_versions_packages_and_faults(site, run, engine):
     assert list(report["engines"]) == [engine.T.__name__.partition(".")[0]]
     assert {"numpy", "pluggy"} <= set(report["libraries"])
     assert report["packages"] == {"rp-bad": "0.1", "regplug-noise": "0.1.0"}
+    assert set(report["adapters"]) == {"regplug-pymc", "regplug-pytensor-ml", "regplug-theanets"}
     bad, dropout = report["regularizers"]
     assert (bad["name"], bad["object"], bad["state"]) == ("bad", "rp_bad:Bad", "wrong")
     assert "division by zero" in bad["faults"][0]

@@ -515,6 +515,21 @@ def test_apply_modify_graph_that_breaks_a_rule_is_named(case, engine):
     assert {name: v.owner for name, v in outputs.items()} == owners
 
 
+def test_apply_name_that_is_added_at_two_outputs_is_named(engine):
+    def add(outputs, name):
+        outputs[name], outputs["mask"] = outputs[name] * 2, outputs[name] * 0
+
+    _, outputs = net(engine)
+    with pytest.raises(RegularizerError, match="added 'mask', which was added at another output: name it after"):
+        regplug.compose([broken(add, hook="modify_graph")(["in:out", "hid:out"])]).apply(outputs)
+
+
+def test_apply_role_that_matches_nothing_has_no_nearest_name(engine):
+    _, outputs = net(engine)
+    with pytest.raises(NoMatch, match="pattern '@hidden' matches none of the 1 outputs. Outputs: in:out"):
+        regplug.compose([("dropout", 0.5)]).apply({"in:out": outputs["in:out"]})
+
+
 def test_apply_modify_graph_of_parameters_that_breaks_a_rule_is_named(engine):
     _, outputs = net(engine)
     with pytest.raises(RegularizerError, match=r"modify_graph, hid.w\): .*the same dtype and number of dimensions"):

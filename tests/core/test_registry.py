@@ -88,6 +88,12 @@ def test_entry_point_of_another_form_is_broken_and_harms_no_other(value, package
     assert regplug.load("weight_lasso").__name__ == "WeightLasso"
 
 
+def test_entry_point_with_a_slash_in_its_name_is_broken(package):
+    package("rp-lasso", {"a/b": "rp_lasso:WeightLasso"}, "rp_lasso", SOURCE)
+    assert entry_of("a/b").status == "broken"
+    assert "has a slash, which parts package and name" in entry_of("a/b").problem
+
+
 def test_conflict_is_the_status_of_both(package):
     package("rp-one", {"orth": "rp_one:WeightLasso"}, "rp_one", SOURCE)
     package("rp-two", {"orth": "rp_two:WeightLasso"}, "rp_two", SOURCE)
@@ -125,5 +131,6 @@ def test_composing_imports_no_engine():
 def test_public_names_are_there():
     for name in regplug.__all__:
         assert getattr(regplug, name) is not None
-    with pytest.raises(AttributeError, match="module 'regplug' has no attribute 'nothing'"):
-        _ = regplug.nothing
+    assert {*regplug.__all__, "engine", "noise"} == set(dir(regplug))
+    with pytest.raises(AttributeError, match="module 'regplug' has no attribute 'compos'. Did you mean 'compose'?"):
+        _ = regplug.compos
