@@ -60,7 +60,7 @@ def network(weights, biases, change=lambda name, h: h):
 def by_hand(weights, biases):
     """Return what `apply` makes of the network, written out."""
     engine = installed_engine()
-    T, live, draws = engine.T, Live(7), Counter()
+    T, live, draws = engine.T, Live(7, []), Counter()
     live.connect(engine)
     exact, strength = (engine.shared(np.float64(value)) for value in (0.5, 1e-4))
     rate = T.cast(exact, "float32")
