@@ -16,6 +16,7 @@ from regplug.live import Live, State
 from regplug.member import Member
 from regplug.model import Model, Outputs
 from regplug.noise import Noise
+from regplug.options import options_of
 from regplug.rewiring import rewire
 from regplug.schedules import Schedule
 
@@ -154,7 +155,7 @@ class Pass:
             engine, exact = self.live.engine, member.weight
             is_scheduled = isinstance(exact, Schedule)
             exact = exact.at(self.live.step.connect(engine), engine.T) if is_scheduled else exact.connect(engine)
-            weight = self._weights[member, dtype] = engine.T.cast(exact, dtype)
+            weight = self._weights[member, dtype] = engine.T.cast(_below(exact, member, dtype, engine), dtype)
             self._exact[weight] = exact
         return self._weights[member, dtype]
 
@@ -255,6 +256,15 @@ class Pass:
         if (getattr(new, "dtype", None), getattr(new, "ndim", None)) != (old.dtype, old.ndim):
             raise BadModel(f"constrain: the update of {name!r} is {new.type}, and the parameter is {old.type}.")
         return new
+
+
+def _below(exact: Any, member: Member, dtype: str, engine: Any) -> Any:
+    """Return a weight that is still below its limit in a dtype that rounds: a rate of 0.99999999 is 1 in float32."""
+    weight = options_of(type(member.regularizer)).get("weight")
+    if dtype == "float64" or weight is None or "lt" not in weight.bounds:
+        return exact
+    limit = np.nextafter(np.asarray(weight.bounds["lt"], dtype), np.asarray(0, dtype))
+    return engine.T.minimum(exact, np.float64(limit))
 
 
 def _widest(variables: Iterable[Any]) -> str:

@@ -180,3 +180,18 @@ def test_integer_outputs_are_refused():
     words = engine.T.imatrix("words")
     with pytest.raises(regplug.RegularizerError, match="noise is drawn for float variables, and words is int32"):
         regplug.compose(["dropout=0.5@in:out"]).apply({"in:out": words})
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32"])
+@pytest.mark.parametrize("name", RATES)
+def test_rate_that_rounds_to_1_gives_finite_numbers(name, dtype):
+    _, regularize = build(name, dtype, weight=1 - 1e-9)
+    assert np.isfinite(regularize(values(dtype))).all()
+
+
+def test_rate_that_rounds_to_1_has_a_finite_gradient():
+    engine = installed_engine()
+    h = engine.T.fmatrix("h")
+    result = regplug.compose([("dropout", {"pattern": "h:out", "weight": 1 - 1e-9})]).apply({"h:out": h})
+    gradient = function([h], engine.grad(result.outputs["h:out"].sum(), h), updates=result.updates)
+    assert not gradient(np.ones((3, 5), "float32")).any()
