@@ -22,7 +22,8 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from regplug.errors import BadModel, NameConflict, PluginLoadError, RegplugError, RegplugWarning, listing
-from regplug.registry import Entry, points
+from regplug.metadata import points
+from regplug.registry import Entry
 from regplug.rewiring import toposort
 
 GROUP = "regplug.models"

@@ -8,16 +8,15 @@ for one object in one package are aliases; the canonical one is the class name i
 from __future__ import annotations
 
 import importlib
-import importlib.metadata
 import os
 import re
 import sys
-from collections.abc import Iterator
-from functools import cache, cached_property
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from regplug import __version__
 from regplug.errors import BadComposition, NameConflict, PluginLoadError, UnknownRegularizer, listing, nearest
+from regplug.metadata import is_met, normal, points, stem, text_of
 
 if TYPE_CHECKING:
     from importlib.metadata import Distribution
@@ -51,7 +50,7 @@ class Entry:
     @cached_property
     def _metadata(self) -> str:
         # by hand: the standard library parses the long description, too, and raises where there is no file
-        text = _text(self.distribution, "METADATA") or _text(self.distribution, "PKG-INFO")
+        text = text_of(self.distribution, "METADATA") or text_of(self.distribution, "PKG-INFO")
         return text.partition("\n\n")[0]
 
     def _header(self, key: str) -> list[str]:
@@ -60,7 +59,7 @@ class Entry:
     @cached_property
     def package(self) -> str:
         """The package's name, as its metadata has it."""
-        return next(iter(self._header("Name")), "") or _stem(self.distribution) or "unnamed package"
+        return next(iter(self._header("Name")), "") or stem(self.distribution) or "unnamed package"
 
     @cached_property
     def version(self) -> str:
@@ -84,13 +83,13 @@ class Entry:
         """The word that blocks it: its name, an alias, its package, or ``package/name``; empty where none does."""
         words = [*_blocked, *filter(None, map(str.strip, os.environ.get("REGPLUG_BLOCK", "").split(",")))]
         names = (self.package, self.name, *self.aliases) if words else ()
-        own = {_normal(each) for name in names for each in (name, f"{self.package}/{name}")}
-        return next((word for word in words if _normal(word) in own), "")
+        own = {normal(each) for name in names for each in (name, f"{self.package}/{name}")}
+        return next((word for word in words if normal(word) in own), "")
 
     @cached_property
     def incompatible(self) -> str:
         """What its package requires of regplug, where this version does not meet it."""
-        return ", ".join(text for text in self._header("Requires-Dist") if not _is_met(text, __version__))
+        return ", ".join(text for text in self._header("Requires-Dist") if not is_met(text, __version__))
 
     @property
     def refusal(self) -> str:
@@ -204,66 +203,6 @@ def block(*names: str) -> None:
 _blocked: dict[str, None] = {}
 
 
-def points(group: str) -> Iterator[tuple[Distribution, str, str]]:
-    """Yield distribution, name and value of each entry point of a group.
-
-    `importlib.metadata.entry_points` would do, but stops at the first malformed file of any package.
-    """
-    seen = set()
-    for distribution in importlib.metadata.distributions():
-        package = _normal(_stem(distribution))
-        if package in seen:  # hidden by one of that name earlier on the path
-            continue
-        seen.add(package)
-        text = _text(distribution, "entry_points.txt")
-        section = ""
-        for line in map(str.strip, text.splitlines() if group in text else ()):
-            if line.startswith("["):
-                section = line.strip("[] ")
-            elif section == group and line and line[0] not in "#;":
-                name, _, value = line.partition("=")
-                yield distribution, name.strip(), value.strip()
-
-
-def _text(distribution: Distribution, file: str) -> str:
-    try:
-        return distribution.read_text(file) or ""
-    except (OSError, ValueError):
-        return ""
-
-
-def _stem(distribution: Distribution) -> str:
-    """Return the package's name as its metadata folder has it: no file is read."""
-    folder = os.path.basename(str(getattr(distribution, "_path", "")).rstrip("/"))
-    return folder.rpartition(".")[0].partition("-")[0] or distribution.name
-
-
-def _normal(package: str) -> str:
-    return re.sub(r"[-_.]+", "-", package).lower()
-
-
-@cache
-def _is_met(requirement: str, version: str) -> bool:
-    """Tell whether a requirement is on another package, or met by this version of regplug."""
-    if not re.match(r"regplug(?![\w.-])", requirement, re.IGNORECASE):
-        return True
-    least = re.fullmatch(r"regplug\s*>=\s*(\d+(?:\.\d+)*)", requirement, re.IGNORECASE)
-    if least and re.fullmatch(r"\d+(\.\d+)*", version):  # most say this; to import packaging takes a third of `list`
-        return _release(least[1]) <= _release(version)
-    from packaging.requirements import InvalidRequirement, Requirement
-
-    try:
-        wanted = Requirement(requirement)
-    except InvalidRequirement:
-        return False
-    is_ours = wanted.marker is None or wanted.marker.evaluate({"extra": ""})
-    return not is_ours or wanted.specifier.contains(version, prereleases=True)
-
-
-def _release(version: str) -> list[int]:
-    return [int(part) for part in re.sub(r"(\.0+)+$", "", version).split(".")]
-
-
 def find(name: str) -> Entry:
     """Return the entry behind a name, an alias, or ``package/name``.
 
@@ -277,7 +216,7 @@ def find(name: str) -> Entry:
     package, _, short = name.rpartition("/")
     offers = [entry for entry in entries if short in (entry.name, *entry.aliases)]
     if package:
-        offers = [entry for entry in offers if _normal(entry.package) == _normal(package)]
+        offers = [entry for entry in offers if normal(entry.package) == normal(package)]
     offers = [entry for entry in offers if not entry.blocked] or offers[:1]
     if not offers:
         names = {each: entry for entry in entries for each in (entry.name, *entry.aliases)}
