@@ -8,6 +8,7 @@ import inspect
 import os
 import sys
 import warnings
+from collections.abc import Sized
 from typing import Any, NamedTuple
 
 import click
@@ -162,8 +163,8 @@ def _print(reference: str, manager: Manager, model: Model, found: list[Touch]) -
     output = console()
     engine = model.engine.T.__name__.partition(".")[0]
     output.print(Text.assemble(
-        (reference, "bold cyan"), f"  {len(model.outputs)} outputs, {len(model.params)} parameters, {engine}; "
-        f"seed {manager.seed}\n",
+        (reference, "bold cyan"),
+        f"  {_count(model.outputs, 'output')}, {_count(model.params, 'parameter')}, {engine}; seed {manager.seed}\n",
     ))
     scheduled = {m.label for m in manager.members if isinstance(m.weight, Schedule)}
     weights = {label: f"{weight:g}" + " at step 0" * (label in scheduled) for label, weight in manager.weights.items()}
@@ -185,6 +186,10 @@ def _print(reference: str, manager: Manager, model: Model, found: list[Touch]) -
     if idle:
         warning = Text.assemble(("Regularizers that touch nothing: ", "bold yellow"), ", ".join(idle))
         output.print(warning, soft_wrap=True)
+
+
+def _count(names: Sized, what: str) -> str:
+    return f"{len(names)} {what}{'s' * (len(names) != 1)}"
 
 
 def shapes(model: Model) -> dict[Any, str]:

@@ -15,6 +15,7 @@ from regplug.regularizer import HOOKS, Regularizer, hook_arguments, uses_weight
 
 _TARGETS = {"outputs": "outputs of layers", "params": "parameters"}
 _APPLIES = {"training": "while training", "always": "always, at prediction time too"}
+_CONSTRAINS = "to an optimizer's updates, through result.constrain(updates)"
 
 
 @click.command("show")
@@ -73,7 +74,7 @@ def _print(facts: dict[str, Any], options: dict[str, Option], meanings: dict[str
     output.print()
     for label, value in (
         ("Targets", _TARGETS[facts["targets"]]),
-        ("Applies", _APPLIES[facts["applies"]]),
+        ("Applies", _CONSTRAINS if facts["hooks"] == ["constrain"] else _APPLIES[facts["applies"]]),
         ("Hooks", ", ".join(facts["hooks"])),
         ("Package", f"{facts['package']} {facts['version']}"),
         ("Class", facts["class"]),

@@ -128,3 +128,7 @@ def test_show_of_what_cannot_be_imported_is_one_line(run, package):
         "Error: 'raises' (rp-raises 0.1) could not be imported: one two. Other regularizers are unaffected. "
         "See: regplug doctor raises\n"
     )
+
+
+def test_show_of_a_constraint_says_through_what_it_acts(run):
+    assert "Applies  to an optimizer's updates, through result.constrain(updates)" in run("show", "max_norm").output
