@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import inspect
 import logging
 import sys
@@ -123,6 +124,15 @@ def deprecated_arguments(cls: type[Regularizer]) -> list[str]:
     return found
 
 
+def undeclared(cls: type[Regularizer]) -> dict[str, Any]:
+    """Return the public data attributes that the class, or a base of its own, has without an annotation."""
+    declared = {name for base in cls.__mro__ for name in inspect.get_annotations(base)} | set(options_of(cls))
+    own = [base for base in reversed(cls.__mro__) if base not in Regularizer.__mro__]
+    found = {name: value for base in own for name, value in vars(base).items()}
+    return {name: value for name, value in found.items()
+            if not (name.startswith("_") or name in declared or callable(value) or hasattr(value, "__get__"))}
+
+
 def class_fault(cls: object) -> str | None:
     """Return why a class cannot be a regularizer, with the remedy; None where it can."""
     if not (isinstance(cls, type) and issubclass(cls, Regularizer)):
@@ -158,4 +168,7 @@ def class_fault(cls: object) -> str | None:
         options_of(cls)
     except Exception as error:
         return f"its options cannot be read: {error}"
+    for name in undeclared(cls):
+        if near := difflib.get_close_matches(name, ("targets", "applies", "pattern", "optional"), n=1, cutoff=0.8):
+            return f"attribute {name!r} means nothing to regplug. Did you mean {near[0]!r}?"
     return None

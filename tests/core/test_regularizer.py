@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import textwrap
+from typing import ClassVar
 
 import pytest
 
@@ -178,7 +179,53 @@ FAULTS = {
         "class Bad(Regularizer):\n    rate: 'Missing' = 1\n    @hookimpl\n    def loss(self):\n        return 0",
         "its options cannot be read: name 'Missing' is not defined",
     ),
+    "near_miss": (
+        "class Bad(Regularizer):\n    target = 'params'\n    @hookimpl\n    def loss(self):\n        return 0",
+        "attribute 'target' means nothing to regplug. Did you mean 'targets'?",
+    ),
+    "near_miss_of_a_base": (
+        "class Base:\n    patterns = '*.w'\n"
+        "class Bad(Base, Regularizer):\n    @hookimpl\n    def loss(self):\n        return 0",
+        "attribute 'patterns' means nothing to regplug. Did you mean 'pattern'?",
+    ),
 }
+
+
+def test_attribute_that_is_no_near_miss_is_accepted():
+    class Patterned(Regularizer):
+        targets, applies, pattern, optional = "params", "always", "*.w", True
+        patterns: str = "an option"
+        applied: ClassVar[int] = 3
+        _target = "params"
+        rate = 0.5
+
+        @hookimpl
+        def loss(self, matched):
+            return None
+
+        def target(self):
+            pass
+
+        @property
+        def applie(self):
+            return None
+
+    assert class_fault(Patterned) is None
+
+
+def test_attribute_that_is_a_keyword_of_an_own_init_is_no_near_miss():
+    class Ancestor(Regularizer):
+        target = "hid"
+
+        def __init__(self, pattern="*", weight=0.0, target="hid"):
+            super().__init__(pattern=pattern, weight=weight)
+            self.target = target
+
+        @hookimpl
+        def loss(self, matched):
+            return None
+
+    assert class_fault(Ancestor) is None
 
 
 @pytest.mark.parametrize("fault", FAULTS)
