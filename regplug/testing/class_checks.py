@@ -19,12 +19,13 @@ from typing import Any
 from regplug.composition import compose, read
 from regplug.errors import BadOption, listing
 from regplug.options import REQUIRED, options_of
-from regplug.regularizer import class_fault, deprecated_arguments, given_options
+from regplug.regularizer import class_fault, deprecated_arguments, given_options, undeclared
 from regplug.testing.check import CheckFailure, NotApplicable, check
 from regplug.testing.isolation import isolated
 from regplug.testing.subject import Subject
 from regplug.testing.values import values
 
+_SHOWN = (bool, int, float, str)  # types whose values are short, and written as they are annotated
 SLOW_IMPORT = 5  # times the import of NumPy, which regplug needs anyway
 LONGEST = 60  # seconds; then an import is interrupted
 _PROBING = "REGPLUG_CHECKS_AN_IMPORT"  # set in that process: a module that runs the kit must not start another one
@@ -62,6 +63,17 @@ def no_deprecated_arguments(subject):
     """A deprecated hook argument goes away in a later regplug."""
     if found := deprecated_arguments(subject.cls):
         raise CheckFailure("; ".join(found))
+
+
+@check("annotate what users may set; begin the name of a constant with an underscore")
+def options_are_declared(subject):
+    """What looks like an option must be one, or users cannot set it."""
+    faults = []
+    for name, value in undeclared(subject.cls).items():
+        option = f"write `{name}: {type(value).__name__} = {value!r}`" if type(value) in _SHOWN else "annotate it"
+        faults.append(f"{name} has no annotation, so it is no option: {option}, or `_{name}` for a constant")
+    if faults:
+        raise CheckFailure("; ".join(faults))
 
 
 @check("give every option a default that lies in its own range, or `...` if the user must give it")

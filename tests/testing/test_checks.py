@@ -4,7 +4,7 @@ import importlib
 import sys
 import warnings
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 import numpy as np
 import pytest
@@ -141,6 +141,11 @@ class NoRegularizer:
 @dataclass
 class ComparesByValue(Good):
     __doc__ = Good.__doc__
+
+
+class ForgetsAnnotation(Good):
+    __doc__ = Good.__doc__
+    delta = 1.0
 
 
 class BadDefault(Good):
@@ -418,6 +423,7 @@ class OwnState(Good):
 
 WRONG = {
     "class_is_accepted": [NoRegularizer, ComparesByValue],
+    "options_are_declared": [ForgetsAnnotation],
     "constructs_with_defaults": [BadDefault],
     "options_round_trip": [RenamesOption],
     "unknown_option_is_refused": [TakesAnything],
@@ -465,6 +471,29 @@ def test_deprecated_argument_is_reported(monkeypatch):
     monkeypatch.setitem(hookspecs.modify_graph.regplug_spec, "warn_on_impl_args", marks)
     status, message = attempt(CHECKS["no_deprecated_arguments"], Subject(GoodNoise))
     assert (status, message) == (FAILED, "hook 'modify_graph', argument 'noise': since 0.9; take `source`")
+
+
+def test_option_without_annotation_is_named_with_what_to_write():
+    class Mixed:
+        axes = (0, 1)
+
+    class Forgets(Mixed, Good):
+        pattern = "*.w"  # base options are declared
+        weight = 0.1
+        scale = 2.0  # so is an option of a base
+        epsilon: ClassVar[float] = 1e-7
+        delta = 1.0
+        _constant = 3
+
+        @property
+        def shrunk(self):
+            return self.delta / 2
+
+    status, message = attempt(CHECKS["options_are_declared"], Subject(Forgets))
+    assert (status, message) == (FAILED, (
+        "axes has no annotation, so it is no option: annotate it, or `_axes` for a constant; "
+        "delta has no annotation, so it is no option: write `delta: float = 1.0`, or `_delta` for a constant"
+    ))
 
 
 PLUGIN = """
