@@ -23,7 +23,7 @@ from regplug.regularizer import class_fault, deprecated_arguments, given_options
 from regplug.testing.check import CheckFailure, NotApplicable, check
 from regplug.testing.isolation import isolated
 from regplug.testing.subject import Subject
-from regplug.testing.values import values
+from regplug.testing.values import BASE, values
 
 _SHOWN = (bool, int, float, str)  # types whose values are short, and written as they are annotated
 SLOW_IMPORT = 5  # times the import of NumPy, which regplug needs anyway
@@ -126,6 +126,16 @@ def docstring_summary(subject):
         raise CheckFailure("the class has no docstring of its own")
     if not first.endswith("."):
         raise CheckFailure(f"the first line {first!r} is no sentence with a full stop")
+
+
+@check("describe each option in the section Parameters: `name : type, range`, and below it what it does")
+def docstring_options(subject):
+    """Users read what an option means, its unit and range where they look the class up."""
+    options = [name for name in options_of(subject.cls) if name not in BASE]
+    heads = re.findall(r"(?m)^\S[^:\n]*", section(subject.cls, "Parameters"))
+    described = {name.strip(" `*") for head in heads for name in head.split(",")}
+    if missing := [name for name in options if name not in described]:
+        raise CheckFailure(f"the docstring's section Parameters lacks {', '.join(missing)}")
 
 
 @check("add a section Notes with the formula between double backquotes, as computed: mean or sum, and factors")

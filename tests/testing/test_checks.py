@@ -20,6 +20,11 @@ from regplug.testing.subject import Subject
 class Good(Regularizer):
     """Sum of the squares.
 
+    Parameters
+    ----------
+    scale : float, >= 0
+        A factor.
+
     Notes
     -----
     ``sum_k scale * sum(w_k ** 2)``
@@ -88,6 +93,11 @@ class GoodState(Good):
 
 class GoodSequences(Good):
     """Squares of differences in time.
+
+    Parameters
+    ----------
+    scale : float, >= 0
+        A factor.
 
     Notes
     -----
@@ -188,6 +198,15 @@ class NoReference(Good):
     -----
     ``sum(w ** 2)``
     """
+
+
+class NoParameters(Good):
+    """Sum of the squares."""
+
+
+class ForgetsOption(Good):
+    __doc__ = Good.__doc__
+    shift: float = 0.0
 
 
 class NotPicklable(Good):
@@ -428,6 +447,7 @@ WRONG = {
     "options_round_trip": [RenamesOption],
     "unknown_option_is_refused": [TakesAnything],
     "docstring_summary": [NoSummary],
+    "docstring_options": [NoParameters, ForgetsOption],
     "docstring_formula": [NoFormula],
     "docstring_reference": [NoReference],
     "survives_pickling": [NotPicklable],
@@ -494,6 +514,34 @@ def test_option_without_annotation_is_named_with_what_to_write():
         "axes has no annotation, so it is no option: annotate it, or `_axes` for a constant; "
         "delta has no annotation, so it is no option: write `delta: float = 1.0`, or `_delta` for a constant"
     ))
+
+
+def test_options_are_found_in_each_form_of_numpydoc():
+    class Described(Good):
+        """Sum of the squares.
+
+        Parameters
+        ----------
+        low, high : float
+            Limits, and not of
+            depth: nothing is described inside a description.
+        scale
+            A factor.
+        `width` : int
+
+        Notes
+        -----
+        height : int
+        """
+
+        low: float = 0.0
+        high: float = 1.0
+        width: int = 1
+        depth: int = 1
+        height: int = 1
+
+    status, message = attempt(CHECKS["docstring_options"], Subject(Described))
+    assert (status, message) == (FAILED, "the docstring's section Parameters lacks depth, height")
 
 
 PLUGIN = """
