@@ -13,8 +13,7 @@ import numpy as np
 from regplug.composition import compose
 from regplug.engine import engine_of
 from regplug.errors import BadOption, listing
-from regplug.options import options_of
-from regplug.regularizer import uses_weight
+from regplug.regularizer import hook_arguments, uses_weight
 from regplug.testing import samples
 from regplug.testing.check import CheckFailure, NotApplicable, check
 from regplug.testing.class_checks import tried_values
@@ -26,6 +25,8 @@ from regplug.testing.inspection import (
     draws,
     foreign_randomness,
     hold_constant,
+    loss_by_weight,
+    moved,
     objective,
     require_dtype,
     require_finite,
@@ -78,6 +79,19 @@ def loss_is_a_finite_scalar(subject):
         value = evaluate(raw, {run.sample.x: run.sample.value})
         if value.ndim or not np.isfinite(value):
             raise CheckFailure(f"the loss of {case.kind.__name__} is {value!r}")
+
+
+@check("return the unweighted penalty; `weight` is there for what is not a factor, such as a radius or a threshold")
+def loss_is_unweighted(subject):
+    """The manager multiplies the loss by the weight, so the loss must not do it, too."""
+    if "weight" not in (hook_arguments(subject.cls, "loss") or ()):
+        raise NotApplicable("its loss does not take `weight`")
+    pairs = [pair for case in cases(subject) if (pair := loss_by_weight(subject.run(case))) is not None]
+    if not pairs:
+        raise NotApplicable("its loss is 0, or its weight is baked in")
+    # on every model: a loss that is capped at the weight is proportional to it where all values are large
+    if all(np.isclose(*pair, rtol=1e-6, atol=0) for pair in pairs):
+        raise CheckFailure("the loss is proportional to the weight, and the manager multiplies by it again")
 
 
 @check("look for functions whose gradient is wrong or infinite where the value is fine, such as sqrt at 0")
@@ -143,16 +157,10 @@ def weight_is_live(subject):
     run = weighted(subject)
     if not run.is_live:
         raise CheckFailure("its modify_graph does not take `weight` as an argument: the number is baked in")
-    moved = {p: p.get_value() for p in run.sample.params.values()}
-    try:
-        for p, value in moved.items():
-            p.set_value(value * 1.1)  # a penalty on the distance from the start is 0 there, whatever the weight
+    with moved(run):
         weight, before = run.manager.weights[run.label], run.values(8)
-        other = another_weight(run.restart(), options_of(subject.cls)["weight"])
+        other = another_weight(run.restart())
         after = run.values(8)
-    finally:
-        for p, value in moved.items():
-            p.set_value(value)
     if not differ(before, after):
         raise CheckFailure(f"the weights {weight} and {other} give the same numbers")
 

@@ -10,7 +10,8 @@ import numpy as np
 
 from regplug.engine import engine_of
 from regplug.errors import BadOption, listing
-from regplug.options import Option
+from regplug.options import options_of
+from regplug.regularizer import Regularizer
 from regplug.rewiring import rewire, toposort
 from regplug.testing.check import CheckFailure, NotApplicable
 from regplug.testing.graphs import function
@@ -127,8 +128,37 @@ def slope(measure: Any, run: Run, along: Sequence[np.ndarray], epsilon: float = 
             p.set_value(value)
 
 
-def another_weight(run: Run, option: Option) -> float:
+@contextlib.contextmanager
+def moved(run: Run) -> Iterator[None]:
+    """Have the parameters elsewhere: a penalty on the distance from the start is 0 there, whatever the weight."""
+    start = {p: p.get_value() for p in run.sample.params.values()}
+    try:
+        for p, value in start.items():
+            p.set_value(value * 1.1)
+        yield
+    finally:
+        for p, value in start.items():
+            p.set_value(value)
+
+
+def loss_by_weight(run: Run) -> tuple[float, float] | None:
+    """Return the raw loss at two weights, each divided by its weight; None where both are 0, or not to be had."""
+    if not (run.is_live and hasattr(run.raw[0], "type")):
+        return None
+    loss = function([run.sample.x], run.raw[0])
+    found = []
+    with moved(run):
+        for _ in range(2):
+            weight = another_weight(run)
+            found.append(float(loss(run.sample.value)) / weight)
+    one, other = found
+    return (one, other) if one or other else None
+
+
+def another_weight(run: Run) -> float:
     """Give a run another weight, which is not 0, and return it."""
+    cls = type(run.manager.members[0].regularizer)
+    option = (options_of(Regularizer) | options_of(cls))["weight"]  # a constructor of its own may not take it
     before = run.manager.weights[run.label]
     for other in (before / 2, *values(option)):
         if other not in (0, before):

@@ -13,7 +13,7 @@ from annotated_types import Ge, Interval
 from regplug import Regularizer, engine, hookimpl, hookspecs
 from regplug.testing import check_regularizer, class_checks, installed_engine
 from regplug.testing.check import CHECKS
-from regplug.testing.conformance import FAILED, PASSED, attempt
+from regplug.testing.conformance import FAILED, PASSED, SKIPPED, attempt
 from regplug.testing.subject import Subject
 
 
@@ -89,6 +89,14 @@ class GoodState(Good):
             state.update(name, calls + 1)
             total += (w**2).sum() * calls
         return total
+
+
+class GoodCap(Good):
+    __doc__ = Good.__doc__
+
+    @hookimpl
+    def loss(self, matched, weight):
+        return sum(engine.tensor(w).minimum(w**2, weight).sum() for w in matched.values())
 
 
 class GoodSequences(Good):
@@ -255,6 +263,22 @@ class NoTerm(Good):
     @hookimpl
     def loss(self, matched):
         return None
+
+
+class Weighted(Good):
+    __doc__ = Good.__doc__
+
+    @hookimpl
+    def loss(self, matched, weight):
+        return weight * sum((w**2).sum() for w in matched.values())
+
+
+class Nothing(Good):
+    __doc__ = Good.__doc__
+
+    @hookimpl
+    def loss(self, matched, weight):
+        return sum((w - w).sum() for w in matched.values()) * weight
 
 
 class WrongGradient(Good):
@@ -454,6 +478,7 @@ WRONG = {
     "works_on_each_engine": [Raises, RefusesAll],
     "every_value_works": [DividesByOption],
     "loss_is_a_finite_scalar": [Infinite, NoTerm],
+    "loss_is_unweighted": [Weighted],
     "gradient_agrees": [WrongGradient, InfiniteGradient],
     "dtypes_and_shapes_are_kept": [Widens, WidensWithItsOption, ChangesShape],
     "weight_zero_is_off": [StillThere],
@@ -469,7 +494,9 @@ WRONG = {
 }
 
 
-@pytest.mark.parametrize("cls", [Good, GoodNoise, GoodConstraint, GoodEstimate, GoodState, GoodSequences, Ancestor])
+@pytest.mark.parametrize("cls", [
+    Good, GoodNoise, GoodConstraint, GoodEstimate, GoodState, GoodCap, GoodSequences, Ancestor,
+])
 def test_kit_passes_what_is_right(cls):
     report = check_regularizer(cls)
     assert {outcome.check: outcome.message for outcome in report if outcome.is_wrong} == {}
@@ -542,6 +569,26 @@ def test_options_are_found_in_each_form_of_numpydoc():
 
     status, message = attempt(CHECKS["docstring_options"], Subject(Described))
     assert (status, message) == (FAILED, "the docstring's section Parameters lacks depth, height")
+
+
+def test_loss_that_its_weight_caps_is_unweighted():
+    assert attempt(CHECKS["loss_is_unweighted"], Subject(GoodCap)) == (PASSED, "")
+
+
+@pytest.mark.parametrize("weight", [0.0, 2.0])
+def test_loss_that_multiplies_by_the_weight_is_named_at_any_weight(weight):
+    status, message = attempt(CHECKS["loss_is_unweighted"], Subject(Weighted(weight=weight)))
+    assert (status, message) == (
+        FAILED, "the loss is proportional to the weight, and the manager multiplies by it again"
+    )
+
+
+@pytest.mark.parametrize(("cls", "message"), [
+    (Good, "its loss does not take `weight`"),
+    (Nothing, "its loss is 0, or its weight is baked in"),
+])
+def test_loss_without_a_weight_of_its_own_is_not_compared(cls, message):
+    assert attempt(CHECKS["loss_is_unweighted"], Subject(cls)) == (SKIPPED, message)
 
 
 PLUGIN = """
