@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import contextlib
 import inspect
 import json
@@ -14,9 +15,11 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from regplug.composition import compose, read
+from regplug.engine import ENGINES
 from regplug.errors import BadOption, listing
 from regplug.options import REQUIRED, options_of
 from regplug.regularizer import class_fault, deprecated_arguments, given_options, undeclared
@@ -45,7 +48,8 @@ except BaseException as error:
 else:
     seconds = time.perf_counter() - begin
     tops = {name.partition(".")[0] for name in set(sys.modules) - before}
-    names = sorted(tops - set(sys.stdlib_module_names) - {"numpy", "regplug", sys.argv[1].partition(".")[0]})
+    known = {"numpy", "regplug", "cython_runtime", sys.argv[1].partition(".")[0], *sys.stdlib_module_names}
+    names = sorted(top for top in tops - known if not top.startswith("_cython_"))
     print(json.dumps({"seconds": seconds, "numpy": middle - start, "names": names}))
 """
 
@@ -153,7 +157,7 @@ def docstring_reference(subject):
         raise CheckFailure("the docstring has no section References")
 
 
-@check("import engines, and all that is slow, inside the hooks; `regplug.engine.tensor(x)` is the tensor module")
+@check("use regplug.engine.tensor(x) and regplug.engine.engine_of(x), and import what is slow inside the hooks")
 def imports_are_light(subject):
     """Composing imports the module, and a plugin serves the engine that built the model."""
     if _PROBING in os.environ:
@@ -161,13 +165,15 @@ def imports_are_light(subject):
     module: Any = sys.modules.get(subject.cls.__module__)
     if not getattr(module, "__file__", None) or module.__name__ == "__main__":
         raise NotApplicable(f"the module {subject.cls.__module__!r} cannot be imported by another process")
+    if found := engine_imports(module):
+        raise CheckFailure(f"{module.__name__} imports {', '.join(found)}: a plugin serves whichever engine is there")
     seen = import_report(module.__name__, tuple(sys.path))
     if "error" in seen:
         raise NotApplicable(f"another process could not import {module.__name__!r}: {seen['error']}")
     names = listing(seen["names"]) if seen["names"] else "nothing but regplug and NumPy"
     note = f"{seen['seconds'] * 1e3:.0f} ms, imports {names}"
-    if engines := {"theano", "pytensor"} & set(seen["names"]):
-        raise CheckFailure(f"{module.__name__} imports {', '.join(engines)} at module level ({note})")
+    if engines := set(ENGINES) & set(seen["names"]):
+        raise CheckFailure(f"what {module.__name__} imports brings {', '.join(engines)} with it ({note})")
     if seen["seconds"] > SLOW_IMPORT * seen["numpy"]:
         raise CheckFailure(f"{module.__name__} is slow to import ({note}; NumPy took {seen['numpy'] * 1e3:.0f} ms)")
     return note
@@ -202,6 +208,28 @@ def section(cls: type, title: str) -> str:
     """Return a section of a numpydoc docstring; empty where there is none."""
     found = re.search(rf"(?ms)^{title}\n-+\n(.*?)(?=^\S[^\n]*\n-+\n|\Z)", docstring(cls))
     return found.group(1) if found else ""
+
+
+def engine_imports(module: ModuleType) -> list[str]:
+    """Return the engines that the source of a module imports, at any depth, with their lines; not those for types."""
+    try:
+        tree = ast.parse(inspect.getsource(module))
+    except (OSError, SyntaxError):  # it has no source, or one that was changed since
+        return []
+    found: list[tuple[int, str]] = []
+    nodes: list[ast.AST] = [tree]
+    while nodes:
+        node = nodes.pop()
+        if isinstance(node, ast.If) and ast.unparse(node.test) in ("TYPE_CHECKING", "typing.TYPE_CHECKING"):
+            nodes += node.orelse  # nothing else runs
+            continue
+        if isinstance(node, (ast.Import, ast.ImportFrom)):
+            names = [alias.name for alias in node.names]
+            if isinstance(node, ast.ImportFrom):
+                names = [] if node.level else [node.module or ""]  # a relative import is of the package itself
+            found += [(node.lineno, name) for name in names if name.partition(".")[0] in ENGINES]
+        nodes += ast.iter_child_nodes(node)
+    return [f"{name} in line {line}" for line, name in sorted(found)]
 
 
 @lru_cache

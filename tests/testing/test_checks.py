@@ -623,11 +623,51 @@ def test_imports_are_reported(module):
     assert message.endswith("ms, imports packaging")
 
 
-def test_import_of_an_engine_is_named(module):
-    name = installed_engine().__name__.rpartition(".")[2]
-    status, message = attempt(CHECKS["imports_are_light"], Subject(module("rp_engine", f"import {name}").Imports))
+IMPORTS = {
+    "module": ("try:\n    import os, {}\nexcept ImportError:\n    pass", "{} in line 3"),
+    "function": ("def late():\n    from {}.tensor import tanh", "{}.tensor in line 3"),
+    "method": ("class Late:\n    def late(self):\n        import {}\n        import {}.graph as g",
+               "{} in line 4, {}.graph in line 5"),
+}
+
+
+@pytest.mark.parametrize("where", IMPORTS)
+@pytest.mark.parametrize("name", engine.ENGINES)
+def test_import_of_an_engine_is_named_wherever_it_stands(module, name, where):
+    lines, what = (text.replace("{}", name) for text in IMPORTS[where])
+    found = module(f"rp_{name}_{where}", lines)
+    status, message = attempt(CHECKS["imports_are_light"], Subject(found.Imports))
     assert status == FAILED
-    assert message.startswith(f"rp_engine imports {name} at module level")
+    assert message == f"{found.__name__} imports {what}: a plugin serves whichever engine is there"
+
+
+def test_import_of_an_engine_for_types_only_is_none(module):
+    name = installed_engine().__name__.rpartition(".")[2]
+    lines = (
+        "import typing\nfrom typing import TYPE_CHECKING\n"
+        f"if TYPE_CHECKING:\n    from {name}.tensor import TensorVariable\n"
+        f"if typing.TYPE_CHECKING:\n    import {name}\n"
+    )
+    status, _ = attempt(CHECKS["imports_are_light"], Subject(module("rp_types", lines).Imports))
+    assert status == PASSED
+
+
+def test_import_of_an_engine_by_another_module_is_named(module):
+    name = installed_engine().__name__.rpartition(".")[2]
+    lines = f"import importlib; importlib.import_module({name!r})"
+    status, message = attempt(CHECKS["imports_are_light"], Subject(module("rp_engine", lines).Imports))
+    assert status == FAILED
+    assert message.startswith(f"what rp_engine imports brings {name} with it (")
+
+
+def test_internals_of_cython_are_no_imports(module):
+    lines = (
+        "import os, sys\nif 'REGPLUG_CHECKS_AN_IMPORT' in os.environ:\n"
+        "    sys.modules['cython_runtime'] = sys.modules['_cython_3_0_11'] = sys"
+    )
+    status, message = attempt(CHECKS["imports_are_light"], Subject(module("rp_cython", lines).Imports))
+    assert status == PASSED
+    assert message.endswith("ms, imports nothing but regplug and NumPy")
 
 
 def test_slow_import_is_named(module, monkeypatch):
