@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -14,8 +15,7 @@ from regplug.testing.graphs import installed_engine
 from regplug.testing.subject import Subject
 
 PASSED, FAILED, EXPECTED, UNEXPECTED, SKIPPED = "passed", "failed", "expected failure", "unexpected pass", "skipped"
-_WORDS = {PASSED: "passed", FAILED: "failed", UNEXPECTED: "passed unexpectedly", EXPECTED: "failed as expected",
-          SKIPPED: "skipped"}
+_WORDS = {PASSED: "passed", FAILED: "failed", UNEXPECTED: "passed unexpectedly", EXPECTED: "failed as expected"}
 _GATES = ("class_is_accepted", "constructs_with_defaults")  # without these nothing else can be checked
 
 
@@ -68,11 +68,12 @@ class Report(list):
 
     @property
     def closing(self) -> str:
-        """The closing line: how many ran, passed, failed, failed as expected, and were skipped."""
-        counts = {status: sum(outcome.status == status for outcome in self) for status in _WORDS}
-        shown = [f"{counts[status]} {word}" for status, word in _WORDS.items()]
+        """The closing line: how many checks there are, ran, passed, failed, failed as expected, and were skipped."""
+        counts = Counter(outcome.status for outcome in self)
+        words = [status for status in _WORDS if counts[status] or status != UNEXPECTED]
+        shown = ", ".join(f"{counts[status]} {_WORDS[status]}" for status in words)
         ran = len(self) - counts[SKIPPED]
-        return f"{self.name}: {ran} checks ran: {', '.join(shown)}."
+        return f"{self.name}: {len(self)} checks, {ran} ran: {shown}; {counts[SKIPPED]} skipped."
 
     def as_json(self) -> dict[str, Any]:
         """Return the report as JSON values."""

@@ -39,12 +39,17 @@ def test_report_counts_and_explains():
     report = Report("Thing", map(outcome, statuses))
     assert not report.ok
     assert report.closing == (
-        "Thing: 5 checks ran: 2 passed, 1 failed, 1 passed unexpectedly, 1 failed as expected, 2 skipped."
+        "Thing: 7 checks, 5 ran: 2 passed, 1 failed, 1 passed unexpectedly, 1 failed as expected; 2 skipped."
     )
     assert str(report).splitlines()[:3] == [
         "failed: a check that failed: seen", "    why: a reason", "    what to do: a remedy",
     ]
     assert str(report).endswith(report.closing)
+
+
+def test_report_closes_with_every_count_but_that_of_a_rare_surprise():
+    closing = Report("Thing", [outcome("passed")] * 2).closing
+    assert closing == "Thing: 2 checks, 2 ran: 2 passed, 0 failed, 0 failed as expected; 0 skipped."
 
 
 @pytest.mark.parametrize(("status", "ok"), [("expected failure", True), ("skipped", True), ("unexpected pass", False)])
