@@ -28,13 +28,15 @@ FILES = {
     "ci.yml": ".github/workflows/tests.yml",
 }
 _TAKEN = ("Annotated", "Gt", "Regularizer")  # what the templates import
+LONGEST = 40  # characters of a name: users type it, and the lines of the templates have room for it
 _EXAMPLES = {"params": "1e-4@*.w", "outputs": "0.1@hid*:out"}
 
 
 @click.command("new")
 @click.argument("name")
 @click.option("--dir", "folder", default=".", metavar="DIR", show_default=True, help="Where to put the folder.")
-@click.option("--target", type=click.Choice(["params", "outputs"]), default="params", show_default=True,
+@click.option("--target", "--targets", "target", type=click.Choice(["params", "outputs"]), default="params",
+              show_default=True,
               help="What it regularizes: a penalty on parameters, or noise on outputs, to begin with.")
 @click.option("--author", metavar="'NAME <EMAIL>'", help="By default: The authors of the package.")
 def command(name: str, folder: str, target: str, author: str | None) -> None:
@@ -56,7 +58,7 @@ def command(name: str, folder: str, target: str, author: str | None) -> None:
         "regplug": ".".join(__version__.split(".")[:2]),
         "example": _EXAMPLES[target],
         "year": str(datetime.date.today().year),
-        **_author(author or f"The authors of {package}"),
+        **_author(f"The authors of {package}" if author is None else author),
     }
     home = Path(folder) / package
     for path in write(home, values):
@@ -81,6 +83,8 @@ def name_words(name: str) -> list[str]:
     cls = "".join(word.capitalize() for word in words)
     if not all(re.fullmatch(r"[a-z0-9]+", word) for word in words) or not words[0][0].isalpha():
         raise BadOption(f"{name!r} is no name: write letters, digits and underscores, a letter first: group_lasso.")
+    if (length := len("_".join(words))) > LONGEST:
+        raise BadOption(f"{name!r} is no name: {length} characters are more than {LONGEST}, and users type it.")
     if keyword.iskeyword(cls) or cls in _TAKEN:
         raise BadOption(f"{name!r} is no name: its class would be {cls!r}, which means something else; choose another.")
     return words
@@ -114,5 +118,7 @@ def write(home: Path, values: dict[str, str]) -> list[Path]:
 def _author(author: str) -> dict[str, str]:
     found = re.fullmatch(r"\s*(.*?)\s*<(.+@.+)>\s*", author)
     name, email = found.groups() if found else (author.strip(), None)
+    if not name:
+        raise BadOption(f"--author {author!r} has no name: write NAME, or 'NAME <EMAIL>': 'Ada L. <ada@example.org>'.")
     table = f"name = {json.dumps(name, ensure_ascii=False)}"
     return {"author": name, "author_table": table + (f", email = {json.dumps(email)}" if email else "")}

@@ -8,7 +8,7 @@ from click.testing import CliRunner
 
 import regplug
 from regplug import composition
-from regplug.cli.new import command, name_words
+from regplug.cli.new import LONGEST, command, name_words
 
 
 def new(*words):
@@ -16,7 +16,7 @@ def new(*words):
 
 
 @pytest.mark.parametrize("target", ["params", "outputs"])
-def test_new_writes_a_package_that_ruff_accepts(tmp_path, target):
+def test_new_writes_a_package(tmp_path, target):
     done = new("group-lasso", "--dir", tmp_path, "--target", target, "--author", 'Ada "A." L <ada@example.org>')
     assert done.exit_code == 0, done.output
     home = tmp_path / "regplug-group-lasso"
@@ -31,8 +31,42 @@ def test_new_writes_a_package_that_ruff_accepts(tmp_path, target):
     assert project["dependencies"] == ["regplug>=0.1"]
     assert 'Ada "A." L' in (home / "LICENSE").read_text()
     assert "${{ matrix.python }}" in (home / ".github/workflows/tests.yml").read_text()
+
+
+@pytest.mark.parametrize("target", ["params", "outputs"])
+@pytest.mark.parametrize("name", ["l1", "spectral_norm_of_the_recurrent_weights", "a" * LONGEST, "test"])
+def test_new_writes_what_ruff_accepts(tmp_path, target, name):
+    done = new(name, "--dir", tmp_path, "--target", target)
+    assert done.exit_code == 0, done.output
+    home = tmp_path / f"regplug-{name.replace('_', '-')}"
     ruff = subprocess.run([sys.executable, "-m", "ruff", "check", "--no-cache", home], capture_output=True, text=True)
     assert ruff.returncode == 0, ruff.stdout
+
+
+@pytest.mark.parametrize("target", ["params", "outputs"])
+def test_new_writes_tests_that_collect_no_class_of_the_plugin(tmp_path, target):
+    new("test", "--dir", tmp_path, "--target", target)
+    home = tmp_path / "regplug-test"
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "--collect-only", "-q", "-W", "error", "-p", "no:cacheprovider"],
+        cwd=home, capture_output=True, text=True,
+    )
+    assert done.returncode == 0, done.stdout
+    assert "tests/test_regplug_test.py::test_conformance[Test-" in done.stdout
+
+
+@pytest.mark.parametrize("flag", ["--target", "--targets"])
+def test_new_takes_the_flag_in_the_words_of_the_class_too(tmp_path, flag):
+    assert new("blur", "--dir", tmp_path, flag, "outputs").exit_code == 0
+    assert "def modify_graph(" in (tmp_path / "regplug-blur" / "regplug_blur.py").read_text()
+
+
+@pytest.mark.parametrize("author", ["", "   ", "<a@b.c>", "  <a@b.c> "])
+def test_new_refuses_an_author_without_a_name(tmp_path, author):
+    done = new("lasso", "--dir", tmp_path, "--author", author)
+    assert isinstance(done.exception, regplug.BadOption)
+    assert str(done.exception).startswith(f"--author {author!r} has no name: write NAME, or 'NAME <EMAIL>': ")
+    assert not list(tmp_path.iterdir())
 
 
 def test_new_overwrites_nothing(tmp_path):
@@ -75,6 +109,12 @@ def test_name_is_read_in_words(name, words):
 def test_name_that_no_package_can_have_is_refused(name):
     with pytest.raises(regplug.BadOption, match=r"is no name: write letters, digits and underscores, a letter first"):
         name_words(name)
+
+
+def test_name_that_is_too_long_is_refused():
+    assert name_words("a" * LONGEST) == ["a" * LONGEST]
+    with pytest.raises(regplug.BadOption, match=r"is no name: 41 characters are more than 40, and users type it\."):
+        name_words("a" * LONGEST + "b")
 
 
 @pytest.mark.parametrize(("name", "cls"), [("none", "None"), ("true", "True"), ("regularizer", "Regularizer")])
