@@ -607,14 +607,16 @@ def module(tmp_path, monkeypatch):
     """Return a function that imports a module of a plugin, which begins with the given lines."""
     monkeypatch.syspath_prepend(str(tmp_path))
 
-    def load(name, lines):
-        (tmp_path / f"{name}.py").write_text(PLUGIN.format(lines))
-        found = importlib.import_module(name)
-        monkeypatch.delitem(sys.modules, name)
-        monkeypatch.setitem(sys.modules, name, found)
-        return found
+    names = []
 
-    return load
+    def load(name, lines):
+        names.append(name)
+        (tmp_path / f"{name}.py").write_text(PLUGIN.format(lines))
+        return importlib.import_module(name)
+
+    yield load
+    for name in names:
+        sys.modules.pop(name, None)
 
 
 def test_imports_are_reported(module):
