@@ -23,6 +23,7 @@ from regplug.errors import (
     RegplugWarning,
     RegularizerError,
     UnknownRegularizer,
+    did_you_mean,
 )
 from regplug.registry import available, block, load
 
@@ -38,17 +39,16 @@ _HOMES = {
     "compose": "composition", "read": "composition", "hookimpl": "hookspecs", "Manager": "manager",
     "Result": "manager", "Layer": "model", "Model": "model", "as_model": "model", "Regularizer": "regularizer",
 }
+_MODULES = ("engine", "noise", "schedules")
 
 
 def __getattr__(name: str) -> Any:
-    if name in ("engine", "noise"):
+    if name in _MODULES:
         return importlib.import_module(f"regplug.{name}")
     if name not in _HOMES:
-        from regplug.errors import did_you_mean
-
         raise AttributeError(f"module 'regplug' has no attribute {name!r}.{did_you_mean(name, __all__)}")
     return getattr(importlib.import_module(f"regplug.{_HOMES[name]}"), name)
 
 
 def __dir__() -> list[str]:
-    return [*__all__, "engine", "noise"]
+    return sorted({*globals(), *__all__, *_MODULES})

@@ -27,7 +27,7 @@ from regplug.member import Member, check_wrappers
 from regplug.model import free
 from regplug.options import check_options, options_of
 from regplug.registry import Entry
-from regplug.regularizer import Regularizer, class_fault, given_options, uses_weight
+from regplug.regularizer import Regularizer, class_fault, given_options, reads_weight, uses_weight
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -119,7 +119,8 @@ def _check(regularizer: Regularizer) -> tuple[Regularizer, str, Entry | None]:
 
 def _check_weight(cls: type[Regularizer], name: str, given: dict[str, Any]) -> None:
     options = options_of(cls)
-    if "weight" in given and not uses_weight(cls) and options["weight"] == options_of(Regularizer)["weight"]:
+    is_plain = options.get("weight") == options_of(Regularizer)["weight"]
+    if "weight" in given and is_plain and not uses_weight(cls) and not reads_weight(cls):
         others = ", ".join(option for option in options if option != "weight")
         raise BadOption(f"{name}(weight={given['weight']!r}): it has no weight. Options: {others}.")
 

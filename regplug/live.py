@@ -163,7 +163,10 @@ class Live:
             raise BadComposition(f"the state has weights of {found}, this composition of {sorted(own)}.")
         seed = check_integer("seed", state["seed"], -(2**63), 2**64)
         step = check_integer("step", state["step"], 0, 2**63)
-        arrays = {key: np.asarray(array) for key, array in kept.items()}
+        try:
+            arrays = {key: np.asarray(array) for key, array in kept.items()}
+        except ValueError as error:
+            raise BadComposition(f"the state's arrays are no arrays: {error}.") from error
         for key, array in arrays.items():
             if array.dtype.kind not in "biuf":
                 raise BadComposition(f"the state's array {key!r} is of {array.dtype}, and no array of real numbers.")

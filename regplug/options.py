@@ -8,7 +8,7 @@ import math
 import operator
 import types
 import typing
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from numbers import Integral, Real
@@ -37,7 +37,8 @@ class Option:
     def bounds(self) -> dict[str, float]:
         """The range, with annotated-types' names: ge, gt, le, lt."""
         markers = getattr(self.annotation, "__metadata__", ())
-        pairs = [(key, getattr(marker, key, None)) for marker in markers for key in _BOUNDS]  # Interval has all four
+        parts = [part for each in markers for part in (each if isinstance(each, Iterable) else (each,))]  # of groups
+        pairs = [(key, getattr(part, key, None)) for part in parts for key in _BOUNDS]
         return {key: limit for key, limit in pairs if limit is not None}
 
     @property
@@ -137,6 +138,8 @@ def _bare(annotation: Any) -> Any:
 
 def _type_name(kind: Any) -> str:
     kind = _bare(kind)
+    if isinstance(kind, list):  # the arguments of a Callable
+        return f"[{', '.join(map(_type_name, kind))}]"
     origin, parts = get_origin(kind), get_args(kind)
     if origin is Literal:
         return " | ".join(map(repr, parts))
@@ -181,6 +184,8 @@ def _convert(kind: Any, value: Any) -> Any:
         raise wrong
     if not is_number:
         return value
+    if wanted is Integral:
+        return kind(value)
     with contextlib.suppress(OverflowError):  # of an integer beyond all floats
         if math.isfinite(number := kind(value)):
             return number

@@ -63,6 +63,8 @@ class Pass:
         self._weights: dict[tuple[Member, str], Any] = {}
         self._exact: dict[Any, Any] = {}
         self._added: dict[str, Any] = {}
+        self._added_at: dict[str, str] = {}
+        self._acted: dict[Any, set[Member]] = {}
         self._k: dict[tuple[Member, Any], int] = {}  # earlier regularizers of the same name there
         earlier: Counter[tuple[str, Any]] = Counter()
         for member, matched in matches.items():
@@ -80,6 +82,7 @@ class Pass:
                 for variable in self.matches[member].values():
                     visits.setdefault(variable, []).append(member)
         rewire(self.model.nodes, {v: partial(self._visit, v, each) for v, each in visits.items()}, self.trail.memo)
+        self.trail.acted.update(self._acted)
         return {name: self._now(variable) for name, variable in self.model.outputs.items()} | self._added
 
     def _now(self, variable: Any) -> Any:
@@ -104,7 +107,7 @@ class Pass:
                 state=State(self.live, member.label, self._kept, self.model.params),
             )
             current = self._accept(member, names, before, outputs)
-        self.trail.acted[current] = done.union(members)
+        self._acted[current] = done.union(members)
         return current
 
     def _accept(self, member: Member, names: list[str], before: dict[str, Any], outputs: dict[str, Any]) -> Any:
@@ -119,7 +122,7 @@ class Pass:
             elif key not in before:
                 if target == "params" or key in self.model.outputs:
                     raise wrong(f"set {key!r}, which is no entry of this layer: {', '.join(before)}")
-                if key in self._added:
+                if self._added_at.setdefault(key, name) != name:
                     raise wrong(f"added {key!r}, which was added at another output: name it after its output")
                 self._added[key] = self._tensor(wrong, value)
             elif value is not before[key] and table[variables[key]][0] not in self.matches[member]:
@@ -252,7 +255,10 @@ class Pass:
         return updates
 
     def _updated(self, name: str, old: Any, new: Any) -> Any:
-        new = new if hasattr(new, "owner") else self.live.engine.T.as_tensor_variable(np.asarray(new, old.dtype))
+        try:
+            new = new if hasattr(new, "owner") else self.live.engine.T.as_tensor_variable(np.asarray(new, old.dtype))
+        except (TypeError, ValueError) as error:
+            raise BadModel(f"constrain: the update of {name!r} is {new!r}, which is no {old.type}.") from error
         if (getattr(new, "dtype", None), getattr(new, "ndim", None)) != (old.dtype, old.ndim):
             raise BadModel(f"constrain: the update of {name!r} is {new.type}, and the parameter is {old.type}.")
         return new

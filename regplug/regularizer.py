@@ -6,6 +6,7 @@ import difflib
 import inspect
 import logging
 import sys
+from types import CodeType
 from typing import Annotated, Any, ClassVar, Literal, cast
 
 from annotated_types import Interval
@@ -78,7 +79,8 @@ class Regularizer:
         cls = type(self)
         own = cls.__init__ is not Regularizer.__init__
         checked = check_options(Regularizer if own else cls, cls.__name__, options)
-        vars(self).update(checked)
+        for key, value in checked.items():
+            setattr(self, key, value)
         for key, option in options_of(cls).items():
             if option.default is REQUIRED and key not in checked and key != "weight" and not own:
                 raise BadOption(f"{cls.__name__}: option {key!r} must be given ({option.type_name}).")
@@ -112,6 +114,18 @@ def uses_weight(cls: type[Regularizer]) -> bool:
     """Tell whether the class has a loss, or takes ``weight`` in a hook."""
     return any(hook == "loss" or "weight" in arguments
                for hook in HOOKS if (arguments := hook_arguments(cls, hook)) is not None)
+
+
+def reads_weight(cls: type[Regularizer]) -> bool:
+    """Tell whether a method of the class reads ``self.weight``, as the ancestor's regularizers do."""
+    own = [base for base in cls.__mro__ if base not in Regularizer.__mro__]
+    codes = [code for base in own for value in vars(base).values() if (code := getattr(value, "__code__", None))]
+    while codes:
+        code = codes.pop()
+        if "weight" in code.co_names:
+            return True
+        codes += [each for each in code.co_consts if isinstance(each, CodeType)]  # a comprehension, up to Python 3.11
+    return False
 
 
 def deprecated_arguments(cls: type[Regularizer]) -> list[str]:
@@ -169,6 +183,6 @@ def class_fault(cls: object) -> str | None:
     except Exception as error:
         return f"its options cannot be read: {error}"
     for name in undeclared(cls):
-        if near := difflib.get_close_matches(name, ("targets", "applies", "pattern", "optional"), n=1, cutoff=0.8):
+        if near := difflib.get_close_matches(name, ("targets", "applies", "pattern", "optional"), n=1, cutoff=0.9):
             return f"attribute {name!r} means nothing to regplug. Did you mean {near[0]!r}?"
     return None

@@ -161,6 +161,8 @@ class DrawBase:
 
     def perform(self, node, inputs, output_storage):
         keys, index, step, row_offset, *rate, shape = inputs
+        if not 0 <= index < len(keys):
+            raise ValueError(f"key {index} is outside the table of keys")
         what = float(rate[0]) if rate else self.dtype
         draw = getattr(reference, f"{self.kind}_from_key")
         output_storage[0][0] = draw(keys[int(index)], shape, int(step), what, int(row_offset))

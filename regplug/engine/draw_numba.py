@@ -1,8 +1,7 @@
 """The numba implementation of `Draw`, for PyTensor's default linker; and of noise that is added, in one pass.
 
 `fastmath=False` is said outright because numba inherits the flag from the caller, and fused
-multiply-adds would change the last bits. It also widens what two uint32 give to 64 bits,
-hence the casts after each operation.
+multiply-adds would change the last bits.
 """
 
 from __future__ import annotations
@@ -196,7 +195,8 @@ def local_add_draw(fgraph, node):
     for base, product in (node.inputs, node.inputs[::-1]):
         for scale, noise in itertools.permutations(product.owner.inputs) if made_by(product, Mul) else ():
             is_draw = noise.owner and isinstance(noise.owner.op, Draw) and len(fgraph.clients[noise]) == 1
-            if is_draw and all(scale.type.broadcastable) and (
+            is_drawn_here = is_draw and (noise.owner.op.kind, noise.owner.op.dtype) in LINES
+            if is_drawn_here and all(scale.type.broadcastable) and (
                 scale.dtype == noise.dtype and base.type == noise.type == node.outputs[0].type
             ):
                 return [AddedDraw(noise.owner.op)(base, scale.dimshuffle(), *noise.owner.inputs)]

@@ -73,7 +73,7 @@ def loss_is_a_finite_scalar(subject):
         raise NotApplicable("it has no loss")
     for case in cases(subject):
         run = subject.run(case)
-        raw = run.raw[0]
+        raw = run.raw[0] if run.raw else None
         if not hasattr(raw, "type"):
             raise CheckFailure(f"the loss of {case.kind.__name__} is {raw!r}: there is no term")
         value = evaluate(raw, {run.sample.x: run.sample.value})

@@ -143,7 +143,7 @@ def moved(run: Run) -> Iterator[None]:
 
 def loss_by_weight(run: Run) -> tuple[float, float] | None:
     """Return the raw loss at two weights, each divided by its weight; None where both are 0, or not to be had."""
-    if not (run.is_live and hasattr(run.raw[0], "type")):
+    if not (run.is_live and run.raw and hasattr(run.raw[0], "type")):
         return None
     loss = function([run.sample.x], run.raw[0])
     found = []

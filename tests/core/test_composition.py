@@ -413,3 +413,17 @@ class Opt(Regularizer):
 def test_write_where_no_file_can_be_is_refused_by_path(tmp_path):
     with pytest.raises(BadComposition, match="regplug.toml: cannot be written: No such file or directory"):
         regplug.compose(["dropout=0.5"]).write(tmp_path / "nowhere" / "regplug.toml")
+
+
+def test_compose_weight_that_a_hook_reads_from_self_is_taken():
+    class Plain(Regularizer):
+        @hookimpl
+        def modify_graph(self, outputs):
+            outputs.update({name: h * self.weight for name, h in outputs.items()})
+
+    class Own(Plain):
+        def __init__(self, pattern, weight):
+            super().__init__(pattern=pattern, weight=weight)
+
+    manager = regplug.compose([Plain("h:out", 0.5), Own("h:out", 0.25)])
+    assert dict(manager.weights) == {"plain": 0.5, "own": 0.25}

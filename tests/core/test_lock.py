@@ -10,7 +10,7 @@ import regplug
 from regplug import registry
 
 SOURCE = '''
-from regplug import Regularizer, RegplugWarning, hookimpl
+from regplug import Regularizer, hookimpl
 
 class Lasso(Regularizer):
     """Sum of the absolute values."""

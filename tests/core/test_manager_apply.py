@@ -633,3 +633,32 @@ def test_apply_trains_with_the_gradient_of_the_loss(engine):
     assert first == pytest.approx(30 / 4)
     assert second == pytest.approx(30 / 4 * 0.75**2)
     assert engine_of(w) is engine
+
+
+def test_apply_name_that_two_regularizers_add_at_one_output_is_the_last_ones(engine):
+    class Note(Regularizer):
+        factor: float = 2.0
+
+        @hookimpl
+        def modify_graph(self, outputs, matched):
+            for name, h in matched.items():
+                outputs[name], outputs[f"{name}_note"] = h * 2, h * self.factor
+
+    x, outputs = net(engine)
+    result = regplug.compose([Note("in:out"), Note("in:out", factor=5.0)]).apply(outputs)
+    np.testing.assert_array_equal(evaluate(result.outputs["in:out_note"], {x: np.ones((2, 2))}), np.full((2, 2), 10.0))
+
+
+def test_apply_output_in_the_place_of_another_is_visited_all_the_same(engine):
+    visited = []
+
+    class Swap(Regularizer):
+        @hookimpl
+        def modify_graph(self, outputs, matched):
+            ((name, h),) = matched.items()
+            visited.append(name)
+            outputs[name] = outputs["l:b"] if name == "l:a" else h * 2
+
+    x = engine.T.matrix("x", dtype="float64")
+    regplug.compose([Swap("l:*")]).apply({"l:a": x + 1, "l:b": x * 3})
+    assert sorted(set(visited)) == ["l:a", "l:b"]

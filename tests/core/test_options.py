@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 import pytest
-from annotated_types import Ge, Gt, Interval, Le, Lt
+from annotated_types import Ge, GroupedMetadata, Gt, Interval, Le, Lt
 
 from regplug import BadOption, Regularizer, hookimpl
 from regplug.options import REQUIRED, Option, check_options, options_of
@@ -201,3 +202,30 @@ def test_option_schema_has_type_range_and_default():
 )
 def test_option_type_name_is_for_users(name, text):
     assert options_of(ElasticNet)[name].type_name == text
+
+
+def test_option_range_may_be_a_group_of_markers():
+    class Share(GroupedMetadata):
+        def __iter__(self):
+            yield Ge(0)
+            yield Lt(1)
+
+    option = Option("share", Annotated[float, Share()])
+    assert option.range == ">= 0, < 1"
+    with pytest.raises(ValueError, match="5.0 is out of range"):
+        option.check(5)
+
+
+def test_option_of_a_function_has_a_readable_type():
+    assert Option("norm", Callable[[float], int]).type_name == "Callable[[float], int]"
+
+
+def test_option_that_is_an_integer_may_be_beyond_all_floats():
+    assert Option("n", int).check(10**400) == 10**400
+
+
+def test_option_is_set_through_a_property():
+    class Doubled(Regularizer):
+        weight = property(lambda self: self._weight, lambda self, value: setattr(self, "_weight", 2 * value))
+
+    assert Doubled(weight=0.1).weight == 0.2

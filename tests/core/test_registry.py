@@ -131,6 +131,7 @@ def test_composing_imports_no_engine():
 def test_public_names_are_there():
     for name in regplug.__all__:
         assert getattr(regplug, name) is not None
-    assert {*regplug.__all__, "engine", "noise"} == set(dir(regplug))
+    assert {*regplug.__all__, "engine", "noise", "schedules", "__version__"} <= set(dir(regplug))
+    assert "piecewise" in regplug.schedules.__doc__
     with pytest.raises(AttributeError, match="module 'regplug' has no attribute 'compos'. Did you mean 'compose'?"):
         _ = regplug.compos

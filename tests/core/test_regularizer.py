@@ -198,6 +198,7 @@ def test_attribute_that_is_no_near_miss_is_accepted():
         applied: ClassVar[int] = 3
         _target = "params"
         rate = 0.5
+        options = ("a", "b")
 
         @hookimpl
         def loss(self, matched):
