@@ -30,7 +30,7 @@ def modify_graph(regularizer, outputs, matched, weight, noise, state):
         The live strength; None where the regularizer has no weight.
     noise : regplug.noise.Noise
         The random source of this regularizer at this entry.
-    state : regplug.live.State
+    state : regplug.kept_arrays.State
         The arrays that it keeps between steps.
     """
 
@@ -55,7 +55,7 @@ def loss(regularizer, layers, outputs, matched, weight, noise, state):
         The live strength, in the widest float dtype of what matched.
     noise : regplug.noise.Noise
         The random source of this regularizer; ``noise.at(name)`` is one output's.
-    state : regplug.live.State
+    state : regplug.kept_arrays.State
         The arrays that it keeps between steps.
     """
 

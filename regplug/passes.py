@@ -12,7 +12,8 @@ import numpy as np
 
 from regplug import engine as engines
 from regplug.errors import BadModel, BadOption, NoMatch, listing
-from regplug.live import Live, State
+from regplug.kept_arrays import State
+from regplug.live import Live
 from regplug.member import Member
 from regplug.model import Model, Outputs
 from regplug.noise import Noise
@@ -35,11 +36,14 @@ class Trail:
         How often each noise site has drawn.
     acted : dict of variable to set of Member
         Which members made a variable what it is.
+    build : object, optional
+        The model that is being built; None where it is built already.
     """
 
     memo: dict[Any, Any] = field(default_factory=dict)
     draws: Counter[tuple] = field(default_factory=Counter)
     acted: dict[Any, set[Member]] = field(default_factory=dict)
+    build: object | None = None
 
 
 class Pass:
@@ -60,6 +64,7 @@ class Pass:
         self.live, self.model, self.matches = live, model, matches
         self.trail = Trail() if trail is None else trail
         self._kept: dict[Any, Any] = {}
+        self._states: dict[Member, State] = {}
         self._weights: dict[tuple[Member, str], Any] = {}
         self._exact: dict[Any, Any] = {}
         self._added: dict[str, Any] = {}
@@ -104,7 +109,7 @@ class Pass:
                 matched={names[0]: current},
                 weight=self._weight(member, current.dtype),
                 noise=Noise(self.live, site, self.trail.draws, self._exact, target == "outputs"),
-                state=State(self.live, member.label, self._kept, self.model.params),
+                state=self._state(member),
             )
             current = self._accept(member, names, before, outputs)
         self._acted[current] = done.union(members)
@@ -162,6 +167,19 @@ class Pass:
             self._exact[weight] = exact
         return self._weights[member, dtype]
 
+    def _state(self, member: Member) -> State:
+        if member not in self._states:
+            found, build = self.matches[member], self.trail.build
+            owners: dict[str, Any] = dict(found)
+            if build is not None and member.regularizer.targets == "outputs":
+                # the loss gets other variables than the hook did, which replaced them
+                owners = {name: (build, name) for name in found}
+            model = tuple(found.values()) if build is None else build
+            self._states[member] = State(
+                self.live, member.label, self._kept, self.model.params, owners, model
+            )
+        return self._states[member]
+
     # loss
 
     def terms(self, outputs: dict[str, Any], reuse: Any = ({}, {})) -> dict[str, Any]:
@@ -198,7 +216,7 @@ class Pass:
             matched=dict(matched),
             weight=weight,
             noise=Noise(self.live, site, self.trail.draws, self._exact, rows, sites),
-            state=State(self.live, member.label, self._kept, self.model.params),
+            state=self._state(member),
         )
         if value is None or (isinstance(value, (int, float)) and value == 0):
             return None

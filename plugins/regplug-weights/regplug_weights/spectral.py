@@ -164,7 +164,7 @@ def power_iteration(name, matrix, state, iterations):
     name : str
         The parameter.
     matrix : float variable, shape (inputs, units)
-    state : regplug.live.State
+    state : regplug.kept_arrays.State
 
     Returns
     -------
