@@ -1,8 +1,8 @@
-"""Kept arrays: what regularizers keep between steps, for one variable each.
+"""Kept arrays: what regularizers keep between steps.
 
-An array belongs to the variable of its entry. A manager that is applied again finds it under that variable, under
-whichever name, and refuses another variable of the same name. What is restored before there is a model waits until
-the model asks for it.
+An array belongs to a parameter, or to the parameters that its output is computed from. A manager that is applied again
+finds the array of a parameter under whichever name, and refuses other parameters under the same name. What is restored
+before there is a model waits until a model asks for it.
 """
 
 from __future__ import annotations
@@ -15,10 +15,12 @@ import numpy as np
 
 from regplug import saved_state
 from regplug.errors import BadComposition, BadModel, RegularizerError, listing
+from regplug.rewiring import toposort
 from regplug.shared import Shared
 
 if TYPE_CHECKING:
     from regplug.live import Live
+    from regplug.model import Model
 
 
 class KeptArray(Shared):
@@ -29,17 +31,19 @@ class KeptArray(Shared):
     key : str
         ``label/name``, by which it is saved.
     value : array
-    owner : tuple
-        The regularizer's label, and the variable that the array belongs to. It is held
-        strongly: were it held weakly, the garbage collector would decide whether another
-        model of equal names is refused. As there is one a key, they do not add up.
+    owners : frozenset of variable
+        The parameters that it belongs to. They are held strongly: were they held weakly, the
+        garbage collector would decide whether another model of equal names is refused. As there is
+        one model a key, they do not add up.
     make : function
         Returns what the array begins as, of the parameter's present value.
     """
 
-    def __init__(self, key: str, value: np.ndarray, owner: tuple, make: Callable[[], np.ndarray]):
+    def __init__(
+        self, key: str, value: np.ndarray, owners: frozenset, make: Callable[[], np.ndarray]
+    ):
         super().__init__(f"regplug.state:{key}", value, value.dtype.name)
-        self.key, self.owner, self.make = key, owner, make
+        self.key, self.owners, self.make = key, owners, make
 
     def remade(self) -> np.ndarray:
         """Return what the array begins as now."""
@@ -51,11 +55,11 @@ class KeptArray(Shared):
 
 
 class KeptArrays:
-    """The kept arrays of one manager, by key and by owner."""
+    """The kept arrays of one manager, by key; those of parameters by label and parameter, too."""
 
     def __init__(self) -> None:
         self.by_key: dict[str, KeptArray] = {}
-        self.by_owner: dict[tuple, KeptArray] = {}
+        self.by_parameter: dict[tuple[str, Any], KeptArray] = {}
         self._restored: dict[str, np.ndarray] | None = None
         self._is_complete = False  # a whole model was seen, which needs these arrays and no others
 
@@ -64,19 +68,24 @@ class KeptArrays:
         """Whether it is known which arrays are needed."""
         return self._is_complete or bool(self.by_key)
 
-    def add(self, key: str, owner: tuple, make: Callable[[], np.ndarray]) -> KeptArray:
+    def add(
+        self, key: str, owners: frozenset, make: Callable[[], np.ndarray], parameter: Any = None
+    ) -> KeptArray:
         """Make the array of a new key; what was restored wins over what it begins as."""
         value = make()
         if self._restored is not None:
             value = _taken(self._restored, key, value)
-        kept = KeptArray(key, value, owner, make)
-        self.by_key[key] = self.by_owner[owner] = kept
+        kept = self.by_key[key] = KeptArray(key, value, owners, make)
+        if parameter is not None:
+            self.by_parameter[key.partition("/")[0], parameter] = kept
         return kept
 
     def forget(self, keys: Iterable[str]) -> None:
         """Drop arrays."""
-        for key in keys:
-            del self.by_owner[self.by_key.pop(key).owner]
+        dropped = {self.by_key.pop(key) for key in keys}
+        for place, kept in list(self.by_parameter.items()):
+            if kept in dropped:
+                del self.by_parameter[place]
 
     def complete(self) -> None:
         """Note that a whole model was seen; refuse restored arrays for which it did not ask."""
@@ -165,7 +174,8 @@ class State:
     """The arrays that one regularizer keeps between steps, one for each output or parameter.
 
     They are shared variables that the manager owns. ``manager.state()`` has them,
-    ``manager.restart()`` remakes them. Each belongs to the variable of its entry.
+    ``manager.restart()`` remakes them. Each belongs to its parameter, or to the parameters that its
+    output is computed from.
 
     Parameters
     ----------
@@ -174,12 +184,9 @@ class State:
         The regularizer's.
     updates : dict of shared variable to variable
         What a training step makes of kept arrays; it is extended.
-    params : mapping of str to variable
-        The model's parameters.
-    owners : mapping of str to object
-        What the array of each matched entry belongs to.
-    model : object
-        What an array of any other name belongs to.
+    model : Model
+    entries : mapping of str to variable
+        What matched.
     """
 
     def __init__(
@@ -187,13 +194,14 @@ class State:
         live: Live,
         label: str,
         updates: dict[Any, Any],
-        params: Mapping[str, Any],
-        owners: Mapping[str, Any],
-        model: object,
+        model: Model,
+        entries: Mapping[str, Any],
     ):
         self._arrays, self._engine, self._label = live.arrays, live.engine, label
-        self._updates, self._params = updates, params
-        self._owners, self._model = owners, model
+        self._updates, self._entries = updates, entries
+        self._params = model.params
+        named_or_not = [*model.params.values(), *model.unnamed]
+        self._by_id = {id(param): param for param in named_or_not}
 
     def array(self, name: str, start: Any) -> Any:
         """Return the shared variable kept for an entry.
@@ -209,33 +217,46 @@ class State:
         Raises
         ------
         BadModel
-            The array of that name belongs to another variable.
+            The array of that name belongs to other parameters.
         """
-        key, owner = f"{self._label}/{name}", self._owner(name)
         make = partial(self._begin, name, start if callable(start) else np.array(start))
-        kept = self._arrays.by_owner.get(owner) or self._arrays.by_key.get(key)
+        owners, kept = self._owners(name), self._find(name)
         if kept is None:
-            return self._arrays.add(key, owner, make).connect(self._engine)
+            entry = self._entries.get(name)
+            parameter = entry if owners == {entry} else None
+            kept = self._arrays.add(f"{self._label}/{name}", owners, make, parameter)
+            return kept.connect(self._engine)
         now, needed = kept.get(), make()
         if (now.shape, now.dtype) != (needed.shape, needed.dtype):
             remedy = "compose a manager of its own for this model"
-            raise _misfit("kept", key, now, needed, remedy)
-        if kept.owner != owner:
+            raise _misfit("kept", f"{self._label}/{name}", now, needed, remedy)
+        # a part of the model may have been handed over, or more of it
+        if not (kept.owners <= owners or kept.owners >= owners):
             raise BadModel(
-                f"the array that this manager keeps for {name!r} belongs to another variable of that "
-                "name: compose a manager of its own for this model."
+                f"the array that this manager keeps for {name!r} belongs to another model, whose "
+                "parameters are other variables: compose a manager of its own for this model."
             )
         return kept.connect(self._engine)
 
     def update(self, name: str, new: Any) -> None:
         """Have each training step replace the array kept for an entry by `new`."""
-        kept = self._arrays.by_owner[self._owner(name)]
+        kept = self._find(name)
+        if kept is None:
+            raise ValueError(f"no array is kept for {name!r}: ask for it with state.array first")
         self._updates[kept.connect(self._engine)] = new
 
-    def _owner(self, name: str) -> tuple:
-        if name in self._owners:
-            return self._label, self._owners[name]
-        return self._label, name, self._model
+    def _find(self, name: str) -> KeptArray | None:
+        of_parameter = self._arrays.by_parameter.get((self._label, self._entries.get(name)))
+        return of_parameter or self._arrays.by_key.get(f"{self._label}/{name}")
+
+    def _owners(self, name: str) -> frozenset:
+        """Return the parameters of an entry; for any other name those of all entries."""
+        entries = list(self._entries.values())
+        if name in self._entries:
+            entries = [self._entries[name]]
+        reached = [variable for node in toposort(entries) for variable in node.inputs]
+        found = {id(variable) for variable in (*reached, *entries)}
+        return frozenset(param for key, param in self._by_id.items() if key in found)
 
     def _begin(self, name: str, start: Any) -> np.ndarray:
         if not callable(start):

@@ -70,7 +70,7 @@ class Result:
 class _Building:
     """What is known of a model while it is being built, layer by layer."""
 
-    trail: Trail = field(default_factory=lambda: Trail(build=object()))
+    trail: Trail = field(default_factory=Trail)
     arrays: list[str] = field(default_factory=list)  # kept for it, as long as it is not over
     seen: set[Any] = field(default_factory=set)
     names: dict[str, dict[str, Any]] = field(default_factory=lambda: {"outputs": {}, "params": {}})
@@ -195,8 +195,7 @@ class Manager:
                     target = m.regularizer.targets
                     m.pattern.resolve(building.names[target], {}, m.label, target, m.regularizer.optional)
                 matches[m] = m.match(model, optional=m.implements["loss"] is None)
-            trail = Trail(draws=Counter(building.trail.draws), build=building.trail.build)
-            step = Pass(self._live, model, matches, trail)
+            step = Pass(self._live, model, matches, Trail(draws=Counter(building.trail.draws)))
             terms = step.terms(model.outputs)
             building.updates |= step.updates()
             self._publish(model.engine)

@@ -36,14 +36,11 @@ class Trail:
         How often each noise site has drawn.
     acted : dict of variable to set of Member
         Which members made a variable what it is.
-    build : object, optional
-        The model that is being built; None where it is built already.
     """
 
     memo: dict[Any, Any] = field(default_factory=dict)
     draws: Counter[tuple] = field(default_factory=Counter)
     acted: dict[Any, set[Member]] = field(default_factory=dict)
-    build: object | None = None
 
 
 class Pass:
@@ -169,15 +166,8 @@ class Pass:
 
     def _state(self, member: Member) -> State:
         if member not in self._states:
-            found, build = self.matches[member], self.trail.build
-            owners: dict[str, Any] = dict(found)
-            if build is not None and member.regularizer.targets == "outputs":
-                # the loss gets other variables than the hook did, which replaced them
-                owners = {name: (build, name) for name in found}
-            model = tuple(found.values()) if build is None else build
-            self._states[member] = State(
-                self.live, member.label, self._kept, self.model.params, owners, model
-            )
+            found = self.matches[member]
+            self._states[member] = State(self.live, member.label, self._kept, self.model, found)
         return self._states[member]
 
     # loss

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import json
 import subprocess
 import sys
 import textwrap
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -311,17 +313,36 @@ def test_array_of_another_variable_of_that_name_is_refused(targets, engine):
     manager = regplug.compose([cls(weight=1.0)])
     result = manager.apply({"out:out": first * 1}, params={"w": first})
     before, loss = manager.state(), evaluate(result.loss)
-    with pytest.raises(BadModel, match="another variable of that name: compose a manager of its own"):
+    with pytest.raises(BadModel, match="belongs to another model.*: compose a manager of its own"):
         manager.apply({"out:out": second * 1}, params={"w": second})
     np.testing.assert_equal(manager.state(), before)
     assert evaluate(result.loss) == loss
+
+
+def test_array_of_an_output_is_kept_for_a_graph_of_the_same_parameters(engine, T):
+    w, v, head = (shared(engine, value, name=name) for value, name in ((1.0, "w"), (2.0, "v"), (3.0, "v")))
+    manager = regplug.compose([Count()])
+
+    def outputs(last):
+        x = T.vector("x", dtype="float64")
+        return {"in:out": x, "h:out": x * w, "y:out": x * w * last}
+
+    result = manager.apply(outputs(v))
+    function([result.outputs["in:out"].owner.inputs[0]], result.outputs["y:out"], updates=result.updates)([1.0])
+    for part in (outputs(v), {"h:out": outputs(v)["h:out"]}):
+        manager.apply(part)
+    before = manager.state()
+    assert before["arrays"] == {"count/in:out": 1, "count/h:out": 1, "count/y:out": 1}
+    with pytest.raises(BadModel, match="for 'y:out' belongs to another model"):
+        manager.apply(outputs(head))
+    assert manager.state() == before
 
 
 def test_array_of_another_variable_is_refused_where_it_is_garbage(engine):
     manager = regplug.compose([Anchor(weight=1.0)])
     manager.apply({"out:out": shared(engine, 1.0).sum()})
     gc.collect()
-    with pytest.raises(BadModel, match="another variable"):
+    with pytest.raises(BadModel, match="manager of its own"):
         manager.apply({"out:out": shared(engine, 3.0).sum()})
 
 
@@ -342,7 +363,7 @@ def test_array_under_a_name_of_its_own_belongs_to_all_that_matched(engine):
     step = function([], result.loss, updates=result.updates)
     assert [float(step()) for _ in range(2)] == [0, 1]
     assert float(evaluate(manager.apply({"out:out": (w * v).sum()}).loss)) == 2
-    with pytest.raises(BadModel, match="'all' belongs to another variable"):
+    with pytest.raises(BadModel, match="'all' belongs to another model"):
         manager.apply({"out:out": (w * shared(engine, 2.0, name="v")).sum()})
 
 
@@ -626,7 +647,6 @@ def test_building_that_fails_leaves_no_array_of_the_layers_before(T):
 
 
 def test_building_loss_that_fails_leaves_no_array_and_a_later_one_those_in_use(T, monkeypatch):
-    x = T.vector("x", dtype="float64")
     manager = regplug.compose([Count(), Late("b:out")])
 
     def build():
@@ -647,8 +667,6 @@ def test_building_loss_that_fails_leaves_no_array_and_a_later_one_those_in_use(T
     with pytest.raises(RegularizerError, match="late"):
         manager.loss([], outputs)
     np.testing.assert_equal(manager.state(), before)
-    with pytest.raises(BadModel, match="manager of its own"):
-        manager.modify_graph({"a:out": x})
 
 
 def test_building_keeps_one_array_for_what_a_hook_replaces_and_the_loss_gets(T):
@@ -671,6 +689,26 @@ def test_building_keeps_one_array_for_what_a_hook_replaces_and_the_loss_gets(T):
     assert float(evaluate(manager.loss([], outputs))) == 1
     assert list(manager.state()["arrays"]) == ["both/a:out"]
     assert float(evaluate(regplug.compose([Both()]).apply({"a:out": x * 1}).loss)) == 1
+
+
+def test_building_keeps_the_arrays_of_parameters_and_refuses_other_ones(engine, T):
+    w, v = shared(engine, 1.0, name="h.w"), shared(engine, 3.0, name="h.w")
+    manager = regplug.compose([Anchor(weight=1.0), Count()])
+
+    def build(param):
+        outputs = {"h:out": T.vector("x", dtype="float64") * param}
+        manager.modify_graph(outputs)
+        return manager.loss([SimpleNamespace(name="h", params=[param])], outputs)
+
+    build(w)
+    w.set_value(np.array([4.0]))
+    assert float(evaluate(build(w))) == 3
+    with pytest.raises(BadModel, match="'h:out' belongs to another model"):
+        build(v)
+    alone = regplug.compose([Anchor(weight=1.0)])
+    for param, is_refused in ((w, False), (v, True)):
+        with pytest.raises(BadModel, match="manager of its own") if is_refused else contextlib.nullcontext():
+            alone.loss([SimpleNamespace(name="h", params=[param])], {"h:out": param * 1})
 
 
 @pytest.mark.parametrize(
