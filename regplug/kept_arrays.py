@@ -219,7 +219,11 @@ class State:
         BadModel
             The array of that name belongs to other parameters.
         """
-        make = partial(self._begin, name, start if callable(start) else np.array(start))
+        # of the model it holds the parameter alone, and no graph
+        if callable(start):
+            make = partial(_made_of, name, self._params.get(name), start)
+        else:
+            make = partial(np.array, np.array(start))
         owners, kept = self._owners(name), self._find(name)
         if kept is None:
             entry = self._entries.get(name)
@@ -258,13 +262,11 @@ class State:
         found = {id(variable) for variable in (*reached, *entries)}
         return frozenset(param for key, param in self._by_id.items() if key in found)
 
-    def _begin(self, name: str, start: Any) -> np.ndarray:
-        if not callable(start):
-            return start
-        param = self._params.get(name)
-        if not hasattr(param, "get_value"):
-            raise ValueError(
-                f"{name!r} is no parameter with a value from which an array could be made: start with "
-                "an array"
-            )
-        return np.asarray(start(param.get_value()))
+
+def _made_of(name: str, param: Any, start: Callable[[np.ndarray], Any]) -> np.ndarray:
+    if not hasattr(param, "get_value"):
+        raise ValueError(
+            f"{name!r} is no parameter with a value from which an array could be made: start with an "
+            "array"
+        )
+    return np.asarray(start(param.get_value()))

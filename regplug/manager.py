@@ -178,6 +178,8 @@ class Manager:
     def loss(self, layers: Iterable[Any], outputs: Mapping[str, Any]) -> Any:
         """Return the sum of the weighted terms of the model built, which this ends.
 
+        Where it fails, the model is to be built anew.
+
         Raises
         ------
         NoMatch

@@ -8,6 +8,7 @@ import json
 import subprocess
 import sys
 import textwrap
+import weakref
 from types import SimpleNamespace
 
 import numpy as np
@@ -336,6 +337,18 @@ def test_array_of_an_output_is_kept_for_a_graph_of_the_same_parameters(engine, T
     with pytest.raises(BadModel, match="for 'y:out' belongs to another model"):
         manager.apply(outputs(head))
     assert manager.state() == before
+
+
+def test_array_holds_its_parameter_and_no_graph(engine):
+    w = shared(engine, 1.0, 2.0)
+    manager = regplug.compose([Anchor(weight=1.0), Squared("out:out")])
+    outputs = {"out:out": w * 2}
+    graph = weakref.ref(outputs["out:out"])
+    manager.apply(outputs)
+    outputs = {"out:out": w * 3}
+    manager.apply(outputs)
+    gc.collect()
+    assert graph() is None
 
 
 def test_array_of_another_variable_is_refused_where_it_is_garbage(engine):
