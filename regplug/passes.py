@@ -12,7 +12,8 @@ import numpy as np
 
 from regplug import engine as engines
 from regplug.errors import BadModel, BadOption, NoMatch, listing
-from regplug.live import Live, State
+from regplug.kept_arrays import State
+from regplug.live import Live
 from regplug.member import Member
 from regplug.model import Model, Outputs
 from regplug.noise import Noise
@@ -60,6 +61,7 @@ class Pass:
         self.live, self.model, self.matches = live, model, matches
         self.trail = Trail() if trail is None else trail
         self._kept: dict[Any, Any] = {}
+        self._states: dict[Member, State] = {}
         self._weights: dict[tuple[Member, str], Any] = {}
         self._exact: dict[Any, Any] = {}
         self._added: dict[str, Any] = {}
@@ -105,7 +107,7 @@ class Pass:
                 matched={names[0]: current},
                 weight=self._weight(member, current.dtype),
                 noise=Noise(self.live, site, self.trail.draws, self._exact, target == "outputs"),
-                state=State(self.live, member.label, self._kept, self.model.params),
+                state=self._state(member),
             )
             current = self._accept(member, names, before, outputs)
         self._acted[current] = done.union(members)
@@ -162,6 +164,12 @@ class Pass:
             self._exact[weight] = exact
         return self._weights[member, dtype]
 
+    def _state(self, member: Member) -> State:
+        if member not in self._states:
+            found = self.matches[member]
+            self._states[member] = State(self.live, member.label, self._kept, self.model, found)
+        return self._states[member]
+
     # loss
 
     def terms(self, outputs: dict[str, Any], reuse: Any = ({}, {})) -> dict[str, Any]:
@@ -202,7 +210,7 @@ class Pass:
             matched=wide,
             weight=weight,
             noise=Noise(self.live, site, self.trail.draws, self._exact, rows, sites),
-            state=State(self.live, member.label, self._kept, self.model.params),
+            state=self._state(member),
         )
         if value is None or (isinstance(value, (int, float)) and value == 0):
             return None
