@@ -33,9 +33,12 @@ class Theanets:
         """Return the `regplug.Model` of a `theanets.Network`."""
         if not network.layers:
             raise BadModel(f"{network!r} has no layers, and so no outputs.")
-        outputs, _ = network.build_graph()
+        outputs, updates = network.build_graph()
         scoped = {name: variable for name, variable in outputs.items() if ":" in name}  # 'in' is 'in:out' again
-        return regplug.as_model(scoped, {param.name: param for param in network.params}, network.layers)
+        params = {param.name: param for param in network.params}
+        model = regplug.as_model(scoped, params, network.layers)
+        model.updates = dict(updates)
+        return model
 
     @staticmethod
     def loss(network: Any, result: Any) -> Any:
@@ -97,13 +100,12 @@ class Theanets:
             valid = downhill.Dataset(valid, batch_size=batch_size)
         loss = Theanets.loss(network, result)
         adapters.warn_of_unused(Theanets.see(network), result, loss)
-        _, updates = network.build_graph()
         optimizer = downhill.build(
             algo,
             loss=loss,
             params=network.params,
             inputs=network.variables,
-            updates=[*updates, *result.updates.items()],
+            updates=list(result.updates.items()),
             monitors=list(result.terms.items()),
         )
         unconstrained = optimizer.get_updates
@@ -126,7 +128,8 @@ class Theanets:
         adapters.require("theanets")
         import theano
 
-        return theano.function(network.inputs, result.clean[network.layers[-1].output_name()])
+        prediction = result.clean[network.layers[-1].output_name()]
+        return theano.function(network.inputs, prediction, updates=result.clean_updates)
 
 
 def from_kwargs(network: Any, **kwargs: Any) -> list[Any]:
