@@ -11,6 +11,7 @@ from typing import Any
 
 import regplug
 from regplug import BadComposition, BadModel, BadOption, Manager, Regularizer, adapters
+from regplug.engine import engine_of
 
 _PLACES = ("input", "hidden", "output")
 _CLASSES = {"bernoullidropout": "dropout", "gaussiannoise": "noise"}  # theanets takes its class names, too
@@ -34,7 +35,11 @@ class Theanets:
         if not network.layers:
             raise BadModel(f"{network!r} has no layers, and so no outputs.")
         outputs, updates = network.build_graph()
-        scoped = {name: variable for name, variable in outputs.items() if ":" in name}  # 'in' is 'in:out' again
+        scoped = {  # 'in' is 'in:out' again; sparse data are no output
+            name: variable
+            for name, variable in outputs.items()
+            if ":" in name and engine_of(variable).is_dense(variable)
+        }
         params = {param.name: param for param in network.params}
         model = regplug.as_model(scoped, params, network.layers)
         model.updates = dict(updates)
