@@ -15,6 +15,7 @@ from regplug.live import Live, Weights, check_integer
 from regplug.member import Member
 from regplug.model import Model, as_model, named, see
 from regplug.passes import Pass, Trail
+from regplug.updates import as_ordered, check_updates, collect, warn_of_unknown
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,11 @@ class Result:
     terms : dict of str to scalar variable
         Each weighted term, by label.
     updates : dict of shared variable to variable
-        To be passed to the function that trains; empty where nothing depends on the step.
+        To be passed to the function that trains: the step and the kept arrays, where something
+        depends on them, and the model's own updates, as the regularizers leave them.
+    clean_updates : dict of shared variable to variable
+        The model's own updates for `clean`: for a function that predicts, where the model draws
+        when it predicts. Neither the step nor kept arrays advance.
     matches : dict of str to list of str
         What each regularizer matched, by label, in graph order.
     """
@@ -41,6 +46,7 @@ class Result:
     clean_loss: Any
     terms: dict[str, Any]
     updates: dict[Any, Any]
+    clean_updates: dict[Any, Any]
     matches: dict[str, list[str]]
     _pass: Pass = field(repr=False)
 
@@ -116,28 +122,67 @@ class Manager:
 
     # a model that is already built
 
-    def apply(self, model: Any, params: Any = None, layers: Any = None) -> Result:
+    def apply(
+        self, model: Any, params: Any = None, layers: Any = None, updates: Any = None
+    ) -> Result:
         """Regularize a model that is already built; the model is not changed.
 
         Parameters
         ----------
         model, params, layers
             See `regplug.as_model`.
+        updates : mapping, or list of pairs, of shared variable to variable, optional
+            The model's own: the next states of generators that it draws from, running statistics
+            of batch normalization, what a scan returned beside its states. They belong to the
+            graph as it is; `Result.updates` and `Result.clean_updates` have them for the
+            regularized graph and the clean one. The ``default_update`` of a shared variable (the
+            random streams of Theano and PyTensor have one) is found and need not be handed over.
+            An optimizer's updates are none of these: see `Result.constrain`.
 
         Raises
         ------
         BadModel, NoMatch, RegularizerError
+
+        Warns
+        -----
+        RegplugWarning
+            The regularized graph draws from a generator whose update is not known.
+
+        Examples
+        --------
+        A hidden layer that draws, and the mean of a layer over the steps (on Theano, streams draw
+        in place of `rng`):
+
+        >>> import numpy as np, pytensor, pytensor.tensor as pt, regplug
+        >>> x, rng = pt.matrix("x"), pytensor.shared(np.random.default_rng(0))
+        >>> next_rng, counts = pt.random.poisson(pt.exp(x), rng=rng, return_next_rng=True)
+        >>> mean = pytensor.shared(np.zeros(3), name="mean")
+        >>> updates = {rng: next_rng, mean: 0.9 * mean + 0.1 * counts.mean(axis=0)}
+        >>> manager = regplug.compose(["dropout=0.5@in"])
+        >>> result = manager.apply({"in": x, "hid": counts}, updates=updates)
+        >>> train = pytensor.function([x], result.outputs["hid"], updates=result.updates)
+        >>> sample = pytensor.function([x], result.clean["hid"], updates=result.clean_updates)
         """
         model = as_model(model, params, layers)
         _warn_of_linker(model)
+        given = as_ordered({} if updates is None else updates, "apply")
+        given = check_updates({**model.updates, **given}, model.engine)
+        model_updates = collect(model, given)
         with self._live.undo_on_failure():
             self._live.connect(model.engine, model.new_step)
             matches = {member: member.match(model) for member in self.members}
-            training, clean = Pass(self._live, model, matches), Pass(self._live, model, matches)
+            training = Pass(self._live, model, matches, model_updates=model_updates)
+            clean = Pass(self._live, model, matches, model_updates=model_updates)
             outputs = training.rewire(self.members)
             clean_outputs = clean.rewire(m for m in self.members if m.regularizer.applies == "always")
             terms = training.terms(outputs)
             clean_terms = clean.terms(clean_outputs, reuse=(terms, outputs))
+            if not model.finds_updates:
+                warn_of_unknown(
+                    training.unadvanced,
+                    "Write manager.apply(model, updates={generator: its next state}), and pass "
+                    "result.updates to the function that trains.",
+                )
             self._live.publish_keys()
             self._live.arrays.complete()
         self._matches = matches
@@ -147,7 +192,8 @@ class Manager:
             loss=training.total(terms),
             clean_loss=clean.total(clean_terms),
             terms=terms,
-            updates=training.updates(),
+            updates=OrderedDict({**training.rewired_updates(), **training.updates()}),
+            clean_updates=clean.rewired_updates(),
             matches={member.label: list(found) for member, found in matches.items()},
             _pass=training,
         )
@@ -167,13 +213,18 @@ class Manager:
             self._live.connect(model.engine)
             modifying = [member for member in self.members if member.implements["modify_graph"] is not None]
             matches = {member: member.match(model, optional=True) for member in modifying}
-            step = Pass(self._live, model, matches, building.trail)
+            model_updates = collect(model, {}, building.seen)
+            step = Pass(self._live, model, matches, building.trail, model_updates)
             modified = step.rewire(modifying)
-            building.updates |= step.updates()
+            building.updates |= {**step.rewired_updates(), **step.updates()}
             building.seen.update(variable for node in model.nodes for variable in (*node.inputs, *node.outputs))
             building.seen.update(outputs.values(), modified.values())
             building.names["outputs"].update(model.outputs)
             building.names["params"].update(model.params)
+            warn_of_unknown(
+                step.unadvanced,
+                "Build the whole model first, and regularize it with manager.apply(model, updates=...).",
+            )
             self._publish(model.engine)
         outputs.update(modified)
 

@@ -20,6 +20,7 @@ from regplug.noise import Noise
 from regplug.options import options_of
 from regplug.rewiring import rewire, toposort
 from regplug.schedules import Schedule
+from regplug.updates import ModelUpdates, as_ordered, unadvanced
 
 Matches = Mapping[Member, Mapping[str, Any]]
 
@@ -55,11 +56,22 @@ class Pass:
         What each regularizer matches, in the user's order.
     trail : Trail, optional
         Of the passes before, while the model is being built; it is extended.
+    model_updates : ModelUpdates, optional
+        What the model itself updates; it is rewired with the outputs.
     """
 
-    def __init__(self, live: Live, model: Model, matches: Matches, trail: Trail | None = None):
+    def __init__(
+        self,
+        live: Live,
+        model: Model,
+        matches: Matches,
+        trail: Trail | None = None,
+        model_updates: ModelUpdates | None = None,
+    ):
         self.live, self.model, self.matches = live, model, matches
         self.trail = Trail() if trail is None else trail
+        self.model_updates = ModelUpdates() if model_updates is None else model_updates
+        self.unadvanced: list[Any] = []  # generators whose next state is not known after `rewire`
         self._kept: dict[Any, Any] = {}
         self._states: dict[Member, State] = {}
         self._weights: dict[tuple[Member, str], Any] = {}
@@ -83,7 +95,10 @@ class Pass:
             if member.implements["modify_graph"] is not None:
                 for variable in self.matches[member].values():
                     visits.setdefault(variable, []).append(member)
-        rewire(self.model.nodes, {v: partial(self._visit, v, each) for v, each in visits.items()}, self.trail.memo)
+        functions = {v: partial(self._visit, v, each) for v, each in visits.items()}
+        nodes = [*self.model.nodes, *self.model_updates.nodes]
+        rewire(nodes, functions, self.trail.memo)
+        self.unadvanced = unadvanced(self.model, self.model_updates, self.trail.memo, visits)
         self.trail.acted.update(self._acted)
         return {name: self._now(variable) for name, variable in self.model.outputs.items()} | self._added
 
@@ -139,7 +154,7 @@ class Pass:
         return self._same_type(wrong, outputs[next(iter(results.values()))], old) if results else old
 
     def _tensor(self, wrong: Any, value: Any, expected: str = "a tensor variable") -> Any:
-        if engines.name_of(value) is None or not isinstance(value.type, self.live.engine.T.TensorType):
+        if engines.name_of(value) is None or not self.live.engine.is_dense(value):
             raise wrong(f"returned {value!r}, expected {expected}")
         return value
 
@@ -250,6 +265,10 @@ class Pass:
         dtype = _widest(self.model.outputs.values(), otherwise="float64")
         return self.live.engine.T.as_tensor_variable(np.zeros((), dtype))
 
+    def rewired_updates(self) -> dict[Any, Any]:
+        """Return the model's own updates, as the replacements leave them."""
+        return self.model_updates.rewired(self.trail.memo, without=self.unadvanced)
+
     def updates(self) -> dict[Any, Any]:
         """Return what a training step has to replace: kept arrays, and the step where something depends on it."""
         step = self.live.step.connect(self.live.engine)
@@ -261,11 +280,7 @@ class Pass:
 
     def constrain(self, updates: Any, learning_rate: Any) -> dict[Any, Any]:
         """Return the updates with the projections applied, each in the user's order."""
-        try:
-            updates, params = OrderedDict(updates), self.model.params
-        except (TypeError, ValueError) as error:
-            what = "no mapping, and no list of pairs, of shared variable to variable"
-            raise BadModel(f"constrain: the updates {updates!r} are {what}.") from error
+        updates, params = as_ordered(updates, "constrain"), self.model.params
         constraining = {m: found for m, found in self.matches.items() if m.implements["constrain"] is not None}
         if constraining and not any(variable in updates for variable in params.values()):
             raise NoMatch(f"constrain: the updates change none of the model's parameters: {listing(params)}.")
@@ -295,7 +310,8 @@ class Pass:
             new = new if hasattr(new, "owner") else self.live.engine.T.as_tensor_variable(np.asarray(new, old.dtype))
         except (TypeError, ValueError) as error:
             raise BadModel(f"constrain: the update of {name!r} is {new!r}, which is no {old.type}.") from error
-        if (getattr(new, "dtype", None), getattr(new, "ndim", None)) != (old.dtype, old.ndim):
+        is_tensor = self.live.engine.is_dense(new)
+        if not is_tensor or (new.dtype, new.ndim) != (old.dtype, old.ndim):
             raise BadModel(f"constrain: the update of {name!r} is {new.type}, and the parameter is {old.type}.")
         return new
 
