@@ -85,9 +85,10 @@ class SpectralPenalty(Regularizer):
     -----
     ``sum_k sigma_k ** 2 / 2`` with ``sigma = norm2(w u)``, `iterations` times ``u <- unit(w' unit(w u))`` before, and
     no gradient through u: the gradient is ``w u u'``. u is kept between steps (``result.updates``) and in
-    ``manager.state()``; it begins with 15 rounds from a fixed start. sigma is never more than the largest singular
-    value and comes near it from step to step. A parameter of zeros, or with a side of 0, adds 0 and leaves u as it is.
-    Parameters of one dimension do not count; a kernel (units, ...) is flattened to (inputs, units).
+    ``manager.state()``; it begins, at the first ``apply`` and again at ``manager.restart()``, with 15 rounds from a
+    fixed start on the weights as they are then. sigma is never more than the largest singular value and comes near it
+    from step to step. A parameter of zeros, or with a side of 0, adds 0 and leaves u as it is. Parameters of one
+    dimension do not count; a kernel (units, ...) is flattened to (inputs, units).
 
     References
     ----------
@@ -171,15 +172,15 @@ def power_iteration(name, matrix, state, iterations):
     name : str
         The parameter.
     matrix : float variable, shape (inputs, units)
-    state : regplug.live.State
+    state : regplug.kept_arrays.State
 
     Returns
     -------
     float variable, shape (units,), of the dtype of `matrix`
         Of norm 1, near the first right singular vector.
     """
-    engine = engine_of(matrix)
-    u = state.array(name, lambda value: start(name, value, matrix.dtype))
+    engine, dtype = engine_of(matrix), matrix.dtype
+    u = state.array(name, lambda value: start(name, value, dtype))
     for _ in range(iterations):
         v = direction(matrix.dot(u), 0)
         u = direction(matrix.T.dot(v), u)
