@@ -26,8 +26,9 @@ def modify_graph(regularizer, outputs, matched, weight, noise, state):
         replaces the visited entry; names that it adds are kept and never matched.
     matched : dict of str to variable
         The one entry being visited.
-    weight : scalar variable, dtype of the entry
-        The live strength; None where the regularizer has no weight.
+    weight : scalar variable, dtype of the entry, float32 where that is float16
+        The live strength; None where the regularizer has no weight. What is made of it in float32 for a float16
+        entry is rounded once.
     noise : regplug.noise.Noise
         The random source of this regularizer at this entry.
     state : regplug.live.State
@@ -73,7 +74,8 @@ def constrain(regularizer, matched, weight, learning_rate):
     matched : dict of str to variable
         The updated value of each matched parameter, as constraints earlier in the list left it.
     weight : scalar variable
-        The live strength, in the widest float dtype of what matched; None without a weight.
+        The live strength, in the widest float dtype of what matched, float32 where that is float16; None without a
+        weight.
     learning_rate : float or scalar variable
         What the caller gave; a hook that asks for it makes it an error to give none.
     """

@@ -106,6 +106,12 @@ class Manager:
         Raises
         ------
         BadModel, NoMatch, RegularizerError
+
+        Notes
+        -----
+        Live weights, rates and schedules are float64, also beside float32: the engine's flag ``warn_float64`` is not
+        heeded for them. Where it is "raise", set it back to "ignore" to compile, as the engine makes new variables
+        of them then.
         """
         model = as_model(model, params, layers)
         self._live.connect(model.engine, model.new_step)

@@ -102,7 +102,7 @@ class Pass:
                 names[0],
                 outputs=outputs,
                 matched={names[0]: current},
-                weight=self._weight(member, current.dtype),
+                weight=self._weight(member, _computed_in(current.dtype)),
                 noise=Noise(self.live, site, self.trail.draws, self._exact, target == "outputs"),
                 state=State(self.live, member.label, self._kept, self.model.params),
             )
@@ -142,6 +142,8 @@ class Pass:
 
     def _same_type(self, wrong: Any, new: Any, old: Any) -> Any:
         self._tensor(wrong, new)
+        if old.dtype == "float16" and new.dtype == _computed_in("float16"):
+            new = self.live.engine.T.cast(new, old.dtype)  # rounded once
         if (new.dtype, new.ndim) != (old.dtype, old.ndim):
             raise wrong(f"returned {new.type}, expected {old.type}: the same dtype and number of dimensions")
         lengths = zip(*map(self.live.engine.static_shape, (new, old)), strict=True)
@@ -156,9 +158,12 @@ class Pass:
         dtype = dtype if "float" in dtype else "float64"
         if (member, dtype) not in self._weights:
             engine, exact = self.live.engine, member.weight
-            is_scheduled = isinstance(exact, Schedule)
-            exact = exact.at(self.live.step.connect(engine), engine.T) if is_scheduled else exact.connect(engine)
-            weight = self._weights[member, dtype] = engine.T.cast(_below(exact, member, dtype, engine), dtype)
+            if isinstance(exact, Schedule):
+                with engine.allow_float64():
+                    exact = exact.at(self.live.step.connect(engine), engine.T)
+            else:
+                exact = exact.connect(engine)
+            weight = self._weights[member, dtype] = _below(engine.T.cast(exact, dtype), member, engine)
             self._exact[weight] = exact
         return self._weights[member, dtype]
 
@@ -244,7 +249,7 @@ class Pass:
                 continue
             if learning_rate is None and "learning_rate" in (member.implements["constrain"] or ()):
                 raise BadOption(f"{member.label} ({member.who}): constrain(updates, learning_rate=...) is needed.")
-            weight = self._weight(member, _widest(now.values()))
+            weight = self._weight(member, _computed_in(_widest(now.values())))
             results = member.call("constrain", matched=dict(now), weight=weight, learning_rate=learning_rate)
             if not isinstance(results, Mapping) or set(results) - set(now):
                 what = f"returned {results!r}, expected a dict with keys of {', '.join(now)}"
@@ -264,13 +269,18 @@ class Pass:
         return new
 
 
-def _below(exact: Any, member: Member, dtype: str, engine: Any) -> Any:
+def _below(weight: Any, member: Member, engine: Any) -> Any:
     """Return a weight that is still below its limit in a dtype that rounds: a rate of 0.99999999 is 1 in float32."""
-    weight = options_of(type(member.regularizer)).get("weight")
-    if dtype == "float64" or weight is None or "lt" not in weight.bounds:
-        return exact
-    limit = np.nextafter(np.asarray(weight.bounds["lt"], dtype), np.asarray(0, dtype))
-    return engine.T.minimum(exact, np.float64(limit))
+    option = options_of(type(member.regularizer)).get("weight")
+    if weight.dtype == "float64" or option is None or "lt" not in option.bounds:
+        return weight
+    limit = np.asarray(option.bounds["lt"], weight.dtype)
+    return engine.T.minimum(weight, np.nextafter(limit, np.asarray(0, weight.dtype)))
+
+
+def _computed_in(dtype: str) -> str:
+    """Return the dtype of the weight that meets a dtype: float16 would lose 1 - weight, and small weights."""
+    return "float32" if dtype == "float16" else dtype
 
 
 def _widest(variables: Iterable[Any]) -> str:

@@ -13,11 +13,17 @@ from pytensor.tensor.variable import TensorVariable
 from regplug.engine.draw_pytensor import Draw
 
 __all__ = [
-    "Assert", "Draw", "SharedVariable", "T", "TensorVariable", "advances_unasked", "disconnected_grad", "eigh", "grad",
-    "jacobian", "like", "scan", "shared", "static_shape", "untraced",
+    "Assert", "Draw", "SharedVariable", "T", "TensorVariable", "advances_unasked", "allow_float64",
+    "disconnected_grad", "eigh", "grad", "jacobian", "like", "renew_test_values", "scan", "shared", "static_shape",
+    "untraced",
 ]
 
 advances_unasked = False  # updates are explicit: a default_update is deprecated from 3.3
+
+
+def allow_float64():
+    """Return a context in which float64 beside float32 is meant, whatever the flag warn_float64 says."""
+    return config.change_flags(warn_float64="ignore")
 
 
 def jacobian(vector, wrt):
@@ -28,6 +34,10 @@ def jacobian(vector, wrt):
 def like(new, old):
     """Return `new` with what the type of `old` knows of its shape, where that of `new` knows less."""
     return old.type.filter_variable(new)
+
+
+def renew_test_values(node):
+    """Do nothing: PyTensor computes no test values."""
 
 
 def static_shape(variable):

@@ -6,6 +6,7 @@ import theano
 import theano.tensor as T
 from theano import grad, scan, shared
 from theano.compile.sharedvalue import SharedVariable
+from theano.gof import Op
 from theano.gradient import disconnected_grad
 from theano.tensor import TensorVariable
 from theano.tensor.nlinalg import eigh
@@ -14,11 +15,17 @@ from theano.tensor.opt import Assert
 from regplug.engine.draw_theano import Draw
 
 __all__ = [
-    "Assert", "Draw", "SharedVariable", "T", "TensorVariable", "advances_unasked", "disconnected_grad", "eigh", "grad",
-    "jacobian", "like", "scan", "shared", "static_shape", "untraced",
+    "Assert", "Draw", "SharedVariable", "T", "TensorVariable", "advances_unasked", "allow_float64",
+    "disconnected_grad", "eigh", "grad", "jacobian", "like", "renew_test_values", "scan", "shared", "static_shape",
+    "untraced",
 ]
 
 advances_unasked = True  # by default_update: theanets passes on no other updates
+
+
+def allow_float64():
+    """Return a context in which float64 beside float32 is meant, whatever the flag warn_float64 says."""
+    return theano.change_flags(warn_float64="ignore")
 
 
 def jacobian(vector, wrt):
@@ -30,6 +37,23 @@ def like(new, old):
     """Return `new` with what the type of `old` knows of its shape, where that of `new` knows less."""
     known = tuple(a or b for a, b in zip(new.broadcastable, old.broadcastable, strict=True))
     return new if known == new.broadcastable else T.patternbroadcast(new, known)
+
+
+def renew_test_values(node):
+    """Compute the test values of a node whose inputs were replaced; a clone keeps those of the old inputs."""
+    if theano.config.compute_test_value == "off":
+        return
+    for variable in node.outputs:
+        vars(variable.tag).pop("test_value", None)
+    try:
+        storage = {variable: [Op._get_test_value(variable)] for variable in node.inputs}
+    except AttributeError:  # an input without one was reported when the model was built
+        return
+    storage.update((variable, [None]) for variable in node.outputs)
+    computed = {variable: [variable in node.inputs] for variable in storage}
+    node.op.make_thunk(node, storage, computed, no_recycling=[])()
+    for variable in node.outputs:
+        variable.tag.test_value = storage[variable][0]
 
 
 def static_shape(variable):
