@@ -90,7 +90,12 @@ class Pass:
 
     def _visit(self, old: Any, members: list[Member], current: Any) -> Any:
         done = self.trail.acted.get(current, set())  # by whom, where an earlier layer shares the variable
-        for member in (member for member in members if member not in done):
+        members = [member for member in members if member not in done]
+        if current.dtype == "float16" and any("weight" in member.implements["modify_graph"] for member in members):
+            # the gradient of a root takes the dtype of what the root meets, here that of the weight
+            current, name = self.live.engine.T.tensor_copy(current), current.name
+            current.name = name
+        for member in members:
             target = member.regularizer.targets
             names, variables = self.model.names[target][old], getattr(self.model, target)
             layer = self.model.siblings[target][names[0]]

@@ -118,13 +118,14 @@ class DropBlock(Regularizer):
     def spread(self, T, seeds, axis, side):
         """Return where a block along `axis` around a seed lies."""
 
+        # counted in float32, exactly: in Python mode Theano's sums of int32 are int64, which test values do not pass
         def zeros(length):
-            return T.zeros([length if other == axis else seeds.shape[other] for other in range(4)], dtype="int32")
+            return T.zeros([length if other == axis else seeds.shape[other] for other in range(4)], dtype="float32")
 
         before, after = side // 2, (side - 1) // 2
         if self.variant == "timm":
             before, after = after, before
-        counts = T.concatenate([zeros(before + 1), T.cast(seeds, "int32"), zeros(after)], axis=axis)
+        counts = T.concatenate([zeros(before + 1), T.cast(seeds, "float32"), zeros(after)], axis=axis)
         counts = T.cumsum(counts, axis=axis)
         all_before = (slice(None),) * axis
         return counts[(*all_before, slice(side, None))] > counts[(*all_before, slice(None, -side))]

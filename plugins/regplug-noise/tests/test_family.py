@@ -279,6 +279,19 @@ def test_drop_block_drops_the_share_of_its_formula(variant, block):
         assert abs(got.mean() - 1) < 1e-4
 
 
+@pytest.mark.parametrize("dtype", ["float16", "float32"])
+@pytest.mark.parametrize("weight", [0.3, 1 - 1e-9])
+def test_drop_block_has_the_gradient_of_a_product_with_its_mask(weight, dtype):
+    engine = installed_engine()
+    h = engine.T.TensorType(dtype, (False,) * 4)("h")
+    result = regplug.compose([("drop_block", {"pattern": "h:out", "weight": weight, "block": 8})]).apply({"h:out": h})
+    gradient = engine.grad(result.outputs["h:out"].sum(), h)
+    got, gradient = function([h], [result.outputs["h:out"], gradient], updates=result.updates)(np.ones(SHAPE, dtype))
+    np.testing.assert_array_equal(gradient, got)
+    assert np.isfinite(gradient).all()
+    assert (gradient == 0).any()
+
+
 def test_drop_block_of_one_batch_with_shared_channels_drops_the_same_in_all():
     for variant in ("paper", "torchvision", "timm"):
         _, regularize = build("drop_block", block=3, variant=variant, shared_channels=True)
