@@ -1,41 +1,30 @@
-"""The engines: Theano 1.0.5 and PyTensor, behind one small face.
+"""The engines: Theano 1.0.5 and PyTensor, behind one small face; and what formulas need of them.
 
 Each of `theano` and `pytensor` here has the same functions; nobody sets which one is used:
 it is that of the variables handed in.
 """
 
-from __future__ import annotations
+from regplug.engine.facade import ENGINES, engine_of, name_of, tensor
+from regplug.engine.formulas import (
+    differences,
+    mean,
+    nonzero,
+    norm,
+    number,
+    root,
+    shape_text,
+)
 
-import importlib
-from types import ModuleType
-from typing import Any
-
-ENGINES = ("pytensor", "theano")
-
-
-def name_of(variable: Any) -> str | None:
-    """Return which engine a variable belongs to; None where it is no symbolic variable."""
-    if not hasattr(variable, "owner") or not hasattr(variable, "type"):
-        return None
-    modules = {cls.__module__.partition(".")[0] for cls in type(variable).__mro__}
-    return next((name for name in ENGINES if name in modules), None)
-
-
-def engine_of(variable: Any) -> ModuleType:
-    """Return the engine's face: the module `regplug.engine.pytensor` or `regplug.engine.theano`."""
-    name = name_of(variable)
-    if name is None:
-        raise TypeError(f"{variable!r} is no variable of {' or '.join(ENGINES)}")
-    return importlib.import_module(f"regplug.engine.{name}")
-
-
-def tensor(variable: Any) -> ModuleType:
-    """Return the tensor module of `variable`: ``pytensor.tensor`` or ``theano.tensor``.
-
-    Examples
-    --------
-    >>> import pytensor.tensor as pt
-    >>> tensor(pt.matrix()) is pt
-    True
-    """
-    return engine_of(variable).T
+__all__ = [
+    "ENGINES",
+    "differences",
+    "engine_of",
+    "mean",
+    "name_of",
+    "nonzero",
+    "norm",
+    "number",
+    "root",
+    "shape_text",
+    "tensor",
+]

@@ -4,17 +4,33 @@ from __future__ import annotations
 
 import pytensor.tensor as T
 from pytensor import config, grad, scan, shared
+from pytensor.compile.ops import ViewOp
 from pytensor.compile.sharedvalue import SharedVariable
 from pytensor.gradient import disconnected_grad
 from pytensor.raise_op import Assert
-from pytensor.tensor.linalg import eigh
+from pytensor.tensor.linalg import eigh, svd
 from pytensor.tensor.variable import TensorVariable
 
 from regplug.engine.draw_pytensor import Draw
 
 __all__ = [
-    "Assert", "Draw", "SharedVariable", "T", "TensorVariable", "advances_unasked", "disconnected_grad", "eigh", "grad",
-    "jacobian", "like", "scan", "shared", "static_shape", "untraced",
+    "Assert",
+    "Draw",
+    "Gate",
+    "SharedVariable",
+    "T",
+    "TensorVariable",
+    "advances_unasked",
+    "disconnected_grad",
+    "eigh",
+    "grad",
+    "jacobian",
+    "like",
+    "scan",
+    "shared",
+    "static_shape",
+    "svd",
+    "untraced",
 ]
 
 advances_unasked = False  # updates are explicit: a default_update is deprecated from 3.3
@@ -38,3 +54,25 @@ def static_shape(variable):
 def untraced():
     """Return a context in which no variable notes where it was made, which takes a third of the time."""
     return config.change_flags(traceback__limit=0)
+
+
+class Gate(ViewOp):
+    """The value of its input; the gradient where ``is_open`` holds, else 0, whatever came in.
+
+    Compiling removes it: it costs nothing forward, and backward a switch.
+
+    Parameters
+    ----------
+    is_open : bool scalar variable
+    """
+
+    __props__ = ("is_open",)
+
+    def __init__(self, is_open):
+        self.is_open = is_open
+
+    def pullback(self, inputs, outputs, cotangents):
+        return [T.switch(self.is_open, each, 0) for each in cotangents]
+
+    def pushforward(self, inputs, outputs, eval_points):
+        return [T.switch(self.is_open, each, 0) for each in eval_points]

@@ -5,17 +5,33 @@ from __future__ import annotations
 import theano
 import theano.tensor as T
 from theano import grad, scan, shared
+from theano.compile.ops import ViewOp
 from theano.compile.sharedvalue import SharedVariable
 from theano.gradient import disconnected_grad
 from theano.tensor import TensorVariable
-from theano.tensor.nlinalg import eigh
+from theano.tensor.nlinalg import eigh, svd
 from theano.tensor.opt import Assert
 
 from regplug.engine.draw_theano import Draw
 
 __all__ = [
-    "Assert", "Draw", "SharedVariable", "T", "TensorVariable", "advances_unasked", "disconnected_grad", "eigh", "grad",
-    "jacobian", "like", "scan", "shared", "static_shape", "untraced",
+    "Assert",
+    "Draw",
+    "Gate",
+    "SharedVariable",
+    "T",
+    "TensorVariable",
+    "advances_unasked",
+    "disconnected_grad",
+    "eigh",
+    "grad",
+    "jacobian",
+    "like",
+    "scan",
+    "shared",
+    "static_shape",
+    "svd",
+    "untraced",
 ]
 
 advances_unasked = True  # by default_update: theanets passes on no other updates
@@ -40,3 +56,25 @@ def static_shape(variable):
 def untraced():
     """Return a context in which no variable notes where it was made, which takes a third of the time."""
     return theano.change_flags(**{"traceback.limit": 0})
+
+
+class Gate(ViewOp):
+    """The value of its input; the gradient where ``is_open`` holds, else 0, whatever came in.
+
+    Compiling removes it: it costs nothing forward, and backward a switch.
+
+    Parameters
+    ----------
+    is_open : bool scalar variable
+    """
+
+    __props__ = ("is_open",)
+
+    def __init__(self, is_open):
+        self.is_open = is_open
+
+    def grad(self, inputs, cotangents):
+        return [T.switch(self.is_open, each, 0) for each in cotangents]
+
+    def R_op(self, inputs, eval_points):
+        return [T.switch(self.is_open, each, 0) for each in eval_points]

@@ -1,0 +1,94 @@
+"""What formulas need: means of nothing, roots at zero, norms that do not overflow.
+
+Each takes variables of either engine, and keeps their dtype.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from regplug.engine.facade import engine_of, tensor
+
+
+def number(value: float, like: Any) -> np.ndarray:
+    """Return a number in the dtype of `like`: engines take a float of Python for a float64."""
+    return np.asarray(value, like.dtype)
+
+
+def nonzero(x: Any) -> Any:
+    """Return `x` with 1 in the place of 0, to divide by."""
+    T = tensor(x)
+    return T.switch(T.eq(x, 0), number(1, x), x)
+
+
+def root(square: Any) -> Any:
+    """Return the square root, with the gradient 0 at 0."""
+    T = tensor(square)
+    return T.switch(T.eq(square, 0), number(0, square), T.sqrt(nonzero(square)))
+
+
+def mean(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
+    """Return the mean of a float variable; 0 where there is nothing to average over.
+
+    Parameters
+    ----------
+    x : float variable
+    axis : int or sequence of int, optional
+        By default all axes.
+    keepdims : bool
+        Whether the axes stay, with length 1.
+    """
+    T = tensor(x)
+    entries = T.cast(T.maximum(_count(x, axis), 1), x.dtype)
+    return x.sum(axis=_axes(axis), keepdims=keepdims) / entries
+
+
+def norm(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
+    """Return the Euclidean norm; its gradient is ``x / norm``, and 0 where the norm is 0.
+
+    Parameters
+    ----------
+    x : float variable
+    axis : int or sequence of int, optional
+        By default all axes.
+    keepdims : bool
+        Whether the axes stay, with length 1.
+
+    Notes
+    -----
+    ``s sqrt(sum((x / s) ** 2))`` with s the mean of ``abs(x)``: squares alone overflow and
+    underflow long before norms do. s is constant to gradients: the norm does not depend on it.
+    """
+    T, engine = tensor(x), engine_of(x)
+    axes = _axes(axis)
+    entries = T.cast(T.maximum(_count(x, axis), 1), x.dtype)
+    # divided before it is summed: the sum of many large numbers overflows, too
+    scale = nonzero(engine.disconnected_grad((abs(x) / entries).sum(axis=axes, keepdims=True)))
+    scaled = root(((x / scale) ** 2).sum(axis=axes, keepdims=True)) * scale
+    return scaled if keepdims else scaled.sum(axis=axes)
+
+
+def differences(x: Any, axis: int) -> Any:
+    """Return the differences of neighbours along an axis: one fewer than there are entries."""
+    before = (slice(None),) * (axis % x.ndim)
+    return x[(*before, slice(1, None))] - x[(*before, slice(None, -1))]
+
+
+def shape_text(x: Any) -> str:
+    """Return the shape of `x` as far as it is known, such as ``(?, 3)``."""
+    lengths = ["?" if length is None else str(length) for length in engine_of(x).static_shape(x)]
+    return f"({', '.join(lengths)}{',' if len(lengths) == 1 else ''})"
+
+
+def _axes(axis: Any) -> Any:
+    """Return axes as both engines take them: None, or a list of Python's integers."""
+    return None if axis is None else [int(each) for each in np.atleast_1d(axis)]
+
+
+def _count(x: Any, axis: Any) -> Any:
+    """Return how many entries `x` has along some axes."""
+    axes = range(x.ndim) if axis is None else _axes(axis)
+    return math.prod(x.shape[each] for each in axes)
