@@ -25,7 +25,7 @@ def modify_graph(regularizer, outputs, matched, weight, noise, state):
         All outputs of the layer (for parameters: all its parameters) as they stand. The hook
         replaces the visited entry; names that it adds are kept and never matched.
     matched : dict of str to variable
-        The one entry being visited.
+        The one entry being visited, a float: integers and booleans are refused.
     weight : scalar variable, dtype of the entry
         The live strength; None where the regularizer has no weight.
     noise : regplug.noise.Noise
@@ -39,7 +39,9 @@ def modify_graph(regularizer, outputs, matched, weight, noise, state):
 def loss(regularizer, layers, outputs, matched, weight, noise, state):
     """Return the unweighted penalty, a float scalar; None, 0 or 0.0 mean no term.
 
-    Called once a model; the manager multiplies by the weight.
+    Called once a model; the manager multiplies by the weight, and rounds once, to the widest float
+    dtype of the model's own variables. At weight 0 the term is 0, and so is its gradient with
+    respect to what matched, the parameters and the inputs, whatever the penalty is there.
 
     Parameters
     ----------
@@ -50,9 +52,10 @@ def loss(regularizer, layers, outputs, matched, weight, noise, state):
     outputs : Outputs, a dict of str to variable
         All outputs of the rewired graph; ``outputs.match(pattern)`` selects some, also by role.
     matched : dict of str to variable
-        Everything that the pattern matches, in graph order. A parameter is the parameter itself.
+        Everything that the pattern matches, in graph order. A parameter is the parameter itself;
+        float16 is there as float32, integers and booleans as floatX.
     weight : scalar variable
-        The live strength, in the widest float dtype of what matched.
+        The live strength, in the widest dtype of `matched`.
     noise : regplug.noise.Noise
         The random source of this regularizer; ``noise.at(name)`` is one output's.
     state : regplug.live.State
@@ -71,9 +74,10 @@ def constrain(regularizer, matched, weight, learning_rate):
     regularizer : Regularizer
         The instance at work.
     matched : dict of str to variable
-        The updated value of each matched parameter, as constraints earlier in the list left it.
+        The updated value of each matched parameter, as constraints earlier in the list left it;
+        float16 as float32, and what is returned for it is rounded.
     weight : scalar variable
-        The live strength, in the widest float dtype of what matched; None without a weight.
+        The live strength, in the widest dtype of `matched`; None without a weight.
     learning_rate : float or scalar variable
         What the caller gave; a hook that asks for it makes it an error to give none.
     """

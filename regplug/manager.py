@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import itertools
+import warnings
 from collections import Counter, OrderedDict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from regplug.errors import RegplugWarning
 from regplug.live import Live, Weights, check_integer
 from regplug.member import Member
-from regplug.model import as_model, named, see
+from regplug.model import Model, as_model, named, see
 from regplug.passes import Pass, Trail
 
 
@@ -108,6 +110,7 @@ class Manager:
         BadModel, NoMatch, RegularizerError
         """
         model = as_model(model, params, layers)
+        _warn_of_linker(model)
         self._live.connect(model.engine, model.new_step)
         matches = {member: member.match(model) for member in self.members}
         training, clean = Pass(self._live, model, matches), Pass(self._live, model, matches)
@@ -253,3 +256,11 @@ class Manager:
         from regplug.composition import write
 
         write(self, path, lock)
+
+
+def _warn_of_linker(model: Model) -> None:
+    """Warn of a dtype that fails only when the user compiles."""
+    for name, variable in (model.outputs | model.params).items():
+        if problem := model.engine.linker_problem(variable.dtype):
+            warnings.warn(f"{name!r} is {variable.dtype}, and {problem}.", RegplugWarning, stacklevel=3)
+            return

@@ -17,7 +17,7 @@ from regplug.member import Member
 from regplug.model import Model, Outputs
 from regplug.noise import Noise
 from regplug.options import options_of
-from regplug.rewiring import rewire
+from regplug.rewiring import rewire, toposort
 from regplug.schedules import Schedule
 
 Matches = Mapping[Member, Mapping[str, Any]]
@@ -96,6 +96,7 @@ class Pass:
             layer = self.model.siblings[target][names[0]]
             before = {name: self._now(variables[name]) for name in layer} | dict.fromkeys(names, current)
             outputs = dict(before)
+            _require_float(member, "modify_graph", names[0], current)
             site = (member.name, names[0], self._k[member, old])
             member.call(
                 "modify_graph",
@@ -153,7 +154,6 @@ class Pass:
         """Return the live weight in a dtype, one variable for all visits; remember it in float64, for thresholds."""
         if member.weight is None:
             return None
-        dtype = dtype if "float" in dtype else "float64"
         if (member, dtype) not in self._weights:
             engine, exact = self.live.engine, member.weight
             is_scheduled = isinstance(exact, Schedule)
@@ -186,7 +186,11 @@ class Pass:
         return terms
 
     def _term(self, member: Member, matched: Mapping[str, Any], outputs: dict[str, Any]) -> Any:
-        dtype = _widest(matched.values())
+        """Return one weighted term, in the widest float dtype of what matched."""
+        engine = self.live.engine
+        # integers wrap and float16 overflows in sums: both are widened before the formula, rounded once after it
+        wide = {name: engine.T.cast(v, engine.working_dtype(v.dtype)) for name, v in matched.items()}
+        dtype = _widest(wide.values())
         weight = self._weight(member, dtype)
         rows = member.regularizer.targets == "outputs"
         sites = {name: (member.name, name, self._k[member, v]) for name, v in self.matches[member].items()}
@@ -195,7 +199,7 @@ class Pass:
             "loss",
             layers=self.model.layers,
             outputs=Outputs(outputs, self.model),
-            matched=dict(matched),
+            matched=wide,
             weight=weight,
             noise=Noise(self.live, site, self.trail.draws, self._exact, rows, sites),
             state=State(self.live, member.label, self._kept, self.model.params),
@@ -205,19 +209,38 @@ class Pass:
         wrong = partial(member.fault, "loss", "")
         self._tensor(wrong, value, "a scalar variable, None or 0")
         if value.ndim != 0:
-            shape = str(self.live.engine.static_shape(value)).replace("None", "?")
+            shape = str(engine.static_shape(value)).replace("None", "?")
             kind = {1: "vector", 2: "matrix"}.get(value.ndim, "tensor")
             raise wrong(f"returned a {kind} of shape {shape}, expected a scalar")
         if "float" not in value.dtype:
             raise wrong(f"returned a scalar of dtype {value.dtype}, expected a float")
-        return weight * self.live.engine.T.cast(value, dtype)
+        is_on = engine.T.neq(weight, 0)
+        value = self._gated(engine.T.cast(value, dtype), matched.values(), is_on)
+        # 0 * inf is NaN, and weight 0 is off, whatever the term is
+        weighted = engine.T.switch(is_on, weight * value, np.zeros((), dtype))
+        return engine.T.cast(weighted, _widest(matched.values(), otherwise=dtype))
+
+    def _gated(self, value: Any, matched: Iterable[Any], is_open: Any) -> Any:
+        """Return a term that sends gradients on only while `is_open`: else they are 0, also where they were NaN.
+
+        The term is rebuilt on gated copies of what matched, and of the parameters and inputs that it reaches by
+        other ways. The copies cost nothing: compiling takes out the gates and merges what is the same.
+        """
+        matched = set(matched)
+        nodes = toposort([value], matched)
+        roots = {v for node in nodes for v in node.inputs if v.owner is None and not hasattr(v, "data")}
+        gate = self.live.engine.Gate(is_open)
+        gated = {v: gate(v) for v in matched | roots if "float" in str(getattr(v.type, "dtype", ""))}
+        rewire(nodes, {}, gated)
+        return gated.get(value, value)
 
     def total(self, terms: dict[str, Any]) -> Any:
         """Return the sum of the terms; a constant 0 where there are none."""
         values = list(terms.values())
         if values:
             return sum(values[1:], values[0])
-        return self.live.engine.T.as_tensor_variable(np.zeros((), _widest(self.model.outputs.values())))
+        dtype = _widest(self.model.outputs.values(), otherwise="float64")
+        return self.live.engine.T.as_tensor_variable(np.zeros((), dtype))
 
     def updates(self) -> dict[Any, Any]:
         """Return what a training step has to replace: kept arrays, and the step where something depends on it."""
@@ -244,14 +267,19 @@ class Pass:
                 continue
             if learning_rate is None and "learning_rate" in (member.implements["constrain"] or ()):
                 raise BadOption(f"{member.label} ({member.who}): constrain(updates, learning_rate=...) is needed.")
-            weight = self._weight(member, _widest(now.values()))
-            results = member.call("constrain", matched=dict(now), weight=weight, learning_rate=learning_rate)
+            for name, new in now.items():
+                _require_float(member, "constrain", name, new)
+            engine = self.live.engine
+            wide = {name: engine.T.cast(new, engine.working_dtype(new.dtype)) for name, new in now.items()}
+            weight = self._weight(member, _widest(wide.values()))
+            results = member.call("constrain", matched=dict(wide), weight=weight, learning_rate=learning_rate)
             if not isinstance(results, Mapping) or set(results) - set(now):
                 what = f"returned {results!r}, expected a dict with keys of {', '.join(now)}"
                 raise member.fault("constrain", "", what)
             for name, new in results.items():
                 wrong = partial(member.fault, "constrain", name)
-                updates[found[name]] = self._same_type(wrong, new, found[name])
+                new = self._same_type(wrong, new, wide[name])
+                updates[found[name]] = self.live.engine.like(engine.T.cast(new, now[name].dtype), found[name])
         return updates
 
     def _updated(self, name: str, old: Any, new: Any) -> Any:
@@ -264,6 +292,13 @@ class Pass:
         return new
 
 
+def _require_float(member: Member, hook: str, name: str, variable: Any) -> None:
+    """Refuse to change integers and booleans: what is not a whole number would be cut off or wrap."""
+    if "float" not in variable.dtype:
+        remedy = "cast it to a float in the model, or leave it out of the pattern"
+        raise member.fault(hook, name, f"{name!r} is {variable.dtype}, and only floats can be changed: {remedy}")
+
+
 def _below(exact: Any, member: Member, dtype: str, engine: Any) -> Any:
     """Return a weight that is still below its limit in a dtype that rounds: a rate of 0.99999999 is 1 in float32."""
     weight = options_of(type(member.regularizer)).get("weight")
@@ -273,6 +308,6 @@ def _below(exact: Any, member: Member, dtype: str, engine: Any) -> Any:
     return engine.T.minimum(exact, np.float64(limit))
 
 
-def _widest(variables: Iterable[Any]) -> str:
+def _widest(variables: Iterable[Any], otherwise: str = "") -> str:
     floats = [variable.dtype for variable in variables if "float" in variable.dtype]
-    return str(np.result_type(*floats)) if floats else "float64"
+    return str(np.result_type(*floats)) if floats else otherwise

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytensor.tensor as T
 from pytensor import config, grad, scan, shared
+from pytensor.compile.mode import get_default_mode
 from pytensor.compile.ops import ViewOp
 from pytensor.compile.sharedvalue import SharedVariable
 from pytensor.gradient import disconnected_grad
@@ -26,11 +27,13 @@ __all__ = [
     "grad",
     "jacobian",
     "like",
+    "linker_problem",
     "scan",
     "shared",
     "static_shape",
     "svd",
     "untraced",
+    "working_dtype",
 ]
 
 advances_unasked = False  # updates are explicit: a default_update is deprecated from 3.3
@@ -46,6 +49,13 @@ def like(new, old):
     return old.type.filter_variable(new)
 
 
+def linker_problem(dtype):
+    """Return why the default linker cannot compile a dtype, and the way out; empty where it can."""
+    if dtype != "float16" or type(get_default_mode().linker).__name__ != "NumbaLinker":
+        return ""
+    return "numba, the linker of PyTensor's default mode, has none: compile with pytensor.function(..., mode='CVM')"
+
+
 def static_shape(variable):
     """Return the length of each axis, None where it is unknown."""
     return tuple(variable.type.shape)
@@ -54,6 +64,13 @@ def static_shape(variable):
 def untraced():
     """Return a context in which no variable notes where it was made, which takes a third of the time."""
     return config.change_flags(traceback__limit=0)
+
+
+def working_dtype(dtype):
+    """Return the dtype to compute in: float32 for float16, floatX for integers and booleans."""
+    if "float" not in dtype:
+        return config.floatX
+    return "float32" if dtype == "float16" else dtype
 
 
 class Gate(ViewOp):

@@ -27,11 +27,13 @@ __all__ = [
     "grad",
     "jacobian",
     "like",
+    "linker_problem",
     "scan",
     "shared",
     "static_shape",
     "svd",
     "untraced",
+    "working_dtype",
 ]
 
 advances_unasked = True  # by default_update: theanets passes on no other updates
@@ -48,6 +50,11 @@ def like(new, old):
     return new if known == new.broadcastable else T.patternbroadcast(new, known)
 
 
+def linker_problem(dtype):
+    """Return why the default linker cannot compile a dtype, and the way out; empty where it can."""
+    return ""
+
+
 def static_shape(variable):
     """Return the length of each axis, None where it is unknown."""
     return tuple(1 if one else None for one in variable.broadcastable)
@@ -56,6 +63,13 @@ def static_shape(variable):
 def untraced():
     """Return a context in which no variable notes where it was made, which takes a third of the time."""
     return theano.change_flags(**{"traceback.limit": 0})
+
+
+def working_dtype(dtype):
+    """Return the dtype to compute in: float32 for float16, floatX for integers and booleans."""
+    if "float" not in dtype:
+        return theano.config.floatX
+    return "float32" if dtype == "float16" else dtype
 
 
 class Gate(ViewOp):

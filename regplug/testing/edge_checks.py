@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import warnings
 from collections.abc import Iterator
 
 import numpy as np
 
 from regplug.engine import engine_of
-from regplug.errors import BadOption, RegplugError, RegplugWarning, listing
+from regplug.errors import BadOption, RegplugError, listing
 from regplug.testing import samples
 from regplug.testing.check import CheckFailure, NotApplicable, check
 from regplug.testing.graph_checks import cases, main, weighted
@@ -106,8 +105,7 @@ def float16_is_right(subject):
     runs = []
     for dtype in ("float64", "float16"):
         sample = samples.scaled(samples.in_half_precision(case.kind, engine, dtype), **large)
-        with refused_in_words("float16"), warnings.catch_warnings():
-            warnings.simplefilter("ignore", RegplugWarning)  # a linker that lacks it is the user's
+        with refused_in_words("float16"):
             runs.append(subject.apply(case, sample=sample))
     wide, half = runs
     with np.errstate(all="ignore"):  # of the model, which is not looked at where its parameters are large

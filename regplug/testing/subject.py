@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
@@ -11,7 +12,7 @@ import numpy as np
 
 from regplug.composition import compose
 from regplug.engine import engine_of
-from regplug.errors import BadModel, BadOption, NoMatch, RegularizerError
+from regplug.errors import BadModel, BadOption, NoMatch, RegplugWarning, RegularizerError
 from regplug.hookspecs import hookimpl
 from regplug.manager import Manager, Result
 from regplug.options import REQUIRED, options_of
@@ -211,7 +212,10 @@ class Subject:
         spy = Spy()
         manager = compose([self.make(**options)], seed=seed, plugins=[spy])
         try:
-            run = Run(sample, manager, manager.apply(sample.outputs, sample.params), spy.losses)
+            with warnings.catch_warnings():  # of what numba cannot compile: the kit runs in Python mode
+                warnings.filterwarnings("ignore", ".* is float16, and numba", RegplugWarning)
+                result = manager.apply(sample.outputs, sample.params)
+            run = Run(sample, manager, result, spy.losses)
             run.constrained  # noqa: B018  built here, so that a refusal is one of the model
         except (NoMatch, BadModel, BadOption) as error:
             raise Refused(str(error)) from error

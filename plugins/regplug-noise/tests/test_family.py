@@ -178,7 +178,7 @@ def test_drop_block_larger_than_the_map_is_refused():
 def test_integer_outputs_are_refused():
     engine = installed_engine()
     words = engine.T.imatrix("words")
-    with pytest.raises(regplug.RegularizerError, match="noise is drawn for float variables, and words is int32"):
+    with pytest.raises(regplug.RegularizerError, match="'in:out' is int32, and only floats"):
         regplug.compose(["dropout=0.5@in:out"]).apply({"in:out": words})
 
 
