@@ -62,7 +62,7 @@ def one_unit(subject):
     """A layer may have one unit, and a parameter one entry."""
     case = main(subject)
     sample = case.kind(installed_engine(), "float64", width=1)
-    with refused_in_words("a model of one unit a layer"):
+    with refused_in_words("on a model of one unit a layer"):
         run = subject.apply(case, sample=sample)
     require_sound(run, sample.value, f" on the model {case.kind.__name__} with one unit a layer")
 
@@ -89,7 +89,7 @@ def integers_do_not_wrap(subject):
     if any(subject.implements(hook) for hook in CHANGES):
         require_refusal(subject, case, sample())
         return
-    with refused_in_words("integers"):
+    with refused_in_words("on integers"):
         found, expected = (subject.apply(case, sample=each) for each in (sample(), sample("float64")))
         term, right = (float(loss(run)) for run in (found, expected))
     if not np.isclose(term, right, rtol=1e-6, atol=0, equal_nan=True):
@@ -105,10 +105,11 @@ def float16_is_right(subject):
     runs = []
     for dtype in ("float64", "float16"):
         sample = samples.scaled(samples.in_half_precision(case.kind, engine, dtype), **large)
-        with refused_in_words("float16"):
+        with refused_in_words("on a float16 model"):
             runs.append(subject.apply(case, sample=sample))
     wide, half = runs
-    with np.errstate(all="ignore"):  # of the model, which is not looked at where its parameters are large
+    # the model is not looked at where its parameters are large
+    with np.errstate(all="ignore"), refused_in_words("on a float16 model"):
         if subject.implements("loss") and wide.is_live:
             set_weights_for_a_term_of_one(wide, half)
         expected, found = wide.values()[0], half.values()[0]
@@ -126,7 +127,7 @@ def weight_zero_is_off_where_infinite(subject):
     weighted(subject)
     engine, case = installed_engine(), by_name(subject)
     sample = samples.huge(case.kind(engine, "float64"), engine)
-    with refused_in_words("huge values"):
+    with refused_in_words("on huge values"):
         run = subject.apply(case, sample=sample)
     if run.is_live:
         run.manager.weights[run.label] = 0
@@ -147,14 +148,10 @@ def weight_zero_is_off_where_infinite(subject):
 
 def require_sound(run: Run, x: np.ndarray, where: str) -> dict[str, np.ndarray]:
     """Return what two steps gave; raise CheckFailure where a value or a gradient is not finite."""
-    try:
+    with refused_in_words(where.strip()):
         found = run.values(2, x)[-1]
-        require_finite(found, where)
-        gradients = run.backward(x, *run.directions(found))
-    except Refused as error:
-        if isinstance(error.__cause__, AssertionError):
-            raise NotApplicable(str(error)) from error
-        raise CheckFailure(f"{error}{where}") from error
+    require_finite(found, where)
+    gradients = run.backward(x, *run.directions(found))
     if not all(np.isfinite(each).all() for each in gradients):
         raise CheckFailure(f"the gradient is not finite{where}")
     return found
@@ -238,8 +235,10 @@ def parameters(sample: Sample, change) -> Iterator[None]:
 
 @contextlib.contextmanager
 def refused_in_words(what: str) -> Iterator[None]:
-    """Take a refusal for an answer."""
+    """Take a refusal for an answer: an error while the graph is built, or an assertion in the graph."""
     try:
         yield
     except Refused as error:
-        raise NotApplicable(f"it refuses {what}: {error}") from error
+        if isinstance(error.__cause__, ValueError):  # of shapes that do not fit, while the graph ran
+            raise CheckFailure(f"{error} {what}") from error
+        raise NotApplicable(f"{error} {what}") from error
