@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
 __all__ = [
-    "BadComposition", "BadModel", "BadOption", "Layer", "Manager", "Model", "NameConflict", "NoMatch",
+    "BadComposition", "BadModel", "BadOption", "CannotCopy", "Layer", "Manager", "Model", "NameConflict", "NoMatch",
     "PluginLoadError", "RegplugError", "RegplugWarning", "Regularizer", "RegularizerError", "Result",
     "UnknownRegularizer", "as_model", "available", "block", "compose", "hookimpl", "load", "read",
 ]
@@ -16,6 +16,7 @@ from regplug.errors import (
     BadComposition,
     BadModel,
     BadOption,
+    CannotCopy,
     NameConflict,
     NoMatch,
     PluginLoadError,

@@ -46,6 +46,10 @@ class RegularizerError(RegplugError):
     """A regularizer failed in a hook, or returned what the hook does not allow."""
 
 
+class CannotCopy(RegplugError, TypeError):
+    """What belongs to one process; a TypeError, too, as Python's own refusals to pickle are."""
+
+
 def nearest(name: object, names: Iterable[str]) -> str | None:
     """Return the spelling of `names` that is closest to `name`, or None."""
     close = difflib.get_close_matches(str(name), list(names), n=1, cutoff=0.5)

@@ -30,7 +30,7 @@ def modify_graph(regularizer, outputs, matched, weight, noise, state):
         The live strength; None where the regularizer has no weight.
     noise : regplug.noise.Noise
         The random source of this regularizer at this entry.
-    state : regplug.live.State
+    state : regplug.kept_arrays.State
         The arrays that it keeps between steps.
     """
 
@@ -58,7 +58,7 @@ def loss(regularizer, layers, outputs, matched, weight, noise, state):
         The live strength, in the widest dtype of `matched`.
     noise : regplug.noise.Noise
         The random source of this regularizer; ``noise.at(name)`` is one output's.
-    state : regplug.live.State
+    state : regplug.kept_arrays.State
         The arrays that it keeps between steps.
     """
 

@@ -5,6 +5,7 @@ They are the weights, the seed's keys, the step, the row offset, and arrays that
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
 from numbers import Integral
 from types import ModuleType
@@ -12,9 +13,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from regplug import saved_state
 from regplug.errors import BadComposition, BadModel, BadOption, did_you_mean
+from regplug.kept_arrays import KeptArrays
 from regplug.noise.reference import site_key
 from regplug.schedules import Schedule
+from regplug.shared import Shared
 
 if TYPE_CHECKING:
     from regplug.member import Member
@@ -22,79 +26,10 @@ if TYPE_CHECKING:
 
 def check_integer(name: str, value: Any, low: int, high: int) -> int:
     """Return `value` as an int; refuse what is none, or not in [low, high)."""
+    value = saved_state.unwrapped(value)
     if not isinstance(value, Integral) or isinstance(value, bool) or not low <= int(value) < high:
         raise BadOption(f"{name} {value!r} is no integer from {low} to {high - 1}.")
     return int(value)
-
-
-class Shared:
-    """A value that is a NumPy array until a graph is there, and a shared variable from then on."""
-
-    def __init__(self, name: str, value: Any, dtype: str):
-        self.name = name
-        self.value = np.array(value, dtype)
-        self.variable: Any = None
-
-    def get(self) -> np.ndarray:
-        """Return the value."""
-        return self.value.copy() if self.variable is None else self.variable.get_value()
-
-    def set(self, value: Any) -> None:
-        """Assign the value, in compiled functions, too."""
-        self.value = np.array(value, self.value.dtype)
-        if self.variable is not None:
-            self.variable.set_value(self.value)
-
-    def connect(self, engine: ModuleType) -> Any:
-        """Return the shared variable, made now if it is not there yet."""
-        if self.variable is None:
-            self.variable = engine.shared(self.value, name=self.name)
-            self.variable.tag.regplug = True
-        return self.variable
-
-    def become(self, variable: Any) -> None:
-        """Take a variable of a library's own kind; refuse where one of another kind is in use."""
-        if self.variable is None:
-            variable.set_value(self.value)
-            variable.name, variable.tag.regplug = self.name, True
-            self.variable = variable
-        elif type(self.variable) is not type(variable):
-            raise BadModel(
-                f"this manager's {self.name} is in a graph already, as {type(self.variable).__name__}, and this model "
-                f"needs a {type(variable).__name__}: compose a manager of its own for it."
-            )
-
-
-class State:
-    """The arrays that one regularizer keeps between steps, one for each output or parameter.
-
-    They are shared variables that the manager owns, saves in ``manager.state()`` and restores.
-    """
-
-    def __init__(self, live: Live, label: str, updates: dict[Any, Any], params: Mapping[str, Any]):
-        self._live, self._label, self._updates, self._params = live, label, updates, params
-
-    def array(self, name: str, start: Any) -> Any:
-        """Return the shared variable kept for an entry.
-
-        It begins as `start`: a NumPy array, or a function that makes one of the present value of the parameter `name`.
-        """
-        key = f"{self._label}/{name}"
-        start = np.asarray(start(self._params[name].get_value()) if callable(start) else start)
-        kept = self._live.arrays.setdefault(key, Shared(f"regplug.state:{key}", start, start.dtype.name))
-        if kept.variable is None:
-            kept.value = kept.value.astype(start.dtype)  # it may have been restored from another dtype
-        now = kept.get()
-        if (now.shape, now.dtype) != (start.shape, start.dtype):
-            raise ValueError(
-                f"the array kept for {name!r} is {now.dtype} of shape {now.shape}, and {start.dtype} of shape "
-                f"{start.shape} is needed: compose a manager of its own for this model"
-            )
-        return kept.connect(self._live.engine)
-
-    def update(self, name: str, new: Any) -> None:
-        """Have each training step replace the array kept for an entry by `new`."""
-        self._updates[self._live.arrays[f"{self._label}/{name}"].connect(self._live.engine)] = new
 
 
 class Live:
@@ -115,7 +50,7 @@ class Live:
         self.step = Shared("regplug.step", 0, "int64")
         self.row_offset = Shared("regplug.row_offset", 0, "int64")
         self.keys = Shared("regplug.keys", np.zeros((0, 2)), "uint32")
-        self.arrays: dict[str, Shared] = {}
+        self.arrays = KeptArrays()
         self._sites: dict[tuple, int] = {}
 
     def connect(self, engine: ModuleType, new_step: Callable[[], Any] | None = None) -> None:
@@ -125,6 +60,26 @@ class Live:
         self.engine = engine
         if new_step is not None:
             self.step.become(new_step())
+
+    @contextlib.contextmanager
+    def undo_on_failure(self) -> Iterator[None]:
+        """Take back what the body made, where it fails: engine, variables, noise sites, kept arrays."""
+        weights = [member.weight for member in self._numbers().values()]
+        shared = [self.step, self.row_offset, self.keys, *weights]
+        variables = [each.variable for each in shared]
+        engine, keys = self.engine, self.keys.get()
+        sites, arrays = len(self._sites), len(self.arrays.by_key)
+        try:
+            yield
+        except BaseException:
+            self.engine = engine
+            for each, variable in zip(shared, variables, strict=True):
+                each.variable = variable
+            self.keys.set(keys)
+            for site in list(self._sites)[sites:]:
+                del self._sites[site]
+            self.arrays.forget(list(self.arrays.by_key)[arrays:])
+            raise
 
     def key_index(self, site: tuple) -> int:
         """Return the row of the keys that a site ``(name, output, k, draw)`` has."""
@@ -147,41 +102,49 @@ class Live:
 
     def state(self) -> dict[str, Any]:
         """Return what a run needs to continue; see `Manager.state`."""
-        weights = {label: float(member.weight.get()) for label, member in self._numbers().items()}
-        state = {"seed": self.seed, "step": int(self.step.get()), "weights": weights}
-        return state | ({"arrays": {key: each.get() for key, each in self.arrays.items()}} if self.arrays else {})
+        weights = {label: float(m.weight.get()) for label, m in self._numbers().items()}
+        return {
+            "format": saved_state.FORMAT,
+            "seed": self.seed,
+            # as an int64 it goes on below zero, to the same masks
+            "step": int(self.step.get()) % 2**64,
+            "weights": weights,
+            "arrays": self.arrays.values(),
+        }
 
     def restore(self, state: Any) -> None:
         """Continue from a `state` of a composition with the same labels."""
-        is_state = isinstance(state, Mapping) and {"seed", "step", "weights"} <= set(state)
-        weights, kept = (state["weights"], state.get("arrays", {})) if is_state else (None, None)
-        if not isinstance(weights, Mapping) or not isinstance(kept, Mapping):
-            raise BadComposition(f"{state!r} is no state: it needs seed, step and weights; arrays are a mapping.")
-        own = self._numbers()
+        state = saved_state.as_mapping(state)
+        weights, arrays, own = state["weights"], state["arrays"], self._numbers()
         if set(weights) != set(own):
             found = sorted(map(str, weights))
             raise BadComposition(f"the state has weights of {found}, this composition of {sorted(own)}.")
         seed = check_integer("seed", state["seed"], -(2**63), 2**64)
-        step = check_integer("step", state["step"], 0, 2**63)
-        try:
-            arrays = {key: np.asarray(array) for key, array in kept.items()}
-        except ValueError as error:
-            raise BadComposition(f"the state's arrays are no arrays: {error}.") from error
-        for key, array in arrays.items():
-            if array.dtype.kind not in "biuf":
-                raise BadComposition(f"the state's array {key!r} is of {array.dtype}, and no array of real numbers.")
+        step = check_integer("step", state["step"], 0, 2**64)
+        for key in arrays or ():
             if not any(str(key).startswith(f"{member.label}/") for member in self.members):
-                raise BadComposition(f"the state's array {key!r} is of no regularizer of this composition.")
-            shape = self.arrays[key].get().shape if key in self.arrays else array.shape
-            if array.shape != shape:
-                raise BadComposition(f"the state's array {key!r} has shape {array.shape}, not {shape}.")
-        values = {label: own[label].check_weight(value) for label, value in weights.items()}
+                what = "is of no regularizer of this composition"
+                raise BadComposition(f"the state's array {key!r} {what}.")
+        if arrays is not None:
+            arrays = self.arrays.checked(arrays)
+        weights = {label: own[label].check_weight(value) for label, value in weights.items()}
+        self.assign(seed, step, weights, arrays)
+
+    def assign(
+        self,
+        seed: int,
+        step: int,
+        weights: Mapping[str, float],
+        arrays: dict[str, np.ndarray] | None,
+    ) -> None:
+        """Set what a state has, all of it checked; arrays that are None are remade."""
+        if arrays is None and self.arrays.has_model:
+            arrays = self.arrays.remade()
         self.reseed(seed)
-        self.step.set(step)
-        for label, value in values.items():
-            own[label].weight.set(value)
-        for key, array in arrays.items():
-            self.arrays.setdefault(key, Shared(f"regplug.state:{key}", array, array.dtype.name)).set(array)
+        self.step.set(step - 2**64 if step >= 2**63 else step)
+        for label, value in weights.items():
+            self.weighted[label].weight.set(value)
+        self.arrays.assign(arrays)
 
 
 class Weights(MutableMapping):
@@ -226,3 +189,6 @@ class Weights(MutableMapping):
 
     def __repr__(self) -> str:
         return repr(dict(self))
+
+    def __reduce__(self) -> tuple:
+        return dict, (dict(self),)  # a copy is the numbers: what is live stays with the manager

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import warnings
 from collections import Counter, OrderedDict
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from regplug.errors import RegplugWarning
+from regplug.errors import CannotCopy, RegplugWarning
 from regplug.live import Live, Weights, check_integer
 from regplug.member import Member
 from regplug.model import Model, as_model, named, see
 from regplug.passes import Pass, Trail
+from regplug.updates import as_ordered, check_updates, collect, warn_of_unknown
 
 
 @dataclass(frozen=True)
@@ -29,7 +31,11 @@ class Result:
     terms : dict of str to scalar variable
         Each weighted term, by label.
     updates : dict of shared variable to variable
-        To be passed to the function that trains; empty where nothing depends on the step.
+        To be passed to the function that trains: the step and the kept arrays, where something
+        depends on them, and the model's own updates, as the regularizers leave them.
+    clean_updates : dict of shared variable to variable
+        The model's own updates for `clean`: for a function that predicts, where the model draws
+        when it predicts. Neither the step nor kept arrays advance.
     matches : dict of str to list of str
         What each regularizer matched, by label, in graph order.
     """
@@ -40,6 +46,7 @@ class Result:
     clean_loss: Any
     terms: dict[str, Any]
     updates: dict[Any, Any]
+    clean_updates: dict[Any, Any]
     matches: dict[str, list[str]]
     _pass: Pass = field(repr=False)
 
@@ -54,12 +61,24 @@ class Result:
         """
         return self._pass.constrain(updates, learning_rate)
 
+    def __copy__(self) -> Result:
+        return replace(self)
+
+    def __reduce__(self) -> tuple:
+        raise CannotCopy(
+            "a Result is not pickled, nor copied deeply: it is a part of the graph of one process. Send "
+            "the manager instead, which is its composition and state, and apply it to the model there. "
+            "manager.write(path) keeps the composition in a file, manager.state() what a run needs to "
+            "continue with manager.restore(state); manager.restart() begins a new run."
+        )
+
 
 @dataclass
 class _Building:
     """What is known of a model while it is being built, layer by layer."""
 
     trail: Trail = field(default_factory=Trail)
+    arrays: list[str] = field(default_factory=list)  # kept for it, as long as it is not over
     seen: set[Any] = field(default_factory=set)
     names: dict[str, dict[str, Any]] = field(default_factory=lambda: {"outputs": {}, "params": {}})
     updates: dict[Any, Any] = field(default_factory=OrderedDict)  # Theano warns of a plain dict
@@ -71,6 +90,12 @@ class Manager:
 
     It is itself a regularizer as theanets knows them: `pattern`, `weight`, `log`, `modify_graph`,
     `loss`.
+
+    It is copied and pickled as its composition, wrapper plugins, seed, state and row offset. A copy has
+    live weights, and with theanets a `pattern`, of its own, and was applied to no model: the arrays
+    that the original keeps wait for its first one, and `restart` drops them. Where it is unpickled,
+    the packages of its regularizers must be installed; classes of no package go as Python's pickle
+    takes them, by reference.
 
     Attributes
     ----------
@@ -97,28 +122,69 @@ class Manager:
 
     # a model that is already built
 
-    def apply(self, model: Any, params: Any = None, layers: Any = None) -> Result:
+    def apply(
+        self, model: Any, params: Any = None, layers: Any = None, updates: Any = None
+    ) -> Result:
         """Regularize a model that is already built; the model is not changed.
 
         Parameters
         ----------
         model, params, layers
             See `regplug.as_model`.
+        updates : mapping, or list of pairs, of shared variable to variable, optional
+            The model's own: the next states of generators that it draws from, running statistics
+            of batch normalization, what a scan returned beside its states. They belong to the
+            graph as it is; `Result.updates` and `Result.clean_updates` have them for the
+            regularized graph and the clean one. The ``default_update`` of a shared variable (the
+            random streams of Theano and PyTensor have one) is found and need not be handed over.
+            An optimizer's updates are none of these: see `Result.constrain`.
 
         Raises
         ------
         BadModel, NoMatch, RegularizerError
+
+        Warns
+        -----
+        RegplugWarning
+            The regularized graph draws from a generator whose update is not known.
+
+        Examples
+        --------
+        A hidden layer that draws, and the mean of a layer over the steps (on Theano, streams draw
+        in place of `rng`):
+
+        >>> import numpy as np, pytensor, pytensor.tensor as pt, regplug
+        >>> x, rng = pt.matrix("x"), pytensor.shared(np.random.default_rng(0))
+        >>> next_rng, counts = pt.random.poisson(pt.exp(x), rng=rng, return_next_rng=True)
+        >>> mean = pytensor.shared(np.zeros(3), name="mean")
+        >>> updates = {rng: next_rng, mean: 0.9 * mean + 0.1 * counts.mean(axis=0)}
+        >>> manager = regplug.compose(["dropout=0.5@in"])
+        >>> result = manager.apply({"in": x, "hid": counts}, updates=updates)
+        >>> train = pytensor.function([x], result.outputs["hid"], updates=result.updates)
+        >>> sample = pytensor.function([x], result.clean["hid"], updates=result.clean_updates)
         """
         model = as_model(model, params, layers)
         _warn_of_linker(model)
-        self._live.connect(model.engine, model.new_step)
-        matches = {member: member.match(model) for member in self.members}
-        training, clean = Pass(self._live, model, matches), Pass(self._live, model, matches)
-        outputs = training.rewire(self.members)
-        clean_outputs = clean.rewire(m for m in self.members if m.regularizer.applies == "always")
-        terms = training.terms(outputs)
-        clean_terms = clean.terms(clean_outputs, reuse=(terms, outputs))
-        self._live.publish_keys()
+        given = as_ordered({} if updates is None else updates, "apply")
+        given = check_updates({**model.updates, **given}, model.engine)
+        model_updates = collect(model, given)
+        with self._live.undo_on_failure():
+            self._live.connect(model.engine, model.new_step)
+            matches = {member: member.match(model) for member in self.members}
+            training = Pass(self._live, model, matches, model_updates=model_updates)
+            clean = Pass(self._live, model, matches, model_updates=model_updates)
+            outputs = training.rewire(self.members)
+            clean_outputs = clean.rewire(m for m in self.members if m.regularizer.applies == "always")
+            terms = training.terms(outputs)
+            clean_terms = clean.terms(clean_outputs, reuse=(terms, outputs))
+            if not model.finds_updates:
+                warn_of_unknown(
+                    training.unadvanced,
+                    "Write manager.apply(model, updates={generator: its next state}), and pass "
+                    "result.updates to the function that trains.",
+                )
+            self._live.publish_keys()
+            self._live.arrays.complete()
         self._matches = matches
         return Result(
             outputs=outputs,
@@ -126,7 +192,8 @@ class Manager:
             loss=training.total(terms),
             clean_loss=clean.total(clean_terms),
             terms=terms,
-            updates=training.updates(),
+            updates=OrderedDict({**training.rewired_updates(), **training.updates()}),
+            clean_updates=clean.rewired_updates(),
             matches={member.label: list(found) for member, found in matches.items()},
             _pass=training,
         )
@@ -134,53 +201,77 @@ class Manager:
     # a model while it is being built, layer by layer
 
     def modify_graph(self, outputs: dict[str, Any]) -> None:
-        """Regularize the outputs of one layer, in place, before the next layer is built on them."""
+        """Regularize the outputs of one layer, in place, before the next layer is built on them.
+
+        Where a layer fails, the next one begins a new model.
+        """
         if self._building.is_over:
             self._building = _Building()
-        building = self._building
-        building.is_over = True  # and stays so where this layer fails
-        model = see(outputs, seen=building.seen)
-        model.roles = {}  # the layers to come are not known
-        self._live.connect(model.engine)
-        modifying = [member for member in self.members if member.implements["modify_graph"] is not None]
-        matches = {member: member.match(model, optional=True) for member in modifying}
-        step = Pass(self._live, model, matches, building.trail)
-        outputs.update(step.rewire(modifying))
-        building.updates |= step.updates()
-        building.seen.update(variable for node in model.nodes for variable in (*node.inputs, *node.outputs))
-        building.seen.update(outputs.values())
-        building.names["outputs"].update(model.outputs)
-        building.names["params"].update(model.params)
-        building.is_over = False
-        self._publish(model.engine)
+        with self._all_or_nothing() as building:
+            model = see(outputs, seen=building.seen)
+            model.roles = {}  # the layers to come are not known
+            self._live.connect(model.engine)
+            modifying = [member for member in self.members if member.implements["modify_graph"] is not None]
+            matches = {member: member.match(model, optional=True) for member in modifying}
+            model_updates = collect(model, {}, building.seen)
+            step = Pass(self._live, model, matches, building.trail, model_updates)
+            modified = step.rewire(modifying)
+            building.updates |= {**step.rewired_updates(), **step.updates()}
+            building.seen.update(variable for node in model.nodes for variable in (*node.inputs, *node.outputs))
+            building.seen.update(outputs.values(), modified.values())
+            building.names["outputs"].update(model.outputs)
+            building.names["params"].update(model.params)
+            warn_of_unknown(
+                step.unadvanced,
+                "Build the whole model first, and regularize it with manager.apply(model, updates=...).",
+            )
+            self._publish(model.engine)
+        outputs.update(modified)
 
     def loss(self, layers: Iterable[Any], outputs: Mapping[str, Any]) -> Any:
         """Return the sum of the weighted terms of the model built, which this ends.
+
+        Where it fails, the model is to be built anew.
 
         Raises
         ------
         NoMatch
             A pattern matched nothing in the whole model.
         """
-        building = self._building
+        with self._all_or_nothing() as building:
+            layers = list(layers)
+            params = [p for layer in layers for p in getattr(layer, "params", ())]
+            model = see(outputs, [p for p in params if getattr(p, "name", None)] if params else None, layers)
+            model.unnamed.extend(p for p in params if not getattr(p, "name", None))
+            self._live.connect(model.engine)
+            matches = {}
+            for m in self.members:
+                if m.implements["modify_graph"] is not None:
+                    target = m.regularizer.targets
+                    m.pattern.resolve(building.names[target], {}, m.label, target, m.regularizer.optional)
+                matches[m] = m.match(model, optional=m.implements["loss"] is None)
+            step = Pass(self._live, model, matches, Trail(draws=Counter(building.trail.draws)))
+            terms = step.terms(model.outputs)
+            building.updates |= step.updates()
+            self._publish(model.engine)
+            self._live.arrays.complete()
         building.is_over = True
-        layers = list(layers)
-        params = [p for layer in layers for p in getattr(layer, "params", ())]
-        model = see(outputs, [p for p in params if getattr(p, "name", None)] if params else None, layers)
-        model.unnamed.extend(p for p in params if not getattr(p, "name", None))
-        self._live.connect(model.engine)
-        matches = {}
-        for m in self.members:
-            if m.implements["modify_graph"] is not None:
-                target = m.regularizer.targets
-                m.pattern.resolve(building.names[target], {}, m.label, target, m.regularizer.optional)
-            matches[m] = m.match(model, optional=m.implements["loss"] is None)
-        step = Pass(self._live, model, matches, Trail(draws=Counter(building.trail.draws)))
-        terms = step.terms(model.outputs)
         self._matches = matches
-        building.updates |= step.updates()
-        self._publish(model.engine)
         return step.total(terms)
+
+    @contextlib.contextmanager
+    def _all_or_nothing(self) -> Iterator[_Building]:
+        """Yield the model being built; where the body fails, leave nothing of what it made, nor of that model."""
+        building, known = self._building, len(self._live.arrays.by_key)
+        try:
+            with self._live.undo_on_failure():
+                yield building
+        except BaseException:
+            if not building.is_over:
+                self._live.arrays.forget(building.arrays)
+                self._building = _Building()
+            raise
+        building.arrays += list(self._live.arrays.by_key)[known:]
 
     def constrain(self, params: Any, updates: Any, learning_rate: Any = None) -> dict[Any, Any]:
         """Return an optimizer's updates with the constraints applied; see `Result.constrain`.
@@ -191,10 +282,12 @@ class Manager:
             The parameters of the model that was built.
         """
         params = named(params)
-        model = see(params, params)
-        self._live.connect(model.engine)
-        matches = {member: member.match(model) for member in self.members if member.implements["constrain"] is not None}
-        return Pass(self._live, model, matches).constrain(updates, learning_rate)
+        with self._live.undo_on_failure():
+            model = see(params, params)
+            self._live.connect(model.engine)
+            constraining = [member for member in self.members if member.implements["constrain"] is not None]
+            matches = {member: member.match(model) for member in constraining}
+            return Pass(self._live, model, matches).constrain(updates, learning_rate)
 
     def log(self) -> None:
         """Have each regularizer write its line to the ``regplug`` logger."""
@@ -229,18 +322,62 @@ class Manager:
         self._live.row_offset.set(check_integer("row_offset", value, 0, 2**63))
 
     def state(self) -> dict[str, Any]:
-        """Return what a run needs to continue to the bit: seed, step, weights and kept arrays."""
+        """Return what a run needs to continue to the bit.
+
+        Returns
+        -------
+        dict
+            ``format``, the integer 2; ``seed``; ``step``, from 0 to 2**64 - 1, after which it
+            begins anew; ``weights``, a dict of label to float, without those that follow a schedule;
+            ``arrays``, a dict of ``label/name`` to array, or None where no model was seen yet. The
+            row offset belongs to the process and is not in it.
+        """
         return self._live.state()
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Continue from a `state`; compiled functions do so, too.
 
+        Parameters
+        ----------
+        state : mapping
+            What `state` returned, of regplug 0.1, too; arrays may be lists, and numbers arrays of no
+            dimensions, as JSON and .npz files have them. Arrays that are None are remade as by
+            `restart`. Before there is a model, arrays wait for it, and are checked by `apply`.
+
         Raises
         ------
         BadComposition, BadOption
-            The state is not of this composition; nothing was changed.
+            The state is not of this composition, not of this model, or has NaN or infinite
+            arrays; nothing was changed.
         """
         self._live.restore(state)
+
+    def restart(self, seed: int | None = None) -> None:
+        """Begin a new run: step 0, and each kept array as it would begin now; compiled functions, too.
+
+        An array that begins as something of its parameter is made of the value that the parameter has
+        now, so set the parameters first: `l2_sp` then pulls to these values. Weights and the row
+        offset stay. A state that was restored and waits for a model is dropped.
+
+        Parameters
+        ----------
+        seed : int, within 64 bits, optional
+            Another seed of all noise.
+
+        Raises
+        ------
+        BadOption
+            The seed is none.
+        RegularizerError
+            A regularizer cannot make an array anew. In both cases nothing was changed.
+        """
+        seed = self.seed if seed is None else check_integer("seed", seed, -(2**63), 2**64)
+        self._live.assign(seed, 0, {}, None)
+
+    def __reduce__(self) -> tuple:
+        from regplug.copying import parts, rebuild
+
+        return rebuild, parts(self)
 
     def write(self, path: Any, *, lock: bool = False) -> None:
         """Write the composition, as it was composed, to a TOML file for `regplug.read`.

@@ -10,13 +10,14 @@ import pluggy
 
 from regplug import hookspecs
 from regplug.errors import BadComposition, BadOption, RegplugError, RegularizerError
-from regplug.live import Shared
 from regplug.model import Model
 from regplug.options import check_options, options_of
 from regplug.patterns import Pattern
 from regplug.registry import Entry
 from regplug.regularizer import HOOKS, Regularizer, hook_arguments
+from regplug.saved_state import unwrapped
 from regplug.schedules import Schedule
+from regplug.shared import Shared
 
 
 class _Hooks(pluggy.PluginManager):
@@ -42,6 +43,7 @@ class Member:
 
     def __init__(self, regularizer: Regularizer, name: str, label: str, entry: Entry | None, plugins: tuple = ()):
         self.regularizer, self.name, self.label, self.entry = regularizer, name, label, entry
+        self.plugins = plugins
         if "/" in label:
             raise BadOption(f"{label}: a name has no '/', which parts label and parameter in manager.state().")
         try:
@@ -73,7 +75,7 @@ class Member:
         """Return a weight that is in range; refuse a schedule, and a change of what is baked into the graph."""
         cls = type(self.regularizer)
         known = cls if "weight" in options_of(cls) else Regularizer  # a constructor of its own may not take it
-        weight = check_options(known, self.label, {"weight": value})["weight"]
+        weight = check_options(known, self.label, {"weight": unwrapped(value)})["weight"]
         if isinstance(weight, Schedule):
             raise BadOption(f"{self.label}: the schedule {dict(weight)} is a part of the graph: compose anew with it.")
         if self.is_baked and weight != self.weight.get():

@@ -60,6 +60,10 @@ class Model:
         Float shared variables that a parameter pattern cannot name.
     new_step : function of no argument, optional
         Makes the manager's step variable, where the model's library advances a kind of its own.
+    updates : dict of shared variable to variable
+        The model's own, such as the next states of generators, where its library hands them out.
+    finds_updates : bool
+        Whether the library's own way to compile finds these in whatever graph it gets.
     """
 
     engine: ModuleType
@@ -69,6 +73,8 @@ class Model:
     layers: list[Any] = field(default_factory=list)
     unnamed: list[Any] = field(default_factory=list)
     new_step: Callable[[], Any] | None = None
+    updates: Mapping[Any, Any] = field(default_factory=dict)
+    finds_updates: bool = False
 
     @cached_property
     def names(self) -> dict[str, dict[Any, list[str]]]:
@@ -145,8 +151,14 @@ def as_model(model: Any, params: Any = None, layers: Any = None) -> Model:
     elif not isinstance(model, Mapping):
         seen = adapters.see(model)
         if seen is not None:
-            given = seen.params if params is None else params
-            return replace(see(seen.outputs, given, seen.layers if layers is None else layers), new_step=seen.new_step)
+            params = seen.params if params is None else params
+            layers = seen.layers if layers is None else layers
+            return replace(
+                see(seen.outputs, params, layers),
+                new_step=seen.new_step,
+                updates=seen.updates,
+                finds_updates=seen.finds_updates,
+            )
         if not hasattr(model, "outputs") or not hasattr(model, "layers"):
             raise BadModel(
                 f"{model!r} ({type(model).__module__}.{type(model).__qualname__}) is no model: hand over a mapping "
@@ -186,14 +198,18 @@ def _plain_graph(variables: Iterable[Any]) -> dict[str, Any]:
     What was handed over is there under its own name or, unnamed, as ``output``.
     """
     variables = list(variables)
-    engine = _one_engine({f"number {number} of the list": head for number, head in enumerate(variables, 1)})
+    labels = [f"number {number} of the list" for number in range(1, len(variables) + 1)]
+    for number, head in enumerate(variables):
+        if getattr(head, "name", None):
+            labels[number] = f"{head.name} ({labels[number]})"
+    engine = _one_engine(dict(zip(labels, variables, strict=True)))
     heads = dict.fromkeys(variables)
     found = [variable for node in toposort(heads, ()) for variable in (*node.inputs, *node.outputs)]
     outputs: dict[str, Any] = {}
     for variable in dict.fromkeys([*found, *heads]):
         name = variable.name or ("output" if variable in heads else None)
         is_constant = isinstance(variable, engine.SharedVariable) or hasattr(variable, "data")
-        if name and isinstance(variable, engine.TensorVariable) and not is_constant:
+        if name and engine.is_dense(variable) and not is_constant:
             outputs[free(name, outputs)] = variable
     if not outputs:
         raise BadModel(f"{listing(map(str, heads))}: there is nothing but constants and shared variables.")
@@ -214,9 +230,21 @@ def _one_engine(variables: Mapping[str, Any]) -> ModuleType:
         raise BadModel(f"one model, two engines: {which}. Build all of it with one.")
     face = engines.engine_of(variable)
     for name, variable in variables.items():
-        if not isinstance(variable.type, face.T.TensorType):
-            raise BadModel(f"{name!r} is of type {variable.type}: outputs and parameters are dense tensors.")
+        if not face.is_dense(variable):
+            what = f"{name!r} is of type {variable.type}: outputs and parameters are dense tensors."
+            raise BadModel(what + _how_to_densify(variable, face))
     return face
+
+
+def _how_to_densify(variable: Any, engine: ModuleType) -> str:
+    """Return a sentence that says what to do with a sparse variable, with a space before it."""
+    if not hasattr(variable.type, "format"):  # csr or csc
+        return ""
+    package = engine.T.__name__.partition(".")[0]
+    return (
+        " Leave sparse data out: what is computed from it may be an output. Densify what is an "
+        f"output: {package}.sparse.dense_from_sparse(variable)."
+    )
 
 
 def named(params: Any) -> dict[str, Any]:
@@ -242,7 +270,8 @@ def free(name: str, taken: Collection[str]) -> str:
 def _is_parameter(variable: Any, engine: ModuleType) -> bool:
     return (
         isinstance(variable, engine.SharedVariable)
-        and getattr(variable.type, "ndim", 0) > 0
+        and engine.is_dense(variable)
+        and variable.type.ndim > 0
         and "float" in variable.type.dtype
         and not getattr(variable.tag, "regplug", False)
     )

@@ -10,7 +10,6 @@ import types
 import typing
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
 from numbers import Integral, Real
 from typing import Annotated, Any, ClassVar, Literal, get_args, get_origin
 
@@ -86,10 +85,14 @@ def options_of(cls: Any) -> dict[str, Option]:
     They are its annotated public attributes; one without a value, or with ``...``, must be given. Where the
     class writes its own ``__init__`` (as the ancestor's subclasses do), they are the keywords of that.
     """
-    return _options_of(cls)
+    if "_regplug_options" not in vars(cls):
+        # Kept, as evaluating annotations takes a millisecond a class; and kept on the class, because
+        # cloudpickle takes it along to a process that lacks what the annotations of a class of
+        # __main__ name.
+        cls._regplug_options = _options_of(cls)
+    return vars(cls)["_regplug_options"]
 
 
-@cache  # evaluating annotations takes a millisecond a class
 def _options_of(cls: Any) -> dict[str, Option]:
     declared = {
         name: Option(name, hint, getattr(cls, name, REQUIRED))

@@ -12,13 +12,15 @@ import numpy as np
 
 from regplug import engine as engines
 from regplug.errors import BadModel, BadOption, NoMatch, listing
-from regplug.live import Live, State
+from regplug.kept_arrays import State
+from regplug.live import Live
 from regplug.member import Member
 from regplug.model import Model, Outputs
 from regplug.noise import Noise
 from regplug.options import options_of
 from regplug.rewiring import rewire, toposort
 from regplug.schedules import Schedule
+from regplug.updates import ModelUpdates, as_ordered, unadvanced
 
 Matches = Mapping[Member, Mapping[str, Any]]
 
@@ -54,12 +56,24 @@ class Pass:
         What each regularizer matches, in the user's order.
     trail : Trail, optional
         Of the passes before, while the model is being built; it is extended.
+    model_updates : ModelUpdates, optional
+        What the model itself updates; it is rewired with the outputs.
     """
 
-    def __init__(self, live: Live, model: Model, matches: Matches, trail: Trail | None = None):
+    def __init__(
+        self,
+        live: Live,
+        model: Model,
+        matches: Matches,
+        trail: Trail | None = None,
+        model_updates: ModelUpdates | None = None,
+    ):
         self.live, self.model, self.matches = live, model, matches
         self.trail = Trail() if trail is None else trail
+        self.model_updates = ModelUpdates() if model_updates is None else model_updates
+        self.unadvanced: list[Any] = []  # generators whose next state is not known after `rewire`
         self._kept: dict[Any, Any] = {}
+        self._states: dict[Member, State] = {}
         self._weights: dict[tuple[Member, str], Any] = {}
         self._exact: dict[Any, Any] = {}
         self._added: dict[str, Any] = {}
@@ -81,7 +95,10 @@ class Pass:
             if member.implements["modify_graph"] is not None:
                 for variable in self.matches[member].values():
                     visits.setdefault(variable, []).append(member)
-        rewire(self.model.nodes, {v: partial(self._visit, v, each) for v, each in visits.items()}, self.trail.memo)
+        functions = {v: partial(self._visit, v, each) for v, each in visits.items()}
+        nodes = [*self.model.nodes, *self.model_updates.nodes]
+        rewire(nodes, functions, self.trail.memo)
+        self.unadvanced = unadvanced(self.model, self.model_updates, self.trail.memo, visits)
         self.trail.acted.update(self._acted)
         return {name: self._now(variable) for name, variable in self.model.outputs.items()} | self._added
 
@@ -105,7 +122,7 @@ class Pass:
                 matched={names[0]: current},
                 weight=self._weight(member, current.dtype),
                 noise=Noise(self.live, site, self.trail.draws, self._exact, target == "outputs"),
-                state=State(self.live, member.label, self._kept, self.model.params),
+                state=self._state(member),
             )
             current = self._accept(member, names, before, outputs)
         self._acted[current] = done.union(members)
@@ -137,7 +154,7 @@ class Pass:
         return self._same_type(wrong, outputs[next(iter(results.values()))], old) if results else old
 
     def _tensor(self, wrong: Any, value: Any, expected: str = "a tensor variable") -> Any:
-        if engines.name_of(value) is None or not isinstance(value.type, self.live.engine.T.TensorType):
+        if engines.name_of(value) is None or not self.live.engine.is_dense(value):
             raise wrong(f"returned {value!r}, expected {expected}")
         return value
 
@@ -161,6 +178,12 @@ class Pass:
             weight = self._weights[member, dtype] = engine.T.cast(_below(exact, member, dtype, engine), dtype)
             self._exact[weight] = exact
         return self._weights[member, dtype]
+
+    def _state(self, member: Member) -> State:
+        if member not in self._states:
+            found = self.matches[member]
+            self._states[member] = State(self.live, member.label, self._kept, self.model, found)
+        return self._states[member]
 
     # loss
 
@@ -202,7 +225,7 @@ class Pass:
             matched=wide,
             weight=weight,
             noise=Noise(self.live, site, self.trail.draws, self._exact, rows, sites),
-            state=State(self.live, member.label, self._kept, self.model.params),
+            state=self._state(member),
         )
         if value is None or (isinstance(value, (int, float)) and value == 0):
             return None
@@ -242,6 +265,10 @@ class Pass:
         dtype = _widest(self.model.outputs.values(), otherwise="float64")
         return self.live.engine.T.as_tensor_variable(np.zeros((), dtype))
 
+    def rewired_updates(self) -> dict[Any, Any]:
+        """Return the model's own updates, as the replacements leave them."""
+        return self.model_updates.rewired(self.trail.memo, without=self.unadvanced)
+
     def updates(self) -> dict[Any, Any]:
         """Return what a training step has to replace: kept arrays, and the step where something depends on it."""
         step = self.live.step.connect(self.live.engine)
@@ -253,11 +280,7 @@ class Pass:
 
     def constrain(self, updates: Any, learning_rate: Any) -> dict[Any, Any]:
         """Return the updates with the projections applied, each in the user's order."""
-        try:
-            updates, params = OrderedDict(updates), self.model.params
-        except (TypeError, ValueError) as error:
-            what = "no mapping, and no list of pairs, of shared variable to variable"
-            raise BadModel(f"constrain: the updates {updates!r} are {what}.") from error
+        updates, params = as_ordered(updates, "constrain"), self.model.params
         constraining = {m: found for m, found in self.matches.items() if m.implements["constrain"] is not None}
         if constraining and not any(variable in updates for variable in params.values()):
             raise NoMatch(f"constrain: the updates change none of the model's parameters: {listing(params)}.")
@@ -287,7 +310,8 @@ class Pass:
             new = new if hasattr(new, "owner") else self.live.engine.T.as_tensor_variable(np.asarray(new, old.dtype))
         except (TypeError, ValueError) as error:
             raise BadModel(f"constrain: the update of {name!r} is {new!r}, which is no {old.type}.") from error
-        if (getattr(new, "dtype", None), getattr(new, "ndim", None)) != (old.dtype, old.ndim):
+        is_tensor = self.live.engine.is_dense(new)
+        if not is_tensor or (new.dtype, new.ndim) != (old.dtype, old.ndim):
             raise BadModel(f"constrain: the update of {name!r} is {new.type}, and the parameter is {old.type}.")
         return new
 

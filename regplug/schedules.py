@@ -63,6 +63,7 @@ class Schedule(dict):
 
     def at(self, step: Any, xp: ModuleType) -> Any:
         """Return the weight at a step, with NumPy or the tensor module of an engine; float64."""
+        step = xp.where(step < 0, _exact(2.0**64), step)  # an int64 that counted beyond 2**63
         if self["schedule"] == "piecewise":
             value = _exact(self["values"][0])
             for reached, new in zip(self["steps"], self["values"][1:], strict=True):

@@ -6,6 +6,7 @@ import warnings
 from typing import Any
 
 from regplug import BadComposition, BadModel, Layer, Manager, adapters, as_model, compose
+from regplug.engine import engine_of
 from regplug.errors import RegplugWarning
 from regplug.rewiring import toposort
 from regplug.schedules import Schedule
@@ -29,7 +30,8 @@ class PyMC:
     @staticmethod
     def see(model: Any) -> Any:
         """Return the `regplug.Model` of a `pymc.Model`."""
-        computed = [*(v for v in model.data_vars if "float" in v.dtype), *model.deterministics]
+        dense = [v for v in (*model.data_vars, *model.deterministics) if engine_of(v).is_dense(v)]
+        computed = [v for v in dense if "float" in v.dtype or v in model.deterministics]
         outputs = {variable.name: variable for variable in (*computed, *model.free_RVs)}
         if not outputs:
             raise BadModel(f"{model!r} has no variables: regularize it when they are there.")

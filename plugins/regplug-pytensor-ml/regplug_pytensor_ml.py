@@ -40,6 +40,7 @@ class PytensorML:
         params = _params(nodes, outputs)
         seen = as_model(outputs, params, _layers(outputs, params))
         seen.new_step = step_counter
+        seen.finds_updates = True  # generators and running statistics, in the regularized graph
         return seen
 
     @staticmethod
@@ -214,14 +215,14 @@ def _layers(outputs: dict[str, Any], params: dict[str, Any]) -> list[Layer]:
 
 
 def _is_input(variable: Any) -> bool:
-    """Tell whether a variable is a tensor that is neither computed, shared nor constant."""
+    """Tell whether a variable is a dense tensor that is neither computed, shared nor constant."""
     engine = engine_of(variable)
     is_value = isinstance(variable, engine.SharedVariable) or hasattr(variable, "data")
-    return variable.owner is None and isinstance(variable, engine.TensorVariable) and not is_value
+    return variable.owner is None and engine.is_dense(variable) and not is_value
 
 
 def _is_float(variable: Any) -> bool:
-    return "float" in getattr(variable.type, "dtype", "")
+    return engine_of(variable).is_dense(variable) and "float" in variable.type.dtype
 
 
 def _result_name(model: Any) -> str:

@@ -11,6 +11,7 @@ from typing import Any
 
 import regplug
 from regplug import BadComposition, BadModel, BadOption, Manager, Regularizer, adapters
+from regplug.engine import engine_of
 
 _PLACES = ("input", "hidden", "output")
 _CLASSES = {"bernoullidropout": "dropout", "gaussiannoise": "noise"}  # theanets takes its class names, too
@@ -33,9 +34,16 @@ class Theanets:
         """Return the `regplug.Model` of a `theanets.Network`."""
         if not network.layers:
             raise BadModel(f"{network!r} has no layers, and so no outputs.")
-        outputs, _ = network.build_graph()
-        scoped = {name: variable for name, variable in outputs.items() if ":" in name}  # 'in' is 'in:out' again
-        return regplug.as_model(scoped, {param.name: param for param in network.params}, network.layers)
+        outputs, updates = network.build_graph()
+        scoped = {  # 'in' is 'in:out' again; sparse data are no output
+            name: variable
+            for name, variable in outputs.items()
+            if ":" in name and engine_of(variable).is_dense(variable)
+        }
+        params = {param.name: param for param in network.params}
+        model = regplug.as_model(scoped, params, network.layers)
+        model.updates = dict(updates)
+        return model
 
     @staticmethod
     def loss(network: Any, result: Any) -> Any:
@@ -97,13 +105,12 @@ class Theanets:
             valid = downhill.Dataset(valid, batch_size=batch_size)
         loss = Theanets.loss(network, result)
         adapters.warn_of_unused(Theanets.see(network), result, loss)
-        _, updates = network.build_graph()
         optimizer = downhill.build(
             algo,
             loss=loss,
             params=network.params,
             inputs=network.variables,
-            updates=[*updates, *result.updates.items()],
+            updates=list(result.updates.items()),
             monitors=list(result.terms.items()),
         )
         unconstrained = optimizer.get_updates
@@ -126,7 +133,8 @@ class Theanets:
         adapters.require("theanets")
         import theano
 
-        return theano.function(network.inputs, result.clean[network.layers[-1].output_name()])
+        prediction = result.clean[network.layers[-1].output_name()]
+        return theano.function(network.inputs, prediction, updates=result.clean_updates)
 
 
 def from_kwargs(network: Any, **kwargs: Any) -> list[Any]:

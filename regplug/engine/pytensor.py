@@ -9,22 +9,31 @@ from pytensor.compile.ops import ViewOp
 from pytensor.compile.sharedvalue import SharedVariable
 from pytensor.gradient import disconnected_grad
 from pytensor.raise_op import Assert
+from pytensor.scalar.basic import Second
+from pytensor.tensor.elemwise import Elemwise
 from pytensor.tensor.linalg import eigh, svd
-from pytensor.tensor.variable import TensorVariable
+from pytensor.tensor.random.type import RandomType
+from pytensor.tensor.shape import Shape, Shape_i
+from pytensor.tensor.type import DenseTensorType
 
 from regplug.engine.draw_pytensor import Draw
 
 __all__ = [
     "Assert",
     "Draw",
+    "Elemwise",
     "Gate",
+    "Second",
+    "Shape",
+    "Shape_i",
     "SharedVariable",
     "T",
-    "TensorVariable",
     "advances_unasked",
     "disconnected_grad",
     "eigh",
     "grad",
+    "is_dense",
+    "is_generator",
     "jacobian",
     "like",
     "linker_problem",
@@ -37,6 +46,16 @@ __all__ = [
 ]
 
 advances_unasked = False  # updates are explicit: a default_update is deprecated from 3.3
+
+
+def is_dense(variable):
+    """Tell whether a variable is a dense tensor."""
+    return isinstance(variable.type, DenseTensorType)  # TensorType has sparse subclasses
+
+
+def is_generator(variable):
+    """Tell whether a variable is the state of a random generator."""
+    return isinstance(variable.type, RandomType)
 
 
 def jacobian(vector, wrt):

@@ -5,26 +5,33 @@ from __future__ import annotations
 import theano
 import theano.tensor as T
 from theano import grad, scan, shared
-from theano.compile.ops import ViewOp
+from theano.compile.ops import Shape, Shape_i, ViewOp
 from theano.compile.sharedvalue import SharedVariable
 from theano.gradient import disconnected_grad
-from theano.tensor import TensorVariable
+from theano.scalar.basic import Second
+from theano.tensor.elemwise import Elemwise
 from theano.tensor.nlinalg import eigh, svd
 from theano.tensor.opt import Assert
+from theano.tensor.raw_random import RandomStateType
 
 from regplug.engine.draw_theano import Draw
 
 __all__ = [
     "Assert",
     "Draw",
+    "Elemwise",
     "Gate",
+    "Second",
+    "Shape",
+    "Shape_i",
     "SharedVariable",
     "T",
-    "TensorVariable",
     "advances_unasked",
     "disconnected_grad",
     "eigh",
     "grad",
+    "is_dense",
+    "is_generator",
     "jacobian",
     "like",
     "linker_problem",
@@ -37,6 +44,17 @@ __all__ = [
 ]
 
 advances_unasked = True  # by default_update: theanets passes on no other updates
+
+
+def is_dense(variable):
+    """Tell whether a variable is a dense tensor."""
+    return isinstance(variable.type, T.TensorType)
+
+
+def is_generator(variable):
+    """Tell whether a variable is the state of a random generator."""
+    # MRG_RandomStreams keeps its states in matrices of integers, with a tag
+    return isinstance(variable.type, RandomStateType) or hasattr(variable.tag, "is_rng")
 
 
 def jacobian(vector, wrt):

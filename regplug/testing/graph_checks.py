@@ -257,7 +257,7 @@ def state_resumes(subject):
     run.values(2)
     state = run.manager.state()
     numbers = {key: value for key, value in state.items() if key != "arrays"}
-    state = json.loads(json.dumps(numbers)) | ({"arrays": dict(state["arrays"])} if "arrays" in state else {})
+    state = json.loads(json.dumps(numbers)) | {"arrays": dict(state["arrays"])}
     expected = run.values(3)
     resumed = subject.apply(case, seed=4)
     resumed.manager.restore(state)

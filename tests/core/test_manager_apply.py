@@ -567,6 +567,104 @@ def test_apply_static_shape_that_does_not_fit_is_named(engine):
             evaluate(result.outputs["c:out"], {x: VALUE})
 
 
+@pytest.mark.parametrize("length", [1, 2, 4])
+def test_apply_result_that_is_shorter_or_longer_than_the_output_is_named(length, engine):
+    if engine.__name__.endswith("theano"):
+        pytest.skip("Theano's types know of no lengths but 1")
+    x = engine.T.matrix("x", shape=(None, 3), dtype="float64")
+    h = x * 1
+    ones = engine.T.constant(np.ones((2, length)))
+    body = set_to(lambda h: ones)
+    with pytest.raises(RegularizerError, match=r"modify_graph, h:out\): returned .*which does not fit"):
+        regplug.compose([broken(body, hook="modify_graph")("h:out")]).apply({"h:out": h})
+    for fitting in (engine.T.constant(np.ones((2, 3))), x[:2]):
+        body = set_to(lambda h, fitting=fitting: fitting)
+        result = regplug.compose([broken(body, hook="modify_graph")("h:out")]).apply({"h:out": h})
+        assert engine.static_shape(result.outputs["h:out"])[1] == 3
+
+
+def test_apply_static_length_in_the_place_of_an_unknown_one_is_accepted(engine):
+    x = engine.T.matrix("x", dtype="float64")
+    ones = engine.T.constant(np.ones((1, 4)))
+    lasso = broken(set_to(lambda h: ones), hook="modify_graph")("h:out")
+    result = regplug.compose([lasso]).apply({"h:out": x * 1, "y:out": x * 1 + 1})
+    assert evaluate(result.outputs["h:out"]).tolist() == [[1] * 4]
+
+
+def test_apply_weight_at_an_integer_output_is_the_weight(engine):
+    seen = []
+
+    class Shift(Regularizer):
+        weight = 0.5
+
+        @hookimpl
+        def modify_graph(self, outputs, matched, weight):
+            seen.append(weight.dtype)
+            for name, token in matched.items():
+                outputs[name] = engine.T.cast(token + 2 * weight, token.dtype)
+
+    x = engine.T.vector("x", dtype="int32")
+    result = regplug.compose([Shift("in:out")]).apply({"in:out": x})
+    assert evaluate(result.outputs["in:out"], {x: [3, 4]}).tolist() == [4, 5]
+    assert seen == ["float64"]
+
+
+def test_apply_asks_for_the_clean_term_where_it_may_be_another(engine):
+    calls = []
+
+    class Params(Sum):
+        targets = "params"
+
+        @hookimpl
+        def loss(self, matched):
+            calls.append("params")
+            return sum(w.sum() for w in matched.values())
+
+    class Layers(Sum):
+        targets = "params"
+
+        @hookimpl
+        def loss(self, layers, matched):
+            calls.append("layers")
+            return sum(layer.scale * w.sum() for w in matched.values() for layer in layers)
+
+    class Outputs(Sum):
+        targets = "params"
+
+        @hookimpl
+        def loss(self, outputs, matched):
+            calls.append("outputs")
+            return outputs["hid:out"].sum()
+
+    class Matched(Sum):
+        @hookimpl
+        def loss(self, matched):
+            calls.append("matched")
+            return sum(h.sum() for h in matched.values())
+
+    class Layer:
+        name, output_name, params = "hid", "hid:out", ()
+        asked = 0
+
+        @property
+        def scale(self):
+            self.asked += 1
+            return float(self.asked)
+
+    x, outputs = net(engine)
+    params = ("hid.w", 1.0)
+    penalties = [Params(*params), Layers(*params), Outputs(*params), Matched("hid:out"), Matched("in:out")]
+    manager = regplug.compose([Always("hid:out", 2), Times("hid:out", 10), *penalties])
+    result = manager.apply(outputs, layers=[Layer()])
+    assert sorted(calls) == ["layers"] * 2 + ["matched"] * 3 + ["outputs"] * 2 + ["params"]
+    hidden = np.tanh(VALUE @ [[1, -2], [3, 4]]).sum()
+    w = 1 - 2 + 3 + 4
+    expected = [w, w, 20 * hidden, 20 * hidden, VALUE.sum()]
+    clean = w + 2 * w + 2 * hidden + 2 * hidden + VALUE.sum()
+    np.testing.assert_allclose(evaluate(list(result.terms.values()), {x: VALUE}), expected)
+    assert evaluate(result.clean_loss, {x: VALUE}) == pytest.approx(clean)
+
+
 def tensor_of_two(engine, column):
     return engine.T.concatenate([column, column], axis=1)
 

@@ -101,6 +101,52 @@ def test_building_replaces_a_tied_parameter_once_and_everywhere(engine, T):
     assert evaluate(outputs["dec:out"], {x: [1.0, 1.0]}).tolist() == [100, 400]
 
 
+def test_building_draws_one_noise_for_a_tied_parameter(engine, T):
+    x = T.vector("x", dtype="float64")
+    w = engine.shared(np.ones(64), name="w")
+    manager = regplug.compose(["drop_connect=0.5@w"], seed=7)
+    outputs = build(
+        manager,
+        lambda _: {"enc:out": x * w},
+        lambda _: {"dec:out": x * w},
+        lambda o: {"out:out": o["dec:out"] * w},
+    )
+    ones = {x: np.ones(64)}
+    enc, dec, out = evaluate([outputs[f"{name}:out"] for name in ("enc", "dec", "out")], ones)
+    mask = 2.0 * reference.keep(7, "drop_connect", "w", (64,), 0, 0.5)
+    np.testing.assert_array_equal(enc, mask)
+    np.testing.assert_array_equal(dec, mask)
+    np.testing.assert_array_equal(out, mask**2)
+
+
+def test_building_draws_anew_in_the_loss(T):
+    class Both(Regularizer):
+        @hookimpl
+        def modify_graph(self, outputs, matched, noise):
+            for name, h in matched.items():
+                outputs[name] = h + noise.uniform(h)
+
+        @hookimpl
+        def loss(self, matched, noise):
+            return sum(noise.at(name).uniform(h).sum() for name, h in matched.items())
+
+    x = T.vector("x", dtype="float64")
+    zeros = {x: np.zeros(9)}
+
+    def drawn(draw, step=0):
+        return reference.uniform(7, "both", "h:out", (9,), step, "float64", draw=draw)
+
+    manager = regplug.compose([Both("h:out", weight=1.0)], seed=7)
+    outputs = build(manager, lambda _: {"h:out": x * 1})
+    for _ in range(2):  # the loss may be asked for again
+        step = manager.state()["step"]
+        h, loss = evaluate([outputs["h:out"], manager.loss([], outputs)], zeros)
+        np.testing.assert_array_equal(h, drawn(0, step))
+        np.testing.assert_allclose(loss, drawn(1, step).sum(), rtol=1e-12)
+    result = regplug.compose([Both("h:out", weight=1.0)], seed=7).apply({"h:out": x * 1})
+    np.testing.assert_allclose(evaluate(result.loss, zeros), drawn(1).sum(), rtol=1e-12)
+
+
 def test_building_a_layer_that_passes_its_input_on(T):
     # one variable under two names is regularized once, and a name of its own is not forgotten
     x = T.vector("x", dtype="float64")
@@ -203,6 +249,24 @@ def test_building_begins_anew_after_a_loss_that_failed(T):
     second = build(manager, lambda _: {"y:out": x * 1})
     with pytest.raises(NoMatch, match="'h:out' matches none of the 1 outputs"):
         manager.loss([], second)
+
+
+def test_building_begins_anew_after_a_layer_that_failed(engine, T):
+    class Fail(Regularizer):
+        @hookimpl
+        def modify_graph(self, outputs, matched):
+            raise KeyError("gate")
+
+    x = T.vector("x", dtype="float64")
+    w = engine.shared(np.array([1.0, 2.0]), name="w")
+    optional = {"optional": True}
+    manager = regplug.compose([Times("old:*"), TimesParams("w"), Fail("bad:out", **optional)])
+    with pytest.raises(RegularizerError, match="raised KeyError"):
+        build(manager, lambda _: {"old:out": x * w}, lambda o: {"bad:out": o["old:out"] + 1})
+    outputs = build(manager, lambda _: {"new:out": x * w})
+    assert evaluate(outputs["new:out"], {x: [1.0, 1.0]}).tolist() == [10, 20]
+    with pytest.raises(NoMatch, match=r"'old:\*' matches none of the 1 outputs"):
+        manager.loss([], outputs)
 
 
 def test_building_loss_may_be_asked_for_twice(T):

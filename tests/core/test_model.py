@@ -101,6 +101,15 @@ def test_model_with_two_heads_and_a_cost_has_roles_by_what_lies_downstream(engin
     }
 
 
+def test_model_input_that_nothing_uses_is_no_output(engine):
+    T = engine.T
+    x, unused = T.matrix("x"), T.matrix("unused")
+    model = as_model({"in:out": x, "mask:out": unused, "h:out": T.tanh(x)})
+    assert model.roles == {"@input": {"in:out", "mask:out"}, "@hidden": set(), "@output": {"h:out"}}
+    w = engine.shared(np.eye(2), name="w")  # as the output of an embedding
+    assert as_model({"embed:out": w}).roles["@output"] == set()
+
+
 def test_model_two_parameters_of_one_name_are_numbered_in_graph_order(engine):
     T = engine.T
     x = T.matrix("x", dtype="float64")

@@ -61,6 +61,16 @@ def test_pattern_that_matches_nothing_names_what_there_is_and_the_nearest():
     )
 
 
+def test_pattern_role_that_nothing_has_is_not_near_to_a_name():
+    with pytest.raises(NoMatch) as caught:
+        matched("@hidden", names=["hidden", "input"], roles=ROLES | {"@hidden": set()})
+    assert str(caught.value) == (
+        "dropout: pattern '@hidden' matches none of the 2 outputs. Outputs: hidden, input."
+    )
+    with pytest.raises(NoMatch, match="'hiden' matches none of the 2 outputs. Nearest: 'hidden'."):
+        matched("hiden", names=["hidden", "input"])
+
+
 def test_pattern_needs_every_positive_entry_to_match():
     with pytest.raises(NoMatch, match=r"'conv\*' matches none"):
         matched(["hid*", "conv*"])

@@ -12,6 +12,7 @@ import pytest
 
 import regplug
 from regplug import BadComposition, BadOption, Regularizer, RegularizerError, hookimpl
+from regplug.noise import reference
 from regplug.testing import function
 
 COMPOSITION = [("dropout", {"pattern": "h:out", "weight": 0.5}), ("noise", {"pattern": "in:out", "weight": 0.1})]
@@ -39,7 +40,8 @@ def step_of(T, manager):
 
 def test_state_is_a_dict_of_json_values():
     manager = regplug.compose(COMPOSITION, seed=7)
-    assert manager.state() == {"seed": 7, "step": 0, "weights": {"dropout": 0.5, "noise": 0.1}}
+    weights = {"dropout": 0.5, "noise": 0.1}
+    assert manager.state() == {"format": 2, "seed": 7, "step": 0, "weights": weights, "arrays": None}
     assert json.loads(json.dumps(manager.state())) == manager.state()
 
 
@@ -51,7 +53,8 @@ def test_state_restored_in_the_same_process_repeats_the_run(T):
         step(ones)
     manager.weights["dropout"] = 0.25
     state = manager.state()
-    assert state == {"seed": 7, "step": 3, "weights": {"dropout": 0.25, "noise": 0.1}}
+    weights = {"dropout": 0.25, "noise": 0.1}
+    assert state == {"format": 2, "seed": 7, "step": 3, "weights": weights, "arrays": {}}
     run = [step(ones) for _ in range(3)]
     manager.weights["dropout"] = 0.9
     manager.restore(state)
@@ -119,6 +122,10 @@ def test_state_restored_in_a_new_process_continues_bit_for_bit(tmp_path):
 @pytest.mark.parametrize(
     ("change", "error", "what"),
     [
+        ({"seed": True}, BadOption, "seed True is no integer"),
+        ({"seed": np.array([7])}, BadOption, "is no integer"),
+        ({"step": np.array(2.0)}, BadOption, "step 2.0 is no integer"),
+        ({"step": 2**64}, BadOption, "is no integer from 0"),
         ({"seed": 1.5}, BadOption, "seed 1.5 is no integer"),
         ({"seed": "7"}, BadOption, "seed '7' is no integer"),
         ({"step": -1}, BadOption, "step -1 is no integer from 0"),
@@ -130,6 +137,18 @@ def test_state_restored_in_a_new_process_continues_bit_for_bit(tmp_path):
         ({"weights": 5}, BadComposition, "is no state: it needs seed, step and weights"),
         ({"arrays": 5}, BadComposition, "arrays"),
         ({"arrays": {"follow/h:out": np.zeros(3)}}, BadComposition, "follow/h:out"),
+        ({"arrays": {"dropout/h:out": np.zeros(3)}}, BadComposition, "the arrays dropout/h:out; needed are none"),
+        ({"weights": {"dropout": np.zeros(1), "noise": 0.1}}, BadOption, "is not of type float"),
+        ({"weights": {"dropout": np.array(True), "noise": 0.1}}, BadOption, "True is not of type float"),
+        ({"weights": {"dropout": np.array(np.nan), "noise": 0.1}}, BadOption, "nan is not a finite number"),
+        ({"format": 3}, BadComposition, "is of format 3, and this regplug reads 2: upgrade regplug"),
+        ({"format": np.array(3)}, BadComposition, "upgrade regplug"),
+        ({"format": 1}, BadComposition, "of format 1, which does not exist"),
+        ({"format": "2"}, BadComposition, "of format '2', which does not exist"),
+        ({"format": True}, BadComposition, "of format True, which does not exist"),
+        ({"format": 2}, BadComposition, "needs seed, step, weights and arrays, and there is no arrays"),
+        ({"sed": 4}, BadComposition, "unknown key 'sed'. Did you mean 'seed'"),
+        ({5: 4}, BadComposition, "unknown key 5"),
     ],
 )
 def test_state_of_another_composition_is_refused_and_nothing_changes(change, error, what, T):
@@ -146,6 +165,108 @@ def test_state_of_another_composition_is_refused_and_nothing_changes(change, err
 def test_state_that_is_none_is_refused(state):
     with pytest.raises(BadComposition, match="is no state: it needs seed, step and weights"):
         regplug.compose([]).restore(state)
+
+
+@pytest.mark.parametrize("key", ["seed", "step", "weights", "arrays"])
+def test_state_without_a_key_is_refused_by_its_name(key):
+    manager = regplug.compose(COMPOSITION, seed=7)
+    state = manager.state()
+    del state[key]
+    with pytest.raises(BadComposition, match=f"and there is no {key}"):
+        manager.restore(state)
+
+
+def test_state_of_release_0_1_is_read(T):
+    x = T.matrix("x", dtype="float64")
+    old = {"seed": 3, "step": 9, "weights": {"follow": 0.5}}
+    early, late = regplug.compose([Follow("h:out")]), regplug.compose([Follow("h:out")])
+    early.restore(old)
+    for manager in (early, late):
+        result = manager.apply({"h:out": x * 2})
+        step = function([x], result.loss, updates=result.updates)
+        step(np.ones((2, 3)))
+        manager.restore(old)  # without arrays: they are remade
+        assert float(step(np.ones((2, 3)))) == 0
+        assert float(step(np.ones((2, 3)))) == 3
+        manager.restore({**old, "arrays": {"follow/h:out": [1.0, 2.0, 3.0]}})
+        assert float(step(np.ones((2, 3)))) == 3
+        assert (manager.seed, manager.state()["step"]) == (3, 10)
+
+
+@pytest.mark.parametrize("is_applied", [True, False])
+def test_state_from_an_npz_file_is_taken(is_applied, tmp_path, T):
+    x = T.matrix("x", dtype="float64")
+    outputs = {"h:out": x * 2}
+    manager = regplug.compose([Follow("h:out", weight=0.25)], seed=2**64 - 1)
+    result = manager.apply(outputs)
+    function([x], result.loss, updates=result.updates)(np.ones((2, 3)))
+    state = manager.state()
+    np.savez(tmp_path / "state.npz", **state)
+    other = regplug.compose([Follow("h:out")])
+    if is_applied:
+        other.apply(outputs)
+    with np.load(tmp_path / "state.npz", allow_pickle=True) as saved:
+        assert saved["seed"].ndim == saved["step"].ndim == 0
+        other.restore(saved)
+    found = other.state()
+    np.testing.assert_equal(found, state)
+    assert (type(found["seed"]), type(found["step"])) == (int, int)
+    with np.load(tmp_path / "state.npz") as closed, pytest.raises(BadComposition, match="cannot be read"):
+        other.restore(closed)
+
+
+def test_state_takes_weights_of_no_dimensions():
+    manager = regplug.compose(COMPOSITION)
+    weights = {"dropout": np.array(0.25, "float32"), "noise": np.float64(2)}
+    manager.restore({**manager.state(), "weights": weights})
+    assert dict(manager.weights) == {"dropout": 0.25, "noise": 2}
+    manager.weights["noise"] = np.array(1)
+    assert manager.weights["noise"] == 1
+
+
+def test_state_beyond_the_largest_step_of_int64_is_restored_to_the_same_masks(T):
+    ramp = {"schedule": "linear", "start": 0.0, "stop": 0.5, "steps": 10}
+    steps = {"schedule": "piecewise", "steps": [3], "values": [0.0, 2.0]}
+    schedules = [("hidden_l1", {"pattern": "h:out", "weight": each}) for each in (ramp, steps)]
+    manager = regplug.compose([*COMPOSITION, *schedules], seed=7)
+    x = T.matrix("x", dtype="float64")
+    result = manager.apply({"in:out": x, "h:out": x * 2})
+    step = function([x], [result.outputs["h:out"], *result.terms.values()], updates=result.updates)
+    manager.restore({**manager.state(), "step": 2**63 - 2})
+    for number in range(2**63 - 2, 2**63 + 2):
+        state = manager.state()
+        assert state["step"] == number
+        manager.restore(state)
+        assert (manager.weights["hidden_l1"], manager.weights["hidden_l1#2"]) == (0.5, 2)
+        h, one, other = step(np.ones((4, 3)))
+        mask = reference.keep(7, "dropout", "h:out", (4, 3), number, 0.5)
+        np.testing.assert_array_equal(h != 0, mask)
+        np.testing.assert_allclose([one, other], np.array([0.5, 2]) * abs(h).mean())
+    manager.restore({**manager.state(), "step": 2**64 - 1})
+    step(np.ones((4, 3)))
+    assert manager.state()["step"] == 0
+
+
+@pytest.mark.parametrize("is_applied", [True, False])
+@pytest.mark.parametrize(
+    ("arrays", "words"),
+    [
+        ({"follow/h:out": [0.0, np.nan, 0.0]}, "'follow/h:out' has entries that are NaN or infinite"),
+        ({"follow/h:out": [0.0, -np.inf, 0.0]}, "NaN or infinite"),
+        ({"follow/h:out": [1j, 0, 0]}, "no array of real numbers"),
+        ({"follow/h:out": [None, 0, 0]}, "no array of real numbers"),
+        ({"follow/h:out": [[1.0], [1.0, 2.0]]}, "no array"),
+        ({"follow/h:out": np.array(["2020-01-01"], "datetime64[D]")}, "no array of real numbers"),
+    ],
+)
+def test_state_of_arrays_that_cannot_be_is_refused(arrays, words, is_applied, T):
+    manager = regplug.compose([Follow("h:out")])
+    if is_applied:
+        manager.apply({"h:out": T.matrix("x", dtype="float64") * 2})
+    before = manager.state()
+    with pytest.raises(BadComposition, match=words):
+        manager.restore({**before, "seed": 9, "step": 77, "arrays": arrays})
+    np.testing.assert_equal(manager.state(), before)
 
 
 def test_state_has_the_arrays_that_regularizers_keep(T):

@@ -404,6 +404,42 @@ def test_checkpoint_continues_with_the_same_masks(tmp_path):
     assert step == 6
 
 
+# the model's own updates
+
+
+def test_running_statistics_are_those_of_the_dropped_layer():
+    model = mlp(BatchNorm("bn", n_in=6, momentum=0.25), Dropout("drop", p=0.2, random_state=1))
+    result = regplug.compose(["dropout=0.5@fc:ReLU"], seed=7).apply(model)
+    params = regplug.as_model(model).params
+    statistics = {v.name: v for v in ancestors([model.y]) if v.name and "running" in v.name}
+    step = PytensorML.compile_train(model, result, sgd(0.1), SquaredError())
+    x, t = data()
+    mean, variance = np.zeros(6), np.ones(6)
+    for number in range(3):
+        hidden = np.maximum(x @ params["fc.W"].get_value() + params["fc.b"].get_value(), 0)
+        keep = regplug.noise.reference.keep(7, "dropout", "fc:ReLU", hidden.shape, number, 0.5)
+        mean = 0.75 * mean + 0.25 * (2 * hidden * keep).mean(axis=0)
+        variance = 0.75 * variance + 0.25 * (2 * hidden * keep).var(axis=0)
+        step(x, t)
+    np.testing.assert_allclose(statistics["bn_running_mean"].get_value(), mean)
+    np.testing.assert_allclose(statistics["bn_running_var"].get_value(), variance)
+
+
+def test_generator_advances_by_the_draw_from_the_dropped_layer():
+    X = Input("X", shape=(None, 4))
+    hidden = Linear("fc", n_in=4, n_out=6)(X)
+    rng = pytensor.shared(np.random.default_rng(5), name="counts.rng")
+    _, counts = pt.random.poisson(pt.exp(hidden), rng=rng, return_next_rng=True)
+    model = Model(counts * 1.0).initialize(seed=0)
+    result = regplug.compose(["dropout=0.5@fc:out"], seed=7).apply(model)  # and warns of nothing
+    sample = pytensor_ml.function([X], result.outputs["output:out"], mode=UNFUSED["mode"])
+    x, _ = data()
+    numpy, fc = np.random.default_rng(5), compute(hidden, {X: x})
+    for number in range(3):
+        keep = regplug.noise.reference.keep(7, "dropout", "fc:out", fc.shape, number, 0.5)
+        np.testing.assert_array_equal(sample(x), numpy.poisson(np.exp(2 * fc * keep)))
+
+
 # plans and warnings
 
 

@@ -8,6 +8,7 @@ import types
 
 import numpy as np
 import pytest
+import scipy.sparse
 
 import regplug
 from regplug import BadComposition, BadModel, BadOption, Regularizer, hookimpl
@@ -24,8 +25,10 @@ with pytest.MonkeyPatch.context() as patch:
     patch.setattr(collections, "Callable", collections.abc.Callable, raising=False)  # gone from Python 3.10
     import theanets
     import theano
+    import theano.tensor as TT
     from regplug_theanets import Theanets, from_kwargs, validation
     from theano.sandbox.rng_mrg import MRG_RandomStreams
+    from theano.tensor.raw_random import poisson
     from theano.tensor.shared_randomstreams import RandomStreams
 
 KEYWORDS = [
@@ -383,6 +386,57 @@ def test_match_that_the_loss_does_not_depend_on_warns_by_name():
     result = regplug.compose(["dropout=0.5@aside:out"]).apply(network)
     with pytest.warns(RegplugWarning, match="dropout: the loss does not depend on 'aside:out'"):
         next(Theanets.itertrain(network, result, data(), algo="sgd"))
+
+
+class Counting(theanets.layers.Feedforward):
+    """Draw Poisson numbers, and note the mean of the rates."""
+
+    def setup(self):
+        super().setup()
+        self.state = theano.shared(np.random.RandomState(5), name="counting.state")
+        self.mean = theano.shared(np.zeros(6), name="counting.mean")
+
+    def transform(self, inputs):
+        outputs, _ = super().transform(inputs)
+        rate = TT.exp(outputs["pre"])
+        next_state, counts = poisson(self.state, size=rate.shape, lam=rate)
+        updates = [(self.state, next_state), (self.mean, rate.mean(axis=0))]
+        straight_through = rate + theano.gradient.disconnected_grad(counts - rate)
+        return {"rate": rate, "out": straight_through}, updates
+
+
+def test_updates_of_layers_are_those_of_the_regularized_graph():
+    network = theanets.Regressor([4, {"form": "counting", "size": 6, "name": "hid1"}, 3], rng=1)
+    x, t = data()
+    numpy, layer = np.random.RandomState(5), network.layers[1]
+
+    def rates():
+        w, b = (network.find("hid1", name).get_value() for name in ("w", "b"))
+        return np.exp(x @ w + b)
+
+    result = regplug.compose(["dropout=0.5@hid1:rate"], seed=7).apply(network)
+    predict = Theanets.compile_predict(network, result)
+    expected = rates()
+    options = {"algo": "sgd", "batch_size": 12, "learning_rate": 0.01}
+    next(Theanets.itertrain(network, result, [x, t], **options))
+    for step in range(2):  # downhill evaluates the loss, and then trains
+        keep = regplug.noise.reference.keep(7, "dropout", "hid1:rate", expected.shape, step, 0.5)
+        numpy.poisson(2 * expected * keep)
+    np.testing.assert_allclose(layer.mean.get_value(), (2 * expected * keep).mean(axis=0))
+    v, c = (network.find("out", name).get_value() for name in ("w", "b"))
+    for _ in range(2):
+        np.testing.assert_allclose(predict(x), numpy.poisson(rates()) @ v + c)
+    np.testing.assert_allclose(layer.mean.get_value(), rates().mean(axis=0))
+
+
+def test_sparse_input_is_no_output():
+    network = theanets.Regressor([{"size": 4, "sparse": "csr"}, 6, 3], rng=1)
+    x, t = data()
+    result = regplug.compose(["dropout=0.5@hid1:out", "weight_l2=0.1@*.w"], seed=7).apply(network)
+    assert "in:out" not in result.outputs
+    predict = Theanets.compile_predict(network, result)
+    given = scipy.sparse.csr_matrix(x)
+    np.testing.assert_allclose(predict(given), network.predict(given))
 
 
 def test_network_without_layers_has_no_outputs():

@@ -173,8 +173,10 @@ class L2Sp(Regularizer):
 
     Notes
     -----
-    ``sum_k sum((w_k - w0_k) ** 2)``. w0 are the values when the model is handed to the manager; they are kept in
-    ``manager.state()``. All matched parameters count, those of one dimension, too.
+    ``sum_k sum((w_k - w0_k) ** 2)``. w0_k are the values that w_k has at the manager's first ``apply``; a later one on
+    the same parameters keeps them, another model under the same names is refused. They are in ``manager.state()``, and
+    a state that was restored wins. ``manager.restart()`` makes them the present values. All matched parameters count,
+    those of one dimension, too.
 
     References
     ----------

@@ -23,8 +23,9 @@ class SpectralNorm(Regularizer):
     Notes
     -----
     ``w / sigma`` with ``sigma = norm2(w u)``, `iterations` times ``u <- unit(w' unit(w u))`` before; the gradient flows
-    through sigma and not through u. u is kept between steps (``result.updates``) and in ``manager.state()``; it begins
-    with 15 rounds from a fixed start. Weights of zeros stay zeros. At prediction time the same rounds start from the u
+    through sigma and not through u. u is kept between steps (``result.updates``) and in ``manager.state()``; it begins,
+    at the first ``apply`` and again at ``manager.restart()``, with 15 rounds from a fixed start on the weights as they
+    are then. Weights of zeros stay zeros. At prediction time the same rounds start from the u
     kept, which stays as it is. A parameter of one dimension is left as it is, and refused where the pattern is its
     name; a kernel (units, ...) is flattened to (inputs, units) for sigma.
 

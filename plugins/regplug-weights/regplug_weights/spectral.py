@@ -84,8 +84,9 @@ class SpectralPenalty(Regularizer):
     -----
     ``sum_k sigma_k ** 2 / 2`` with ``sigma = norm2(w u)``, `iterations` times ``u <- unit(w' unit(w u))`` before, and
     no gradient through u: the gradient is ``w u u'``. u is kept between steps (``result.updates``) and in
-    ``manager.state()``; it begins with 15 rounds from a fixed start. sigma is never more than the largest singular
-    value and comes near it from step to step. Parameters of one dimension do not count; a kernel (units, ...) is
+    ``manager.state()``; it begins, at the first ``apply`` and again at ``manager.restart()``, with 15 rounds from a
+    fixed start on the weights as they are then. sigma is never more than the largest singular value and comes near it
+    from step to step. Parameters of one dimension do not count; a kernel (units, ...) is
     flattened to (inputs, units).
 
     References
@@ -164,7 +165,7 @@ def power_iteration(name, matrix, state, iterations):
     name : str
         The parameter.
     matrix : float variable, shape (inputs, units)
-    state : regplug.live.State
+    state : regplug.kept_arrays.State
 
     Returns
     -------

@@ -122,6 +122,66 @@ def test_l2_sp_restored_in_a_new_manager_keeps_its_starting_values(engine, array
     np.testing.assert_allclose(function([], result.loss)(), sum(value.size for value in moved.values()))
 
 
+def test_l2_sp_keeps_its_first_values_at_a_second_apply_and_takes_new_ones_at_restart(engine):
+    w = engine.shared(np.array([1.0, 2.0]), name="w")
+    manager = regplug.compose([("l2_sp", 0.5)])
+
+    def apply():
+        return function([], manager.apply({"out:out": w.sum()}, params={"w": w}).loss)
+
+    first = apply()
+    w.set_value(np.array([4.0, 6.0]))  # other weights are loaded
+    second = apply()
+    assert first() == second() == 0.5 * (3**2 + 4**2)
+    manager.restart()
+    assert first() == second() == 0
+    w.set_value(np.array([4.0, 5.0]))
+    assert first() == second() == 0.5
+
+
+def test_l2_sp_of_a_second_model_of_equal_names_is_refused(engine):
+    w, v = (engine.shared(np.array(values), name="w") for values in ([1.0, 2.0], [11.0, 12.0]))
+    manager = regplug.compose([("l2_sp", 1.5)])
+    manager.apply({"out:out": w.sum()})
+    with pytest.raises(regplug.BadModel, match="compose a manager of its own"):
+        manager.apply({"out:out": v.sum()})
+    assert list(manager.state()["arrays"]["l2_sp/w"]) == [1, 2]
+
+
+def test_l2_sp_after_an_apply_that_failed_begins_with_the_next_model(engine):
+    w, v = (engine.shared(np.array(values).reshape(1, 2, 1, 1), name="w") for values in ([1.0, 2.0], [11.0, 12.0]))
+    vector = engine.shared(np.ones(2), name="v")
+    manager = regplug.compose([("l2_sp", {"pattern": "w", "weight": 1.5}), ("group_lasso", {"weight": 1.0, "axis": 3})])
+    with pytest.raises(regplug.RegplugError, match="group_lasso"):
+        manager.apply({"out:out": w.sum() * vector.reshape((2, 1)).sum()}, params={"w": w, "v": vector.reshape((2, 1))})
+    with pytest.raises(regplug.NoMatch, match="l2_sp"):
+        manager.apply({"out:out": w.sum()}, params={"kernel": w})
+    assert manager.state()["arrays"] is None
+    result = manager.apply({"out:out": v.sum()})
+    assert function([], result.terms["l2_sp"])() == 0  # 300 from the first model's values
+    v.set_value(np.array([13.0, 12.0]).reshape(1, 2, 1, 1))
+    assert function([], result.terms["l2_sp"])() == 1.5 * 2**2
+
+
+@pytest.mark.parametrize("is_early", [True, False])
+def test_l2_sp_resumed_pulls_to_the_values_of_the_first_run(is_early, engine):
+    w = engine.shared(np.array([1.0, 2.0]), name="w")
+    manager = regplug.compose([("l2_sp", 0.5)])
+    manager.apply({"out:out": w.sum()})
+    state = manager.state()
+    v = engine.shared(np.array([1.5, 2.25]), name="w")
+    resumed = regplug.compose([("l2_sp", 0.5)])
+    if is_early:
+        resumed.restore(state)
+    result = resumed.apply({"out:out": v.sum()})
+    if not is_early:
+        for arrays in ({}, {"l2_sp/v": [1.0, 2.0]}, {"l2_sp/w": [np.nan, 2.0]}):
+            with pytest.raises(regplug.BadComposition, match="l2_sp/"):
+                resumed.restore({**state, "arrays": arrays})
+        resumed.restore(state)
+    assert function([], result.loss)() == 0.5 * (0.5**2 + 0.25**2)
+
+
 @pytest.mark.parametrize("name", ["group_lasso", "orthogonality", "spectral_penalty", "nuclear_norm", "elastic_net"])
 def test_penalty_of_zeros_is_finite_with_finite_gradient(name, penalty):
     value, gradients = penalty(name, {"hid.w": np.zeros((3, 2)), "conv.w": np.zeros((2, 3, 1, 1))})

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import copy
 import json
 
 import numpy as np
 import pytest
 
 import regplug
+from regplug.noise import reference
 from regplug.testing import function
 
 TOLERANCE = {"float64": 1e-6, "float32": 1e-4}
@@ -142,3 +144,90 @@ def test_spectral_state_of_another_shape_is_refused(engine, arrays, apply):
     words = r"spectral_penalty .*'w' is float64 of shape \(2,\).*shape \(4,\)"
     with pytest.raises(regplug.RegularizerError, match=words):
         manager.apply({"out:out": other.sum()}, params={"w": other})
+
+
+def first_vector(name, w):
+    """The u that a matrix begins with, written out: 15 rounds on w'w from normal numbers that its name fixes."""
+    u = reference.normal(0, "power_iteration", name, (w.shape[1],), 0, "float64")
+    for _ in range(15):
+        u = w.T @ (w @ u)
+        u /= np.linalg.norm(u)
+    return u
+
+
+def run_of(name, w, steps=2):
+    """The sigmas of some steps from the first vector, written out."""
+    u = first_vector(name, w)
+    sigmas = []
+    for _ in range(steps):
+        u, sigma = power_iteration(w, u, 1)
+        sigmas.append(sigma)
+    return np.array(sigmas)
+
+
+# the singular values 3, 2.9, 2.8: power iteration is slow, so that the steps tell where they began
+SLOW = np.array([[3.0, 0, 0], [0, 2.9, 0], [0, 0, 2.8], [0, 0, 0]])
+
+
+@pytest.mark.parametrize("how", ["restart", "a state of before apply", "a state of 0.1"])
+@pytest.mark.parametrize("name", ["spectral_penalty", "spectral_norm"])
+def test_spectral_run_that_is_restarted_repeats_the_numbers_of_a_fresh_one(name, how, engine):
+    weight = {} if name == "spectral_norm" else {"weight": 1.0}
+    manager = regplug.compose([(name, weight)])
+    early = manager.state()
+    w = engine.shared(np.flipud(SLOW).copy(), name="w")
+    result = manager.apply({"out:out": 1 * w}, params={"w": w})
+    step = function([], [result.loss, result.outputs["out:out"]], updates=result.updates)
+    for _ in range(5):
+        step()
+    w.set_value(SLOW)
+    if how == "restart":
+        manager.restart()
+    elif how == "a state of 0.1":
+        manager.restore({key: early[key] for key in ("seed", "step", "weights")})
+    else:
+        manager.restore(early)
+    assert manager.state()["step"] == 0
+    np.testing.assert_allclose(manager.state()["arrays"][f"{name}/w"], first_vector("w", SLOW), rtol=1e-10)
+    expected = run_of("w", SLOW)
+    assert not np.isclose(*expected, rtol=1e-5)
+    for sigma in expected:
+        loss, out = step()
+        found = 3 / out[0, 0] if name == "spectral_norm" else np.sqrt(2 * loss)
+        assert found == pytest.approx(sigma, rel=1e-10)
+
+
+@pytest.mark.parametrize("name", ["spectral_penalty", "spectral_norm"])
+def test_spectral_second_model_of_equal_names_needs_a_manager_of_its_own(name, engine):
+    weight = {} if name == "spectral_norm" else {"weight": 1.0}
+    manager = regplug.compose([(name, weight)])
+    first, second = (engine.shared(value.copy(), name="w") for value in (np.flipud(SLOW), SLOW))
+    manager.apply({"out:out": 1 * first}, params={"w": first})
+    with pytest.raises(regplug.BadModel, match="compose a manager of its own"):
+        manager.apply({"out:out": 1 * second}, params={"w": second})
+    own = copy.copy(manager)
+    own.restart()
+    result = own.apply({"out:out": 1 * second}, params={"w": second})
+    loss, clean = function([], [result.loss, result.clean["out:out"]])()
+    found = 3 / clean[0, 0] if name == "spectral_norm" else np.sqrt(2 * loss)
+    assert found == pytest.approx(run_of("w", SLOW, 1)[0], rel=1e-10)
+
+
+@pytest.mark.parametrize("is_early", [True, False])
+def test_spectral_state_that_lacks_one_of_the_vectors_is_refused(is_early, engine):
+    a, b = (engine.shared(SLOW, name=name) for name in "ab")
+    outputs = {"out:out": a + b}
+    manager = regplug.compose([("spectral_penalty", 1.0), ("l2_sp", 0.5)])
+    manager.apply(outputs)
+    for key in ("spectral_penalty/b", "l2_sp/a"):
+        state = manager.state()
+        del state["arrays"][key]
+        other = regplug.compose([("spectral_penalty", 1.0), ("l2_sp", 0.5)])
+        if is_early:
+            other.restore(state)
+            with pytest.raises(regplug.BadComposition, match=key):
+                other.apply(outputs)
+        else:
+            other.apply(outputs)
+            with pytest.raises(regplug.BadComposition, match=f"lacks the arrays {key}"):
+                other.restore(state)
