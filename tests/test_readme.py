@@ -64,6 +64,42 @@ def test_readme_options_of_other_libraries_are_those_of_the_parity_page():
     assert f"has {count} expressions" in text
 
 
+def commands() -> list[str]:
+    """Return the commands that install and show it, and that test it."""
+    return blocks("console")[0].splitlines()
+
+
+def test_readme_commands_need_neither_python_nor_an_active_environment():
+    assert len(commands()) == 2
+    for command in commands():
+        first, *others = command.split(" && ")
+        assert first == "python3 -m venv .venv", command
+        assert others, command
+        assert all(other.startswith(".venv/bin/") for other in others), command
+
+
+def test_readme_commands_of_windows_are_the_same_steps():
+    ours = [re.findall(r"\.venv/bin/(.*?)(?: && |$)", command) for command in commands()]
+    windows = [
+        re.findall(r"\.venv\\Scripts\\(.*?)(?:; |$)", line)
+        for line in blocks("powershell")[0].splitlines()
+    ]
+    folders = "(Get-ChildItem plugins -Directory).FullName"
+    assert windows == [
+        [step.replace("'", '"').replace("./plugins/*/", folders) for step in steps]
+        for steps in ours
+    ]
+
+
+def test_readme_environment_is_ignored_by_git():
+    assert ".venv/" in (ROOT / ".gitignore").read_text("utf-8").splitlines()
+
+
+def test_readme_test_command_is_what_the_continuous_integration_runs():
+    lines = (ROOT / ".ci" / "run").read_text("utf-8").splitlines()
+    assert commands()[1] in lines
+
+
 def test_readme_code_runs(tmp_path):
     code = "\n".join(blocks("python"))
     if installed_engine().__name__.endswith("theano"):  # as the comments beside the imports say

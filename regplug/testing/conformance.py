@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from regplug.errors import BadOption, PluginLoadError, RegplugError, listing, nearest
-from regplug.testing import class_checks, graph_checks  # noqa: F401  each adds its checks
+from regplug.testing import class_checks, edge_checks, graph_checks  # noqa: F401  each adds its checks
 from regplug.testing.check import CHECKS, Check, CheckFailure, NotApplicable
 from regplug.testing.graphs import installed_engine
 from regplug.testing.subject import Subject

@@ -11,7 +11,6 @@ import random
 import numpy as np
 
 from regplug.composition import compose
-from regplug.engine import engine_of
 from regplug.errors import BadOption, listing
 from regplug.regularizer import hook_arguments, uses_weight
 from regplug.testing import samples
@@ -27,7 +26,6 @@ from regplug.testing.inspection import (
     hold_constant,
     loss_by_weight,
     moved,
-    objective,
     require_dtype,
     require_finite,
     slope,
@@ -99,18 +97,16 @@ def gradient_agrees(subject):
     """Training follows the gradient: it must be finite, and that of what is computed."""
     for case in cases(subject):
         run = subject.run(case)
-        total = objective(run)
-        wrt = [run.sample.x, *dict.fromkeys(run.sample.params.values())]
-        gradients = engine_of(total).grad(total, wrt, disconnected_inputs="ignore")
-        measure = function([run.sample.x], hold_constant(total, run))
-        exact = function([run.sample.x], gradients)(run.sample.value)
+        weights = run.directions(run.values()[0])
+        exact = run.backward(run.sample.value, *weights)
+        total = function([run.sample.x, *run.cotangents.values()], hold_constant(run.objective, run))
         if not all(np.isfinite(each).all() for each in exact):
             raise CheckFailure(f"the gradient is not finite on the model {case.kind.__name__}")
         direction = np.random.default_rng(3)
         along = [direction.normal(size=each.shape) for each in exact]
         parts = [step * gradient for step, gradient in zip(along, exact, strict=True)]
         expected, scale = (sum(float(part.sum()) for part in each) for each in (parts, map(abs, parts)))
-        measured = slope(measure, run, along)
+        measured = slope(total, run, along, weights)
         if not np.isclose(measured, expected, rtol=1e-4, atol=1e-6 * (1 + scale)):
             raise CheckFailure(
                 f"on the model {case.kind.__name__} the gradient along a random direction is {expected:.8g}, "
@@ -216,14 +212,6 @@ def labels_differ(subject):
         raise NotApplicable("it draws no noise")
     if not differ(run.values(4), subject.apply(case, name="other").values(4)):
         raise CheckFailure("two labels draw the same noise")
-
-
-@check("divide by n and not by n - 1, and do not squeeze the batch axis")
-def batch_of_one(subject):
-    """The last batch of an epoch may have one row."""
-    for case in cases(subject):
-        found = subject.run(case).values(2, rows=1)[-1]
-        require_finite(found, f" on the model {case.kind.__name__} with a batch of 1")
 
 
 @check("leave `optional` to the base class")

@@ -88,16 +88,6 @@ def snapshot(sample: Sample) -> dict[str, Any]:
     }
 
 
-def objective(run: Run) -> Any:
-    """Return a scalar that depends on all outputs and on the loss."""
-    weights = np.random.default_rng(2)
-    total = run.result.loss
-    values = run.values()[0]
-    for name, output in run.result.outputs.items():
-        total = total + (output * weights.normal(size=values[name].shape)).sum()
-    return total
-
-
 def hold_constant(total: Any, run: Run) -> Any:
     """Return `total` with the values here and now in the place of what gradients treat as constant."""
     engine = engine_of(total)
@@ -110,8 +100,10 @@ def hold_constant(total: Any, run: Run) -> Any:
     return memo.get(total, total)
 
 
-def slope(measure: Any, run: Run, along: Sequence[np.ndarray], epsilon: float = 1e-6) -> float:
-    """Return the central difference of a function of the input, along a direction."""
+def slope(
+    measure: Any, run: Run, along: Sequence[np.ndarray], weights: Sequence[np.ndarray], epsilon: float = 1e-6
+) -> float:
+    """Return the central difference of a function of the input and the weights of outputs, along a direction."""
     params = list(dict.fromkeys(run.sample.params.values()))
     start = [run.sample.value, *(p.get_value() for p in params)]
 
@@ -119,7 +111,7 @@ def slope(measure: Any, run: Run, along: Sequence[np.ndarray], epsilon: float = 
         x, *moved = [value + distance * direction for value, direction in zip(start, along, strict=True)]
         for p, value in zip(params, moved, strict=True):
             p.set_value(value)
-        return float(measure(x))
+        return float(measure(x, *weights))
 
     try:
         return (at(epsilon) - at(-epsilon)) / (2 * epsilon)

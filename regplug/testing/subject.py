@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from regplug.composition import compose
+from regplug.engine import engine_of
 from regplug.errors import BadModel, BadOption, NoMatch, RegplugWarning, RegularizerError
 from regplug.hookspecs import hookimpl
 from regplug.manager import Manager, Result
@@ -52,6 +53,12 @@ class Run:
     def __post_init__(self) -> None:
         self._start = self.manager.state()
 
+    @classmethod
+    def of_no_regularizer(cls, sample: Sample) -> Run:
+        """Return what the sample gives by itself."""
+        manager = compose([])
+        return cls(sample, manager, manager.apply(sample.outputs, sample.params), [])
+
     def restart(self) -> Run:
         """Go back to the start: step, weights and kept arrays."""
         self.manager.restore(self._start)
@@ -76,7 +83,7 @@ class Run:
     def constrained(self) -> dict[str, Any]:
         """The parameters after an update, as the constraints leave them."""
         params = dict.fromkeys(self.sample.params.values())
-        updated = self.result.constrain([(p, p * 1.25) for p in params], LEARNING_RATE)
+        updated = self.result.constrain([(p, p * np.asarray(1.25, p.dtype)) for p in params], LEARNING_RATE)
         return {name: updated[p] for name, p in self.sample.params.items()}
 
     @cached_property
@@ -90,19 +97,43 @@ class Run:
         """The compiled step."""
         return function([self.sample.x], list(self.variables.values()), updates=self.result.updates)
 
-    def values(self, steps: int = 1, rows: int | None = None) -> list[dict[str, np.ndarray]]:
-        """Run some steps, on the first `rows` of the input; return what each gave, by name.
+    @cached_property
+    def cotangents(self) -> dict[str, Any]:
+        """What the outputs are multiplied by in the objective, by name."""
+        T = self.sample.x.type.__class__
+        return {name: T(v.dtype, (None,) * v.ndim)(name) for name, v in self.result.outputs.items()}
+
+    @cached_property
+    def objective(self) -> Any:
+        """A scalar that depends on all outputs and on the loss."""
+        parts = [(self.result.outputs[name] * each).sum() for name, each in self.cotangents.items()]
+        return sum(parts, self.result.loss)
+
+    @cached_property
+    def backward(self) -> Any:
+        """The compiled gradient of the objective with respect to the input and the parameters."""
+        wrt = [self.sample.x, *dict.fromkeys(self.sample.params.values())]
+        gradients = engine_of(self.objective).grad(self.objective, wrt, disconnected_inputs="ignore")
+        return function([self.sample.x, *self.cotangents.values()], gradients)
+
+    def values(self, steps: int = 1, x: np.ndarray | None = None) -> list[dict[str, np.ndarray]]:
+        """Run some steps, on the sample's input or another one; return what each gave, by name.
 
         Raises
         ------
         Refused
             The graph checks what it is given, and it does not fit.
         """
-        x = self.sample.value[:rows]
+        x = self.sample.value if x is None else x
         try:
             return [dict(zip(self.variables, self.step(x), strict=True)) for _ in range(steps)]
         except (ValueError, AssertionError) as error:
             raise Refused(f"the compiled step raised {type(error).__name__}: {error}") from error
+
+    def directions(self, found: dict[str, np.ndarray]) -> list[np.ndarray]:
+        """Return numbers for the objective, of the shapes that the outputs have."""
+        random = np.random.default_rng(2)
+        return [random.normal(size=found[name].shape).astype(v.dtype) for name, v in self.cotangents.items()]
 
 
 class Case(NamedTuple):
@@ -115,9 +146,7 @@ class Case(NamedTuple):
 @lru_cache
 def plain(kind: Kind, dtype: str = "float64") -> dict[str, np.ndarray]:
     """Return what a step gives without any regularizer."""
-    sample = kind(installed_engine(), dtype)
-    manager = compose([])
-    return Run(sample, manager, manager.apply(sample.outputs, sample.params), []).values()[0]
+    return Run.of_no_regularizer(kind(installed_engine(), dtype)).values()[0]
 
 
 class Subject:

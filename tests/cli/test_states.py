@@ -150,6 +150,20 @@ def test_short_name_works_again_where_the_rival_is_blocked(site):
     assert (statuses("rp-left"), statuses("rp-right")) == ({"same": "installed"}, {"same": "blocked"})
 
 
+@pytest.mark.parametrize("words", [("same",), ("rp-left", "rp-right")])
+def test_short_name_of_two_that_are_both_blocked_says_so(site, words):
+    site("rp-left", "same")
+    site("rp-right", "same")
+
+    regplug.block(*words)
+
+    assert statuses("rp-left") == statuses("rp-right") == {"same": "blocked"}
+    with pytest.raises(regplug.PluginLoadError, match=r"^'same' \(rp-\w+ 0.1\) is refused: blocked by"):
+        regplug.load("same")
+    with pytest.raises(regplug.PluginLoadError, match=r"^'same' \(rp-right 0.1\) is refused: blocked by"):
+        regplug.load("rp-right/same")
+
+
 @pytest.mark.parametrize("words", [["list", "--json", "-p", "no:thing"], ["-p", "no:rp-things", "list", "--json"]])
 def test_option_blocks_on_the_group_and_on_each_command(site, run, words):
     site("rp-things", "thing")

@@ -8,12 +8,15 @@ import subprocess
 import sys
 import textwrap
 from fractions import Fraction
+from typing import Annotated
 
 import numpy as np
 import pytest
+from annotated_types import Interval
 
 import regplug
 from regplug import BadComposition, BadOption, NameConflict, PluginLoadError, Regularizer, UnknownRegularizer, hookimpl
+from regplug.regularizer import given_options
 
 PAIRS = [
     ("dropout", {"pattern": "hid*:out", "weight": 0.5}),
@@ -427,3 +430,53 @@ def test_compose_weight_that_a_hook_reads_from_self_is_taken():
 
     manager = regplug.compose([Plain("h:out", 0.5), Own("h:out", 0.25)])
     assert dict(manager.weights) == {"plain": 0.5, "own": 0.25}
+
+
+def test_compose_takes_pairs_that_are_lists():
+    pairs = [["dropout", 0.5], ["weight_l2", {"weight": 1e-4, "pattern": "*.w"}]]  # as JSON has them
+    assert described(regplug.compose(pairs)) == [("dropout", "@hidden", 0.5), ("weight_l2", "*.w", 1e-4)]
+
+
+def test_compose_label_is_the_name_of_the_regularizer_where_the_given_one_is_empty():
+    assert dict(regplug.compose([("dropout", {"weight": 0.5, "name": ""})]).weights) == {"dropout": 0.5}
+
+
+def test_compose_weight_that_the_class_declares_is_taken_though_no_hook_reads_it():
+    class Own(Regularizer):
+        weight: Annotated[float, Interval(ge=0, lt=1)] = 0.5
+
+        @hookimpl
+        def modify_graph(self, outputs):
+            pass
+
+    assert compose_options(Own(weight=0.25)) == {"weight": 0.25}
+
+
+def compose_options(regularizer):
+    (member,) = regplug.compose([regularizer]).members
+    return given_options(member.regularizer)
+
+
+def test_compose_weight_that_a_function_inside_a_hook_reads_is_taken():
+    class Plain(Regularizer):
+        @hookimpl
+        def modify_graph(self, outputs):
+            def scaled(h):
+                return h * self.weight
+
+            outputs.update({name: scaled(h) for name, h in outputs.items()})
+
+    assert compose_options(Plain(weight=0.25)) == {"weight": 0.25}
+
+
+def test_given_options_leave_out_what_equals_the_default():
+    class Own(Regularizer):
+        weight = 0.1
+        names: list[str] = ["a", "b"]
+
+        @hookimpl
+        def loss(self, matched):
+            return None
+
+    assert compose_options(Own(weight=float("0.1"), names=["a", "b"])) == {}
+    assert compose_options(Own(weight=0.2, names=["b"])) == {"weight": 0.2, "names": ["b"]}

@@ -477,6 +477,15 @@ def test_array_restored_wins_over_the_start_and_at_the_second_apply(engine):
         manager.restore({**manager.state(), "arrays": {"anchor/w": [0.0, -1.0]}})
 
 
+def test_array_restored_is_for_the_first_model_and_a_later_one_begins_its_own(engine):
+    w, v = shared(engine, 1.0, name="w"), shared(engine, 5.0, name="v")
+    manager = regplug.compose([Anchor(weight=1.0)])
+    manager.restore({**manager.state(), "arrays": {"anchor/w": [0.0]}})
+    losses = [manager.apply({"out:out": param.sum()}).loss for param in (w, v)]
+    assert [float(each) for each in evaluate(losses)] == [1, 0]
+    assert list(manager.state()["arrays"]) == ["anchor/w", "anchor/v"]
+
+
 def test_state_of_no_arrays_remakes_them(engine):
     # taken before apply, it stands for a run from the start
     w = shared(engine, 1.0, 2.0)
@@ -682,7 +691,7 @@ def test_building_loss_that_fails_leaves_no_array_and_a_later_one_those_in_use(T
     np.testing.assert_equal(manager.state(), before)
 
 
-def test_building_keeps_one_array_for_what_a_hook_replaces_and_the_loss_gets(T):
+def test_building_keeps_one_array_for_what_a_hook_replaces_and_the_loss_gets(engine, T):
     class Both(Regularizer):
         weight = 1.0
 
@@ -697,10 +706,13 @@ def test_building_keeps_one_array_for_what_a_hook_replaces_and_the_loss_gets(T):
 
     x = T.vector("x", dtype="float64")
     manager = regplug.compose([Both()])
-    outputs = {"a:out": x * 1}
-    manager.modify_graph(outputs)
-    assert float(evaluate(manager.loss([], outputs))) == 1
-    assert list(manager.state()["arrays"]) == ["both/a:out"]
+    outputs = {}
+    for name in ("a", "b"):  # the second layer's own parameter is one of the two that its output is made of
+        layer = {f"{name}:out": outputs.get("a:out", x) * shared(engine, 1.0, name=f"{name}.w")}
+        manager.modify_graph(layer)
+        outputs.update(layer)
+    assert float(evaluate(manager.loss([], outputs))) == 2
+    assert list(manager.state()["arrays"]) == ["both/a:out", "both/b:out"]
     assert float(evaluate(regplug.compose([Both()]).apply({"a:out": x * 1}).loss)) == 1
 
 

@@ -157,6 +157,34 @@ def test_building_a_layer_that_passes_its_input_on(T):
         assert evaluate(outputs["y:out"], {x: [1.0]}) == [y]
 
 
+def test_building_remembers_who_acted_on_a_variable_of_three_layers(T):
+    x = T.vector("x", dtype="float64")
+    manager = regplug.compose([Times(["h:out", "third:out"]), Plus("same:out")])
+    outputs = build(
+        manager,
+        lambda _: {"h:out": x * 1},
+        lambda o: {"same:out": o["h:out"]},
+        lambda o: {"third:out": o["same:out"]},
+    )
+    assert evaluate(outputs["third:out"], {x: [1.0]}) == [11]
+
+
+def test_building_loss_that_draws_advances_the_step(T):
+    class Draws(Regularizer):
+        weight = 1.0
+
+        @hookimpl
+        def loss(self, matched, noise):
+            return sum((h * noise.uniform(h)).sum() for h in matched.values())
+
+    x = T.vector("x", dtype="float64")
+    manager = regplug.compose([Draws("h:out")])
+    loss = manager.loss([], build(manager, lambda _: {"h:out": x * 1}))
+    step = function([x], loss, updates=manager.updates)
+    assert step(np.ones(3)) != step(np.ones(3))
+    assert manager.state()["step"] == 2
+
+
 def test_building_ends_with_the_loss_on_what_was_built(T):
     x = T.vector("x", dtype="float64")
     manager = regplug.compose([Times("h:out"), Sum("y:out", 0.5), Sum("h:out", 2)])

@@ -229,3 +229,91 @@ def test_option_is_set_through_a_property():
         weight = property(lambda self: self._weight, lambda self, value: setattr(self, "_weight", 2 * value))
 
     assert Doubled(weight=0.1).weight == 0.2
+
+
+@pytest.mark.parametrize(
+    ("choices", "value"),
+    [
+        (Literal[1], True),
+        (Literal[1], 1.0),
+        (Literal[True], 1),
+        (Literal[0, "a"], False),
+        (Literal["1"], 1),
+    ],
+)
+def test_option_of_choices_takes_no_value_that_only_equals_one(choices, value):
+    with pytest.raises(ValueError, match=f"^{value!r} is not one of "):
+        Option("kind", choices).check(value)
+
+
+def test_option_of_choices_keeps_the_type_of_each():
+    option = Option("kind", Literal[1, True, "a"])
+    assert [type(option.check(each)) for each in (1, True, "a")] == [int, bool, str]
+
+
+@pytest.mark.parametrize("value", [[], [1], [1, 2.0, 3], [1, 2.0, 3, 4]])
+def test_option_of_a_fixed_tuple_takes_that_many_entries(value):
+    with pytest.raises(ValueError, match=rf"has {len(value)} entries, not 2"):
+        Option("pair", tuple[int, float]).check(value)
+
+
+def test_option_of_a_tuple_of_one_takes_one_entry():
+    option = Option("one", tuple[int])
+    assert option.check([3]) == (3,)
+    with pytest.raises(ValueError, match=r"\[3, 4\] has 2 entries, not 1"):
+        option.check([3, 4])
+
+
+def test_option_of_nested_tuples_is_checked_at_every_depth():
+    option = Option("ranges", tuple[tuple[int, float], ...])
+    assert option.check([[1, 2], (3, 4)]) == ((1, 2.0), (3, 4.0))
+    with pytest.raises(ValueError, match=r"\[1, 2, 3\] has 3 entries, not 2"):
+        option.check([[1, 2, 3]])
+    with pytest.raises(ValueError, match="True is not of type int"):
+        option.check([[True, 2]])
+
+
+def test_option_has_the_bounds_of_an_entry():
+    option = Option("axes", tuple[Annotated[int, Ge(0)], ...])
+    assert option.check([0, 2]) == (0, 2)
+    with pytest.raises(ValueError, match="-1 is out of range: >= 0"):
+        option.check([0, -1])
+    assert option.schema() == {"type": "array", "items": {"type": "integer", "minimum": 0}}
+
+
+def test_option_has_the_bounds_of_each_part_of_a_union():
+    option = Option("size", Annotated[int, Ge(1)] | Annotated[float, Gt(0), Lt(1)] | str)
+    assert [option.check(each) for each in (3, 0.5, "all")] == [3, 0.5, "all"]
+    for value in (0, -0.5, 1.5):
+        with pytest.raises(ValueError, match=f"^{value} is not of type int | float | str"):
+            option.check(value)
+
+
+def test_option_of_a_union_is_of_the_first_part_that_fits():
+    assert type(Option("n", int | float | None).check(3)) is int
+    assert type(Option("n", float | int | None).check(3)) is float
+
+
+@pytest.mark.parametrize("value", [np.bool_(True), np.float64(2.0), np.array([1])])
+def test_option_of_an_integer_takes_no_other_scalar_of_numpy(value):
+    with pytest.raises(ValueError, match="is not of type int"):
+        Option("count", int).check(value)
+
+
+def test_option_without_a_default_in_an_own_init_must_be_given():
+    class Sized(Regularizer):
+        def __init__(self, size, pattern="*", weight=0.0):
+            super().__init__(pattern=pattern, weight=weight)
+            self.size = size
+
+    options = options_of(Sized)
+    assert (options["size"].default, options["size"].type) == (REQUIRED, Any)
+
+
+def test_option_weight_as_a_schedule_has_the_range_of_the_class():
+    class Rate(Regularizer):
+        weight: Annotated[float, Interval(ge=0, lt=1)]
+
+    ramp = {"schedule": "linear", "start": 0, "stop": 1.5, "steps": 10}
+    with pytest.raises(BadOption, match="1.5 is out of range: >= 0, < 1"):
+        check_options(Rate, "rate", {"weight": ramp})

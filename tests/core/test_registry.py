@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import subprocess
 import sys
 import textwrap
@@ -10,7 +11,8 @@ import textwrap
 import pytest
 
 import regplug
-from regplug import PluginLoadError, UnknownRegularizer
+from regplug import PluginLoadError, UnknownRegularizer, registry
+from regplug.metadata import is_met, normal
 from regplug.registry import canonical
 
 SOURCE = '''
@@ -135,3 +137,109 @@ def test_public_names_are_there():
     assert "piecewise" in regplug.schedules.__doc__
     with pytest.raises(AttributeError, match="module 'regplug' has no attribute 'compos'. Did you mean 'compose'?"):
         _ = regplug.compos
+
+
+def test_conflict_of_an_alias_is_that_of_the_regularizer(package):
+    points = {"weight_lasso": "rp_one:WeightLasso", "zap": "rp_one:WeightLasso"}
+    package("rp-one", points, "rp_one", SOURCE)
+    package("rp-two", {"zap": "rp_two:WeightLasso"}, "rp_two", SOURCE)
+    found = {entry.package: entry for entry in regplug.available() if entry.package.startswith("rp-")}
+    assert found["rp-one"].conflicts == ("rp-two (rp_two:WeightLasso)",)
+    assert found["rp-two"].conflicts == ("rp-one (rp_one:WeightLasso)",)
+    assert (found["rp-one"].handle, found["rp-two"].handle) == ("rp-one/weight_lasso", "rp-two/zap")
+
+
+def test_available_is_in_one_order_whatever_that_of_the_path_is(package, monkeypatch):
+    package("rp-one", {"orth": "rp_one:WeightLasso"}, "rp_one", SOURCE)
+    package("rp-two", {"orth": "rp_two:WeightLasso"}, "rp_two", SOURCE)
+    points = list(registry.points(registry.GROUP))
+    orders = []
+    for found in (points, points[::-1]):
+        monkeypatch.setattr(registry, "points", lambda group, found=found: found)
+        orders.append([(entry.name, entry.value) for entry in regplug.available()])
+    assert orders[0] == orders[1] == sorted(orders[0])
+
+
+def test_name_that_a_package_offers_twice_is_one_alias(package):
+    folder = package("rp-lasso", {"weight_lasso": "rp_lasso:WeightLasso"}, "rp_lasso", SOURCE)
+    file = folder / "rp_lasso-0.1.dist-info" / "entry_points.txt"
+    file.write_text(file.read_text() + 2 * "zap = rp_lasso:WeightLasso\n")
+    assert entry_of("zap").aliases == ("zap",)
+
+
+def test_class_is_of_the_package_that_it_was_loaded_through(package):
+    package("rp-one", {"first": "rp_one:WeightLasso"}, "rp_one", SOURCE)
+    package("rp-two", {"second": "rp_one:WeightLasso"}, "rp_two", SOURCE)
+    for name in ("second", "first"):
+        assert registry.origin(regplug.load(name)).name == name
+
+
+def test_unknown_name_that_is_near_an_alias_is_told_the_alias(package):
+    points = {"weight_lasso": "rp_lasso:WeightLasso", "zapper": "rp_lasso:WeightLasso"}
+    package("rp-lasso", points, "rp_lasso", SOURCE)
+    with pytest.raises(UnknownRegularizer, match=r"Did you mean 'zapper' \(rp-lasso 0.1\)"):
+        regplug.load("zaper")
+
+
+def test_metadata_is_read_whatever_the_case_of_its_headers(package):
+    folder = package("rp-lasso", {"weight_lasso": "rp_lasso:WeightLasso"}, "rp_lasso", SOURCE)
+    (folder / "rp_lasso-0.1.dist-info" / "METADATA").write_text("name: RP.lasso\nVERSION: 0.1\n")
+    assert (entry_of("weight_lasso").package, entry_of("weight_lasso").version) == ("RP.lasso", "0.1")
+
+
+def test_metadata_without_a_name_or_a_version_is_broken_and_goes_by_its_folder(package):
+    folder = package("rp-lasso", {"weight_lasso": "rp_lasso:WeightLasso"}, "rp_lasso", SOURCE)
+    metadata = folder / "rp_lasso-0.1.dist-info" / "METADATA"
+    for text in ("Version: 0.1\n", "Name: rp-lasso\n"):
+        metadata.write_text(text)
+        assert entry_of("weight_lasso").problem == "the package's metadata has no name or version"
+    metadata.write_text("Version: 0.1\n")
+    assert str(entry_of("weight_lasso")) == "weight_lasso (rp_lasso 0.1)"
+
+
+def test_package_whose_files_cannot_be_read_harms_no_other(package):
+    folder = package("rp-bytes", {}, "rp_bytes", "")
+    package("rp-loop", {}, "rp_loop", "")
+    package("rp-lasso", {"weight_lasso": "rp_lasso:WeightLasso"}, "rp_lasso", SOURCE)
+    (folder / "rp_bytes-0.1.dist-info" / "entry_points.txt").write_bytes(b"[regplug.regularizers]\n\xff")
+    looped = folder / "rp_loop-0.1.dist-info" / "entry_points.txt"
+    looped.unlink()
+    looped.symlink_to(looped)
+    assert entry_of("weight_lasso").status == "installed"
+
+
+def test_entry_points_may_have_comments_of_both_kinds(package):
+    folder = package("rp-lasso", {"weight_lasso": "rp_lasso:WeightLasso"}, "rp_lasso", SOURCE)
+    file = folder / "rp_lasso-0.1.dist-info" / "entry_points.txt"
+    file.write_text(file.read_text() + "; one = rp_lasso:One\n# two = rp_lasso:Two\n")
+    assert [entry.value for entry in regplug.available() if entry.package == "rp-lasso"] == ["rp_lasso:WeightLasso"]
+
+
+def test_available_sees_a_module_that_was_installed_within_one_tick_of_the_clock(package, tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(str(tmp_path))
+    before = tmp_path.stat().st_mtime_ns
+    assert importlib.util.find_spec("rp_late") is None  # the folder is listed, and the listing kept
+    (tmp_path / "rp_late.py").write_text(SOURCE)
+    os.utime(tmp_path, ns=(before, before))
+    package("rp-late", {"late": "rp_late:WeightLasso"}, "rp_other", "")
+    assert entry_of("late").status == "installed"
+
+
+@pytest.mark.parametrize(
+    ("requirement", "version", "met"),
+    [
+        ("regplug>=0.9", "0.10", True),
+        ("regplug>=0.10", "0.9", False),
+        ("regplug>=0.1.0", "0.1", True),
+        ("regplug>=0.1", "0.1.0", True),
+        ("regplug>=1", "1.0.0", True),
+        ("regplug>=1.0.1", "1", False),
+        ("regplug>=10", "9", False),
+    ],
+)
+def test_requirement_compares_versions_as_numbers(requirement, version, met):
+    assert is_met(requirement, version) is met
+
+
+def test_package_names_have_one_spelling():
+    assert {normal(each) for each in ("a-b", "A_b", "a.B", "a-_.b", "a--b")} == {"a-b"}

@@ -179,6 +179,15 @@ FAULTS = {
         "class Bad(Regularizer):\n    rate: 'Missing' = 1\n    @hookimpl\n    def loss(self):\n        return 0",
         "its options cannot be read: name 'Missing' is not defined",
     ),
+    "option_of_no_syntax": (
+        "class Bad(Regularizer):\n    rate: 'float |' = 1\n    @hookimpl\n    def loss(self):\n        return 0",
+        "its options cannot be read: ",
+    ),
+    "unmarked_in_a_base": (
+        "class Base:\n    def loss(self, matched):\n        return 0\n"
+        "class Bad(Base, Regularizer):\n    @hookimpl\n    def constrain(self, matched):\n        return {}",
+        "method 'loss' is named like a hook but lacks @hookimpl",
+    ),
     "near_miss": (
         "class Bad(Regularizer):\n    target = 'params'\n    @hookimpl\n    def loss(self):\n        return 0",
         "attribute 'target' means nothing to regplug. Did you mean 'targets'?",

@@ -116,6 +116,20 @@ def test_rewiring_within_a_layer_pre_to_out(T):
     assert evaluate(both.outputs["hid1:out"], {x: [1.0]}) == [210]
 
 
+def test_rewiring_shows_a_hook_its_layer_as_it_stands(T):
+    class AddPre(Regularizer):
+        @hookimpl
+        def modify_graph(self, outputs, matched):
+            for name, h in matched.items():
+                outputs[name] = h + outputs["hid1:pre"]
+
+    x = T.vector("x", dtype="float64")
+    pre = x * 2
+    outputs = {"hid1:out": pre + 1, "hid1:pre": pre}
+    result = regplug.compose([AddPre("hid1:out"), Times("hid1:pre")]).apply(outputs)
+    assert evaluate(result.outputs["hid1:out"], {x: [1.0]}) == [21 + 20]
+
+
 def test_rewiring_of_an_input_reaches_all_that_use_it(T):
     x, outputs = lines(T)
     result = regplug.compose([Times("in:out")]).apply({"in:out": x, **outputs, "skip:out": x + outputs["h2:out"]})
@@ -241,7 +255,9 @@ def test_rewiring_column_in_the_place_of_a_matrix_is_accepted(T):
                 outputs[name] = h.mean(axis=1, keepdims=True)
 
     outputs = {"h:out": h, "out:out": h + 1}
+    outputs["out:out"].name = "plus one"
     result = regplug.compose([Mean("h:out")]).apply(outputs)
+    assert result.outputs["out:out"].name == "plus one"  # though its node is made anew
     np.testing.assert_array_equal(evaluate(result.outputs["out:out"], {x: [[1.0, 3.0]]}), [[3.0]])
 
 

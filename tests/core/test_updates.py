@@ -224,17 +224,39 @@ def test_updates_of_one_manager_are_handed_to_the_next(engine, T):
     x = T.matrix("x", dtype="float64")
     h = T.exp(x)
     rng, _, counts = draw(h)
-    outputs = {"hid:out": h, "count:out": counts}
+    outputs = {"in:out": x, "hid:out": h, "count:out": counts}
     first = regplug.compose(["dropout=0.5@hid:out"], seed=7).apply(outputs)
     second = regplug.compose([Halved("hid:out")]).apply(first.outputs, updates=first.updates)
     step = function([x], second.outputs["count:out"], updates=second.updates)
     for number in range(3):
         expected = numpy.poisson(np.exp(X) * mask(number) / 2)
         np.testing.assert_array_equal(step(X), expected)
-    # its default update is that of the first graph
-    with pytest.warns(RegplugWarning, match="does not know the update"):
-        again = regplug.compose([Halved("hid:out")]).apply(first.outputs)
-    assert rng not in again.updates
+    # its default update is that of the first graph, also where the two have a variable in common
+    for name in ("hid:out", "in:out"):
+        with pytest.warns(RegplugWarning, match="does not know the update"):
+            again = regplug.compose([Halved(name)]).apply(first.outputs)
+        assert rng not in again.updates
+
+
+def test_updates_of_an_adapter_give_way_to_those_handed_over(engine, T):
+    x = T.matrix("x", dtype="float64")
+    mean, square = (engine.shared(np.zeros(3), name=name) for name in ("mean", "square"))
+    h = T.exp(x)
+    model = regplug.as_model({"hid:out": h})
+    model.updates = {mean: h.mean(axis=0), square: T.sqr(h).mean(axis=0)}
+    result = regplug.compose([Halved("hid:out")]).apply(model, updates={mean: h.sum(axis=0)})
+    half = np.exp(X) / 2
+    np.testing.assert_allclose(evaluate(result.updates[mean], {x: X}), half.sum(axis=0))
+    np.testing.assert_allclose(evaluate(result.updates[square], {x: X}), (half**2).mean(axis=0))
+
+
+def test_library_that_finds_updates_by_itself_is_not_warned_of(engine, T):
+    draw, _ = drawing(engine, "hand")
+    x = T.matrix("x", dtype="float64")
+    h = T.exp(x)
+    model = regplug.as_model({"hid:out": h, "count:out": draw(h)[2]})
+    model.finds_updates = True
+    assert regplug.compose([Halved("hid:out")]).apply(model).updates == {}
 
 
 @pytest.mark.parametrize("kind", ["mapping", "pairs", "iterator"])
@@ -485,6 +507,36 @@ def test_building_hands_out_the_updates_of_draws_within_a_layer(engine, T):
     if engine.advances_unasked:  # as theanets trains, which passes on no other updates
         unasked = function([x], own["hid:count"])
         np.testing.assert_array_equal(unasked(X), numpy.poisson(np.exp(X) * mask(3)))
+
+
+def test_building_leaves_updates_of_what_is_built_already(engine, T):
+    x = T.matrix("x", dtype="float64")
+    mean = engine.shared(np.zeros(3), name="mean")
+    manager = regplug.compose(["dropout=0.5@*:out"], seed=7)
+    first = {"hid:out": T.exp(x)}
+    manager.modify_graph(first)
+    update = first["hid:out"].mean(axis=0)  # of the dropped layer, once
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        mean.default_update = update
+    second = {"next:out": first["hid:out"] - mean}
+    manager.modify_graph(second)
+    assert mean.default_update is update
+    assert mean not in manager.updates
+    last = {"last:out": first["hid:out"] + 0}
+    manager.modify_graph(last)
+    expected = np.exp(X) * mask(0) * mask(0, name="last:out")
+    np.testing.assert_allclose(evaluate(last["last:out"], {x: X}), expected)
+
+
+def test_building_warns_of_a_draw_from_a_layer_that_was_replaced_earlier(engine, T):
+    draw, _ = drawing(engine, "hand")
+    x = T.matrix("x", dtype="float64")
+    h = T.exp(x)  # a caller that keeps the variable that was replaced
+    manager = regplug.compose(["dropout=0.5@hid:out"])
+    manager.modify_graph({"hid:out": h})
+    with pytest.warns(RegplugWarning, match="does not know the update"):
+        manager.modify_graph({"count:out": draw(h)[2]})
 
 
 def test_building_warns_of_a_generator_whose_update_is_not_known(engine, T):

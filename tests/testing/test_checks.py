@@ -424,6 +424,81 @@ class UnbiasedVariance(Good):
         return (h**2).sum() / (h.shape[0] - 1).astype(h.dtype)
 
 
+class MeanOfNone(UnbiasedVariance):
+    __doc__ = Good.__doc__
+
+    @hookimpl
+    def loss(self, matched):
+        return sum((h**2).mean() for h in matched.values())
+
+
+class NeverZero(UnbiasedVariance):
+    __doc__ = Good.__doc__
+
+    @hookimpl
+    def loss(self, matched):
+        return sum(engine.tensor(h).exp(-(h**2).sum()) for h in matched.values())
+
+
+class MeanOfNoDifferences(GoodSequences):
+    __doc__ = GoodSequences.__doc__
+
+    @hookimpl
+    def loss(self, matched):
+        total = GoodSequences.loss(self, matched)
+        return total / sum(h[:, 1:].size for h in matched.values()).astype(total.dtype)
+
+
+class UnbiasedOverUnits(Good):
+    __doc__ = Good.__doc__
+
+    @hookimpl
+    def loss(self, matched):
+        return sum((w**2).sum() / (w.size - 1).astype(w.dtype) for w in matched.values())
+
+
+class Norm(Good):
+    __doc__ = Good.__doc__
+
+    @hookimpl
+    def loss(self, matched):
+        return sum((w**2).sum() ** 0.5 for w in matched.values())
+
+
+class Deviation(Good):
+    __doc__ = Good.__doc__
+
+    @hookimpl
+    def loss(self, matched):
+        return sum(((w - w.mean()) ** 2).sum() ** 0.5 for w in matched.values())
+
+
+class AroundMatched(UnbiasedVariance):
+    __doc__ = Good.__doc__
+
+    @hookimpl
+    def loss(self, outputs, matched):
+        squares = [(outputs[name] ** 2).sum() for name in matched]
+        return sum(engine.tensor(square).cast(square, "float32") for square in squares)
+
+
+class SumsUpWhatIsOff(GoodNoise):
+    __doc__ = GoodNoise.__doc__
+
+    @hookimpl
+    def modify_graph(self, outputs, matched, weight):
+        for name, h in matched.items():
+            outputs[name] = h + weight * (h.sum() - h)
+
+
+class SquaresWhatIsOff(GoodConstraint):
+    __doc__ = GoodConstraint.__doc__
+
+    @hookimpl
+    def constrain(self, matched, weight):
+        return {name: w - weight * w**3 for name, w in matched.items()}
+
+
 class OneSite(GoodNoise):
     __doc__ = GoodNoise.__doc__
 
@@ -488,6 +563,13 @@ WRONG = {
     "same_seed_gives_the_same": [Counts, GlobalStream],
     "labels_differ": [OneSite],
     "batch_of_one": [UnbiasedVariance],
+    "empty_batch": [MeanOfNone, NeverZero],
+    "one_time_step": [MeanOfNoDifferences],
+    "one_unit": [UnbiasedOverUnits],
+    "equal_values": [Norm, Deviation],
+    "integers_do_not_wrap": [AroundMatched],
+    "float16_is_right": [AroundMatched],
+    "weight_zero_is_off_where_infinite": [SumsUpWhatIsOff, SquaresWhatIsOff],
     "empty_match": [NeverOptional],
     "tied_parameter": [CountsNames],
     "state_resumes": [OwnState],
@@ -518,6 +600,40 @@ def test_deprecated_argument_is_reported(monkeypatch):
     monkeypatch.setitem(hookspecs.modify_graph.regplug_spec, "warn_on_impl_args", marks)
     status, message = attempt(CHECKS["no_deprecated_arguments"], Subject(GoodNoise))
     assert (status, message) == (FAILED, "hook 'modify_graph', argument 'noise': since 0.9; take `source`")
+
+
+@pytest.mark.parametrize("cls", [GoodNoise, GoodConstraint])
+def test_class_that_changes_integers_is_named_with_them(cls, monkeypatch):
+    monkeypatch.setattr("regplug.passes._require_float", lambda *given: None)
+    monkeypatch.setattr("regplug.noise.Noise.normal", lambda self, h: h)
+    status, message = attempt(CHECKS["integers_do_not_wrap"], Subject(cls))
+    assert status == FAILED
+    assert "int8" in message
+
+
+def test_class_that_refuses_integers_by_name_passes():
+    assert attempt(CHECKS["integers_do_not_wrap"], Subject(GoodConstraint)) == (PASSED, "")
+
+
+def test_gradient_of_an_infinite_term_at_weight_zero_is_named(monkeypatch):
+    monkeypatch.setattr("regplug.passes.Pass._gated", lambda self, value, *given: value)
+    status, message = attempt(CHECKS["weight_zero_is_off_where_infinite"], Subject(Deviation))
+    assert status == FAILED
+    assert message.startswith("with weight 0 the gradient of an infinite term by hid1.w is ")
+
+
+def test_class_that_refuses_small_models_in_words_is_not_judged_on_them():
+    class Wide(Good):
+        @hookimpl
+        def loss(self, matched):
+            total = 0
+            for name, w in matched.items():
+                wide = engine.engine_of(w).Assert(f"{name} has one unit")(w, w.shape[-1] > 1)
+                total += (wide**2).sum()
+            return total
+
+    status, message = attempt(CHECKS["one_unit"], Subject(Wide))
+    assert (status, "has one unit" in message) == (SKIPPED, True)
 
 
 def test_option_without_annotation_is_named_with_what_to_write():

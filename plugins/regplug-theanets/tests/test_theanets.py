@@ -155,6 +155,26 @@ def test_noise_takes_a_dict_of_options():
         from_kwargs(regression(), hidden_dropout={"rate": 0.5})
 
 
+def test_contractive_is_the_jacobian_where_theanets_squares_the_gradient_of_the_mean():
+    network = theanets.Regressor([4, (3, "tanh"), 2], rng=1)
+    w, b = (p.get_value() for p in network.layers[1].params)
+    x = np.random.default_rng(0).normal(size=(5, 4)).astype(w.dtype)
+    slopes = 1 - np.tanh(x @ w + b) ** 2  # (rows, units)
+
+    (theirs,) = theanets.regularizers.from_kwargs(network, contractive=0.1)
+    outputs, _ = network.build_graph()
+    value = theano.function(
+        [network.inputs[0]], theirs.loss(network.layers, outputs)
+    )(x)
+    np.testing.assert_allclose(value, ((slopes @ w.T / slopes.size) ** 2).mean(), 1e-5)
+
+    (manager,) = from_kwargs(network, contractive=0.1)
+    term = manager.apply(network).terms["contractive"]
+    value = theano.function([network.inputs[0]], term)(x)
+    squares = (slopes[:, None] * w) ** 2  # of the Jacobian (rows, inputs, units)
+    np.testing.assert_allclose(value, 0.1 * squares.sum() / len(x), 1e-5)
+
+
 def test_seed_comes_from_rng():
     network = regression()
     seeds = [from_kwargs(network, hidden_dropout=0.5, **given)[0].seed
