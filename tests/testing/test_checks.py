@@ -225,6 +225,15 @@ class NotPicklable(Good):
         self.remember = lambda: None
 
 
+class KeepsAFunction(Good):
+    __doc__ = Good.__doc__
+
+    @hookimpl
+    def loss(self, matched):
+        self.last = lambda: matched
+        return sum((w**2).sum() for w in matched.values())
+
+
 class Raises(Good):
     __doc__ = Good.__doc__
 
@@ -562,6 +571,7 @@ WRONG = {
     "draws_through_noise_only": [OwnStream, GlobalStream],
     "same_seed_gives_the_same": [Counts, GlobalStream],
     "labels_differ": [OneSite],
+    "manager_is_copied": [KeepsAFunction],
     "batch_of_one": [UnbiasedVariance],
     "empty_batch": [MeanOfNone, NeverZero],
     "one_time_step": [MeanOfNoDifferences],
@@ -609,6 +619,16 @@ def test_class_that_changes_integers_is_named_with_them(cls, monkeypatch):
     status, message = attempt(CHECKS["integers_do_not_wrap"], Subject(cls))
     assert status == FAILED
     assert "int8" in message
+
+
+def test_class_inside_a_function_is_not_pickled():
+    class Local(Good):
+        """Sum of the squares."""
+
+    for name in ("survives_pickling", "manager_is_copied"):
+        assert attempt(CHECKS[name], Subject(Local)) == (
+            SKIPPED, "a class that is defined inside a function cannot be pickled"
+        )
 
 
 def test_class_that_refuses_integers_by_name_passes():
