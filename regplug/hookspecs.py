@@ -26,8 +26,9 @@ def modify_graph(regularizer, outputs, matched, weight, noise, state):
         replaces the visited entry; names that it adds are kept and never matched.
     matched : dict of str to variable
         The one entry being visited, a float: integers and booleans are refused.
-    weight : scalar variable, dtype of the entry
-        The live strength; None where the regularizer has no weight.
+    weight : scalar variable, dtype of the entry, float32 where that is float16
+        The live strength; None where the regularizer has no weight. What is made of it in float32 for a float16
+        entry is rounded once.
     noise : regplug.noise.Noise
         The random source of this regularizer at this entry.
     state : regplug.kept_arrays.State

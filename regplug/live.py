@@ -82,14 +82,23 @@ class Live:
             raise
 
     def key_index(self, site: tuple) -> int:
-        """Return the row of the keys that a site ``(name, output, k, draw)`` has."""
-        return self._sites.setdefault(site, len(self._sites))
+        """Return the row of the keys that a site ``(name, output, k, draw)`` has.
+
+        A new site's key is there at once, as Theano computes test values while a graph is made.
+        """
+        if site not in self._sites:
+            row = self._sites[site] = len(self._sites)
+            keys = self.keys.connect(self.engine)
+            table = keys.get_value(borrow=True)
+            if row >= len(table):  # twice as long: each key is moved a few times only
+                table = np.concatenate([table, np.zeros((max(row, 8), 2), "uint32")])
+                keys.set_value(table, borrow=True)
+            table[row] = site_key(self.seed, *site)
+        return self._sites[site]
 
     def publish_keys(self) -> None:
-        """Put the keys of new sites into the shared vector."""
-        published = self.keys.get()
-        if new := [site_key(self.seed, *site) for site in list(self._sites)[len(published) :]]:
-            self.keys.set(np.concatenate([published, new]))
+        """Cut the keys to those of the sites."""
+        self.keys.set(self.keys.get()[: len(self._sites)])
 
     def reseed(self, seed: int) -> None:
         """Change the seed, of compiled functions, too."""

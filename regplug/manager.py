@@ -148,6 +148,12 @@ class Manager:
         RegplugWarning
             The regularized graph draws from a generator whose update is not known.
 
+        Notes
+        -----
+        Live weights, rates and schedules are float64, also beside float32: the engine's flag ``warn_float64`` is not
+        heeded for them. Where it is "raise", set it back to "ignore" to compile, as the engine makes new variables
+        of them then.
+
         Examples
         --------
         A hidden layer that draws, and the mean of a layer over the steps (on Theano, streams draw

@@ -107,7 +107,12 @@ class Pass:
 
     def _visit(self, old: Any, members: list[Member], current: Any) -> Any:
         done = self.trail.acted.get(current, set())  # by whom, where an earlier layer shares the variable
-        for member in (member for member in members if member not in done):
+        members = [member for member in members if member not in done]
+        if current.dtype == "float16" and any("weight" in member.implements["modify_graph"] for member in members):
+            # the gradient of a root takes the dtype of what the root meets, here that of the weight
+            current, name = self.live.engine.T.tensor_copy(current), current.name
+            current.name = name
+        for member in members:
             target = member.regularizer.targets
             names, variables = self.model.names[target][old], getattr(self.model, target)
             layer = self.model.siblings[target][names[0]]
@@ -120,7 +125,7 @@ class Pass:
                 names[0],
                 outputs=outputs,
                 matched={names[0]: current},
-                weight=self._weight(member, current.dtype),
+                weight=self._weight(member, self.live.engine.working_dtype(current.dtype)),
                 noise=Noise(self.live, site, self.trail.draws, self._exact, target == "outputs"),
                 state=self._state(member),
             )
@@ -160,6 +165,8 @@ class Pass:
 
     def _same_type(self, wrong: Any, new: Any, old: Any) -> Any:
         self._tensor(wrong, new)
+        if old.dtype == "float16" and new.dtype == "float32":
+            new = self.live.engine.T.cast(new, old.dtype)  # rounded once
         if (new.dtype, new.ndim) != (old.dtype, old.ndim):
             raise wrong(f"returned {new.type}, expected {old.type}: the same dtype and number of dimensions")
         lengths = zip(*map(self.live.engine.static_shape, (new, old)), strict=True)
@@ -173,9 +180,12 @@ class Pass:
             return None
         if (member, dtype) not in self._weights:
             engine, exact = self.live.engine, member.weight
-            is_scheduled = isinstance(exact, Schedule)
-            exact = exact.at(self.live.step.connect(engine), engine.T) if is_scheduled else exact.connect(engine)
-            weight = self._weights[member, dtype] = engine.T.cast(_below(exact, member, dtype, engine), dtype)
+            if isinstance(exact, Schedule):
+                with engine.allow_float64():
+                    exact = exact.at(self.live.step.connect(engine), engine.T)
+            else:
+                exact = exact.connect(engine)
+            weight = self._weights[member, dtype] = _below(engine.T.cast(exact, dtype), member, engine)
             self._exact[weight] = exact
         return self._weights[member, dtype]
 
@@ -323,13 +333,13 @@ def _require_float(member: Member, hook: str, name: str, variable: Any) -> None:
         raise member.fault(hook, name, f"{name!r} is {variable.dtype}, and only floats can be changed: {remedy}")
 
 
-def _below(exact: Any, member: Member, dtype: str, engine: Any) -> Any:
+def _below(weight: Any, member: Member, engine: Any) -> Any:
     """Return a weight that is still below its limit in a dtype that rounds: a rate of 0.99999999 is 1 in float32."""
-    weight = options_of(type(member.regularizer)).get("weight")
-    if dtype == "float64" or weight is None or "lt" not in weight.bounds:
-        return exact
-    limit = np.nextafter(np.asarray(weight.bounds["lt"], dtype), np.asarray(0, dtype))
-    return engine.T.minimum(exact, np.float64(limit))
+    option = options_of(type(member.regularizer)).get("weight")
+    if weight.dtype == "float64" or option is None or "lt" not in option.bounds:
+        return weight
+    limit = np.asarray(option.bounds["lt"], weight.dtype)
+    return engine.T.minimum(weight, np.nextafter(limit, np.asarray(0, weight.dtype)))
 
 
 def _widest(variables: Iterable[Any], otherwise: str = "") -> str:

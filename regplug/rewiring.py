@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any
 
+from regplug.engine import renew_test_values
+
 Variable = Any  # of either engine: none is imported here
 
 
@@ -56,7 +58,9 @@ def rewire(
     for node in nodes:
         outputs = node.outputs
         if any(variable in memo for variable in node.inputs):
-            outputs = node.clone_with_new_inputs([memo.get(variable, variable) for variable in node.inputs]).outputs
+            rebuilt = node.clone_with_new_inputs([memo.get(variable, variable) for variable in node.inputs])
+            renew_test_values(rebuilt)
+            outputs = rebuilt.outputs
         for old, new in zip(node.outputs, outputs, strict=True):
             new.name = old.name
             if old in visits:

@@ -35,3 +35,8 @@ def tensor(variable: Any) -> ModuleType:
     True
     """
     return engine_of(variable).T
+
+
+def renew_test_values(node: Any) -> None:
+    """Compute the test values of a node whose inputs were replaced, where the engine has any (Theano)."""
+    engine_of(node.outputs[0]).renew_test_values(node)

@@ -64,10 +64,17 @@ def norm(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
     """
     T, engine = tensor(x), engine_of(x)
     axes = _axes(axis)
-    entries = T.cast(T.maximum(_count(x, axis), 1), x.dtype)
-    # divided before it is summed: the sum of many large numbers overflows, too
-    scale = nonzero(engine.disconnected_grad((abs(x) / entries).sum(axis=axes, keepdims=True)))
-    scaled = root(((x / scale) ** 2).sum(axis=axes, keepdims=True)) * scale
+    # in float64, because the sum of many large numbers overflows, too; cast before it is
+    # summed, because numba sums in float32 in PyTensor 3.3.8 whatever dtype is asked for
+    total = abs(T.cast(x, "float64")).sum(axis=axes, keepdims=True)
+    size = T.cast(total / T.maximum(_count(x, axis), 1), x.dtype)
+    # numba multiplies by reciprocals, and those of smaller numbers are infinite
+    tiny = number(np.finfo(x.dtype).tiny, x)
+    scale = engine.disconnected_grad(T.maximum(size, tiny))
+    # the switch stands between two divisions by the scale, which engines would merge into one
+    # by its square
+    ratio = T.switch(T.gt(scale, 0), x / scale, x)
+    scaled = root((ratio**2).sum(axis=axes, keepdims=True)) * scale
     return scaled if keepdims else scaled.sum(axis=axes)
 
 

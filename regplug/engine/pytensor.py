@@ -29,6 +29,7 @@ __all__ = [
     "SharedVariable",
     "T",
     "advances_unasked",
+    "allow_float64",
     "disconnected_grad",
     "eigh",
     "grad",
@@ -37,6 +38,7 @@ __all__ = [
     "jacobian",
     "like",
     "linker_problem",
+    "renew_test_values",
     "scan",
     "shared",
     "static_shape",
@@ -58,6 +60,11 @@ def is_generator(variable):
     return isinstance(variable.type, RandomType)
 
 
+def allow_float64():
+    """Return a context in which float64 beside float32 is meant, whatever the flag warn_float64 says."""
+    return config.change_flags(warn_float64="ignore")
+
+
 def jacobian(vector, wrt):
     """Return the derivatives of each entry of `vector`, along a new axis 0: all entries at once."""
     return T.jacobian(vector, wrt, vectorize=True)
@@ -73,6 +80,10 @@ def linker_problem(dtype):
     if dtype != "float16" or type(get_default_mode().linker).__name__ != "NumbaLinker":
         return ""
     return "numba, the linker of PyTensor's default mode, has none: compile with pytensor.function(..., mode='CVM')"
+
+
+def renew_test_values(node):
+    """Do nothing: PyTensor computes no test values."""
 
 
 def static_shape(variable):

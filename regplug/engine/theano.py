@@ -7,6 +7,7 @@ import theano.tensor as T
 from theano import grad, scan, shared
 from theano.compile.ops import Shape, Shape_i, ViewOp
 from theano.compile.sharedvalue import SharedVariable
+from theano.gof import Op
 from theano.gradient import disconnected_grad
 from theano.scalar.basic import Second
 from theano.tensor.elemwise import Elemwise
@@ -27,6 +28,7 @@ __all__ = [
     "SharedVariable",
     "T",
     "advances_unasked",
+    "allow_float64",
     "disconnected_grad",
     "eigh",
     "grad",
@@ -35,6 +37,7 @@ __all__ = [
     "jacobian",
     "like",
     "linker_problem",
+    "renew_test_values",
     "scan",
     "shared",
     "static_shape",
@@ -57,6 +60,11 @@ def is_generator(variable):
     return isinstance(variable.type, RandomStateType) or hasattr(variable.tag, "is_rng")
 
 
+def allow_float64():
+    """Return a context in which float64 beside float32 is meant, whatever the flag warn_float64 says."""
+    return theano.change_flags(warn_float64="ignore")
+
+
 def jacobian(vector, wrt):
     """Return the derivatives of each entry of `vector`, along a new axis 0: one entry after the other."""
     return T.jacobian(vector, wrt)
@@ -71,6 +79,23 @@ def like(new, old):
 def linker_problem(dtype):
     """Return why the default linker cannot compile a dtype, and the way out; empty where it can."""
     return ""
+
+
+def renew_test_values(node):
+    """Compute the test values of a node whose inputs were replaced; a clone keeps those of the old inputs."""
+    if theano.config.compute_test_value == "off":
+        return
+    for variable in node.outputs:
+        vars(variable.tag).pop("test_value", None)
+    try:
+        storage = {variable: [Op._get_test_value(variable)] for variable in node.inputs}
+    except AttributeError:  # an input without one was reported when the model was built
+        return
+    storage.update((variable, [None]) for variable in node.outputs)
+    computed = {variable: [variable in node.inputs] for variable in storage}
+    node.op.make_thunk(node, storage, computed, no_recycling=[])()
+    for variable in node.outputs:
+        variable.tag.test_value = storage[variable][0]
 
 
 def static_shape(variable):

@@ -10,7 +10,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from numbers import Real
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from regplug.noise.reference import share
 
@@ -73,11 +76,14 @@ class Noise:
         -------
         bool variable, of the shape of `like` but for the shared axes
         """
-        if isinstance(rate, (int, float)) and not 0 <= rate < 1:
-            raise ValueError(f"rate {rate!r} is out of range: >= 0, < 1")
-        engine = self._live.engine
-        exact = self._exact.get(rate, rate) if hasattr(rate, "owner") else rate
-        return self._draw("keep", like, "bool", shared_axes, engine.T.cast(exact, "float64"))
+        exact = rate
+        if isinstance(rate, Real):
+            if not 0 <= rate < 1:
+                raise ValueError(f"rate {rate!r} is out of range: >= 0, < 1")
+            exact = np.float64(rate)  # engines take a float of Python for one of floatX
+        elif hasattr(rate, "owner"):
+            exact = self._exact.get(rate, rate)
+        return self._draw("keep", like, "bool", shared_axes, exact)
 
     def uniform(self, like: Any) -> Any:
         """Draw numbers uniform in [0, 1), of the shape and dtype of `like`."""
@@ -97,4 +103,5 @@ class Noise:
         index = live.key_index((*self._site, self._draws[self._site]))
         self._draws[self._site] += 1
         op = engine.Draw(kind, dtype, static)
-        return op(live.keys.connect(engine), index, live.step.connect(engine), offset, *rate, shape)
+        with engine.allow_float64():  # of the rate
+            return op(live.keys.connect(engine), index, live.step.connect(engine), offset, *rate, shape)

@@ -254,7 +254,8 @@ def normal_from_key(key, shape, step, dtype="float32", row_offset=0):
     dtype = _float_dtype(dtype)
     real = np.float64 if dtype == "float64" else np.float32
     h0, h1 = (bits(key, shape, step, row_offset, stream) for stream in (0, 1))
-    t = real(halves(h0, h1)) * real(2**-23)
+    # NumPy 1.21 makes a scalar of np.float64(an array of one element)
+    t = halves(h0, h1).astype(real) * real(2**-23)
     return np.asarray(polynomial(t * t, [real(each) for each in NORMAL]) * t).astype(dtype)
 
 

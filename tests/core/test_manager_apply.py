@@ -592,21 +592,14 @@ def test_apply_static_length_in_the_place_of_an_unknown_one_is_accepted(engine):
 
 
 def test_apply_weight_at_an_integer_output_is_the_weight(engine):
-    seen = []
-
-    class Shift(Regularizer):
-        weight = 0.5
-
+    class Tokens(Regularizer):
         @hookimpl
-        def modify_graph(self, outputs, matched, weight):
-            seen.append(weight.dtype)
-            for name, token in matched.items():
-                outputs[name] = engine.T.cast(token + 2 * weight, token.dtype)
+        def loss(self, matched, weight):
+            return sum(weight * each.sum() for each in matched.values())
 
     x = engine.T.vector("x", dtype="int32")
-    result = regplug.compose([Shift("in:out")]).apply({"in:out": x})
-    assert evaluate(result.outputs["in:out"], {x: [3, 4]}).tolist() == [4, 5]
-    assert seen == ["float64"]
+    result = regplug.compose([Tokens("in:out", weight=0.5)]).apply({"in:out": x})
+    assert evaluate(result.loss, {x: [3, 4]}) == 0.5 * 0.5 * 7
 
 
 def test_apply_asks_for_the_clean_term_where_it_may_be_another(engine):

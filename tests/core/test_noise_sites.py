@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import numpy as np
 import pytest
 
@@ -80,6 +82,57 @@ def test_masks_do_not_change_with_other_regularizers(others, T, engine):
         manager.weights["dropout"] = 0
     value = evaluate(result.outputs["a:out"], {x: ONES})
     np.testing.assert_array_equal(value != 0, expected("dropout", "a:out"))
+
+
+class Look(Regularizer):
+    """Drop entries; evaluate the mask while the graph is made, and fail where told."""
+
+    weight = 0.5
+    seen: ClassVar[list] = []
+    fails: ClassVar[bool] = False
+
+    @hookimpl
+    def modify_graph(self, outputs, matched, noise):
+        ((name, h),) = matched.items()
+        mask = noise.keep(h, 0.5)
+        self.seen.append(evaluate(mask, {h.owner.inputs[0]: ONES}))
+        if self.fails:
+            raise KeyError(name)
+        outputs[name] = h * mask
+
+
+def test_keys_are_there_at_once_and_right_after_a_failure(T, monkeypatch):
+    monkeypatch.setattr(Look, "seen", [])
+    manager = regplug.compose([Look("*"), "noise=0@*"], seed=7)
+    x, outputs = outputs_of(T)
+    monkeypatch.setattr(Look, "fails", True)
+    with pytest.raises(regplug.RegularizerError, match="look"):
+        manager.apply(outputs)
+    monkeypatch.setattr(Look, "fails", False)
+    result = manager.apply(outputs)
+    again = manager.apply({"c:out": x * 3})
+    for found, name in zip(Look.seen[1:], ("a:out", "b:out", "c:out"), strict=True):
+        np.testing.assert_array_equal(found, expected("look", name))
+    value, other = evaluate([result.outputs["b:out"], again.outputs["c:out"]], {x: ONES})
+    np.testing.assert_array_equal(value != 0, expected("look", "b:out"))
+    np.testing.assert_array_equal(other != 0, expected("look", "c:out"))
+    keys = [reference.site_key(7, *site) for site in manager._live._sites]
+    np.testing.assert_array_equal(manager._live.keys.get(), keys)
+
+
+def test_keys_of_many_sites_are_moved_a_few_times_only(engine):
+    live = regplug.compose([], seed=7)._live
+    live.connect(engine)
+    tables = []
+    for number in range(3000):
+        assert live.key_index(("dropout", "a:out", 0, number)) == number
+        table = live.keys.variable.get_value(borrow=True)
+        if not any(table is each for each in tables):
+            tables.append(table)
+    assert len(tables) < 12
+    live.publish_keys()
+    assert live.keys.get().shape == (3000, 2)
+    np.testing.assert_array_equal(live.keys.get()[2999], reference.site_key(7, "dropout", "a:out", 0, 2999))
 
 
 def test_masks_of_the_same_name_on_the_same_output_differ_by_k(T):

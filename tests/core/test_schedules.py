@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import decimal
 import importlib
 import json
 import math
@@ -90,6 +91,92 @@ def test_schedule_has_the_value_of_its_formula_at_each_step(case, floatX, engine
         np.testing.assert_allclose(out, expected, rtol=1e-12, atol=1e-15)
         np.testing.assert_allclose(term, expected**2, rtol=1e-12, atol=1e-15)
     assert manager.state()["step"] == 9
+
+
+def closed_form(spec, step):
+    """Return the value of a schedule's formula, by decimals of 60 digits."""
+    with decimal.localcontext(decimal.Context(prec=60)):
+        start, stop = decimal.Decimal(float(spec["start"])), decimal.Decimal(float(spec["stop"]))
+        share = decimal.Decimal(int(min(step, spec["steps"]))) / int(spec["steps"])
+        if spec["schedule"] == "exponential":
+            return float((start.ln() * (1 - share) + stop.ln() * share).exp())
+        if spec["schedule"] == "cosine":
+            share = decimal.Decimal(math.sin(math.pi / 2 * float(share)) ** 2)
+        return float(start + (stop - start) * share)
+
+
+LARGE, SMALL, MOST = sys.float_info.max, 5e-324, 2**63 - 1
+RANGES = {
+    "up from the least to the largest": ("exponential", 1e-308, 1e10, 7),
+    "down over 400 decades": ("exponential", 1e200, 1e-200, 7),
+    "all floats up": ("exponential", SMALL, LARGE, 10),
+    "all floats down": ("exponential", LARGE, SMALL, 10),
+    "exponential of equal values": ("exponential", 0.3, 0.3, 7),
+    "exponential to below 1": ("exponential", 0.1, 1 - 2**-53, 7),
+    "exponential of integers": ("exponential", 1, 1000, 3),
+    "linear from the negative largest": ("linear", -LARGE, LARGE, 7),
+    "linear down": ("linear", LARGE, -LARGE, 7),
+    "linear of large values": ("linear", 0, LARGE, 7),
+    "linear to below 1": ("linear", 0.1, 1 - 2**-53, 7),
+    "linear of tenths": ("linear", 0.1, 0.7, 10),
+    "linear over all steps": ("linear", 0.7, 0.1, MOST),
+    "linear in one step": ("linear", 0.1, 0.7, 1),
+    "linear of small values": ("linear", 0, SMALL, 4),
+    "cosine over all floats": ("cosine", -LARGE, LARGE, 7),
+    "cosine down": ("cosine", LARGE, -LARGE, 7),
+    "cosine to below 1": ("cosine", 0.1, 1 - 2**-53, 7),
+    "cosine of tenths": ("cosine", 0.3, 0.1, 10),
+    "cosine over all steps": ("cosine", 0.1, 0.3, MOST),
+    "of NumPy": ("linear", np.uint8(3), np.float32(0.5), np.int16(6)),
+    "cosine of NumPy": ("cosine", np.int8(3), np.int8(-100), np.uint64(6)),
+}
+
+
+class Anything(Scale):
+    """Multiply by any weight."""
+
+    weight: float
+
+
+@pytest.mark.parametrize("case", RANGES)
+def test_schedule_is_right_over_its_whole_range(case, T):
+    spec = dict(zip(("schedule", "start", "stop", "steps"), RANGES[case], strict=True))
+    manager = regplug.compose([Anything(weight=spec)])
+    x = T.TensorType("float64", ())("x")
+    weight = function([x], manager.apply({"in:out": x}).outputs["in:out"])
+    end = int(spec["steps"])
+    inner = sorted({1, *(end * i // 7 for i in range(7)), end - 1} - {0, end})
+    values = []
+    for step in (0, *inner, *(step for step in (end, end + 1, MOST - 1) if step < MOST)):
+        manager.restore({**manager.state(), "step": step})
+        values.append(manager.weights["anything"])
+        assert weight(1.0) == pytest.approx(values[-1], rel=4e-16, abs=0)
+        expected = closed_form(spec, step)
+        scale = max(abs(float(spec["start"])), abs(float(spec["stop"])))
+        bound = {"exponential": 1e-12 * expected}.get(spec["schedule"], scale * 4e-16)
+        assert abs(values[-1] - expected) <= max(bound, SMALL), step
+    start, stop = float(spec["start"]), float(spec["stop"])
+    assert values[0] == start
+    assert all(value == stop for value in values[len(inner) + 1 :])
+    assert values == sorted(values, reverse=stop < start)
+    assert all(min(start, stop) <= value <= max(start, stop) for value in values)
+
+
+@pytest.mark.parametrize("kind", ["linear", "cosine", "exponential"])
+@pytest.mark.parametrize(("start", "stop"), [(0.1, 0.7), (0.3, 1e-9), (1 - 2**-53, 1 - 2**-40), (1e-300, 1e300)])
+def test_schedule_never_turns_back_nor_leaves_its_range(kind, start, stop):
+    manager = regplug.compose([Anything(weight={"schedule": kind, "start": start, "stop": stop, "steps": 3000})])
+    values = manager.members[0].weight.at(np.arange(3003), np)
+    assert (values[0], *values[-3:]) == (start, stop, stop, stop)
+    assert (np.diff(values) * np.sign(stop - start) >= 0).all()
+
+
+def test_schedule_of_numbers_of_numpy_is_written_as_of_python(tmp_path):
+    spec = {"schedule": "piecewise", "steps": (np.int32(2),), "values": (np.float32(0.5), np.int8(0))}
+    manager = regplug.compose([("hidden_l1", {"weight": spec})])
+    manager.write(tmp_path / "copy.toml")
+    weight = regplug.read(tmp_path / "copy.toml").members[0].weight
+    assert weight == {"schedule": "piecewise", "steps": [2], "values": [0.5, 0.0]}
 
 
 def test_schedule_is_in_the_dtype_of_what_matched(T):
@@ -232,6 +319,12 @@ def test_schedule_continues_in_a_new_process(tmp_path):
         ({**LINEAR, "steps": 0}, "0: steps are integers > 0"),
         ({**LINEAR, "steps": 10.0}, "10.0: steps are integers > 0"),
         ({**LINEAR, "steps": True}, "True: steps are integers > 0"),
+        ({**LINEAR, "steps": 2**63}, "9223372036854775808: steps are integers > 0, < 2\\*\\*63"),
+        ({**LINEAR, "steps": np.bool_(True)}, "True.*: steps are integers > 0"),
+        ({**LINEAR, "start": True}, "True is not of type float"),
+        ({**LINEAR, "start": 10**400}, "is not a finite number"),
+        ({"schedule": "piecewise", "steps": [5, 2**64], "values": [0, 0, 0]}, "steps are integers > 0, <"),
+        ({"schedule": "piecewise", "steps": [5], "values": [0, True]}, "True is not of type float"),
         ({**LINEAR, "steps": [5]}, r"\[5\]: steps are integers > 0"),
         ({**LINEAR, "start": -0.1}, "-0.1 is out of range: >= 0"),
         ({**LINEAR, "stop": 1.0}, "1.0 is out of range: >= 0, < 1"),

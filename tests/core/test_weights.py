@@ -38,6 +38,33 @@ class Baked(Regularizer):
             outputs[name] = h * self.weight
 
 
+class TimesParams(Times):
+    targets = "params"
+
+
+class Minus(Regularizer):
+    targets = "params"
+
+    @hookimpl
+    def constrain(self, matched, weight):
+        return {name: w - w * (weight * 10_000 * 1_000) for name, w in matched.items()}
+
+
+def test_weight_too_small_for_float16_counts_and_gradients_stay_in_it(engine, T):
+    x = T.vector("x", dtype="float16")
+    w = engine.shared(np.array([200, 400], "float16"), name="w")
+    manager = regplug.compose([TimesParams("w", 1e-8), Minus("w", 1e-8)])
+    result = manager.apply({"in:out": x, "h:out": x * w}, params={"w": w})
+    h, update = result.outputs["h:out"], result.constrain({w: 1 * w})[w]
+    computed = [h, *engine.grad(h.sum(), [x, w]), update]
+    assert [each.dtype for each in computed] == ["float16"] * 4
+    found = function([x], computed)(np.array([2e4, 1e4], "float16"))
+    w_seen = np.array([2e-6, 4e-6], "float16")
+    expected = [w_seen * 1e4 * [2, 1], w_seen, [2e-4, 1e-4], [180, 360]]
+    for value, right in zip(found, expected, strict=True):
+        np.testing.assert_allclose(value, right, rtol=2e-3, atol=1e-7)
+
+
 def test_weight_changes_the_next_call_of_a_compiled_function(T):
     x = T.vector("x", dtype="float32")
     manager = regplug.compose([Times("h:out"), Sum("h:out", 0.5)])

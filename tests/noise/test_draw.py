@@ -90,6 +90,21 @@ def test_a_compiled_function_follows_its_shared_inputs(linker):
 
 
 @pytest.mark.parametrize("linker", LINKERS)
+def test_a_rate_becomes_its_nearest_threshold_half_to_even(linker):
+    site = Site(2)
+    function = site.compile(site.draw("keep", "bool"), linker)
+    key = reference.site_key(0, "dropout", "h1:out")
+    bits = reference.bits(key, (4, 30), STEP, OFFSET)
+    for row, column in np.ndindex(4, 5):
+        cell = int(bits[row, column])  # kept where the threshold is at most this
+        for above, is_kept in [(-0.5, True), (0, True), (0.4, True), (0.5, cell % 2 == 0), (0.6, False), (1, False)]:
+            site.rate.set_value(np.float64((cell + above) / 2**32))
+            assert function(4, 30)[row, column] == is_kept, above
+    site.rate.set_value(np.float64(1 - 2**-53))  # 2**32 does not fit into 32 bits, and as 0 would keep all
+    assert not function(40, 50).any()
+
+
+@pytest.mark.parametrize("linker", LINKERS)
 def test_results_of_two_calls_are_not_one_array(linker):
     site = Site(2)
     function = site.compile(site.draw("normal", "float32"), linker)

@@ -4,6 +4,7 @@ The draws are functions of fixed keys, so a bound that holds once holds always; 
 that a perfect generator would miss with a probability of at most 1e-3.
 """
 
+import itertools
 import math
 import shutil
 import subprocess
@@ -173,7 +174,10 @@ def test_shapes_that_are_impossible_are_refused():
         normal(0, "noise", "h:out", (2, 3), 0, dtype="int32")
 
 
-@pytest.mark.parametrize("shape", [(), (0,), (5,), (0, 3), (3, 0), (3, 0, 2), (2, 3, 4)])
+SIDES = [shape for ndim in range(5) for shape in itertools.product((0, 1), repeat=ndim)]
+
+
+@pytest.mark.parametrize("shape", [*SIDES, (5,), (0, 3), (3, 0), (3, 0, 2), (2, 3, 4)])
 def test_shapes_of_any_kind_work(shape):
     assert keep(0, "dropout", "h:out", shape, 0, 0.5).shape == shape
     for draw in (uniform, normal):
@@ -181,6 +185,9 @@ def test_shapes_of_any_kind_work(shape):
             value = draw(0, "noise", "h:out", shape, 0, dtype)
             assert value.shape == shape
             assert value.dtype == dtype
+            larger = draw(0, "noise", "h:out", tuple(2 * n for n in shape), 0, dtype)
+            if value.size:
+                assert value.flat[0] == larger.flat[0]
 
 
 def test_other_axes_are_flattened_into_columns():

@@ -12,13 +12,20 @@ from regplug.engine import tensor
 
 def drop(h, weight, noise, shared_axes=()):
     """Return ``switch(m, h / (1 - weight), 0)``, m shared along some axes."""
-    return tensor(h).switch(noise.keep(h, weight, shared_axes), h * (1 / (1 - weight)), 0)
+    return scaled(h, weight, noise.keep(h, weight, shared_axes))
 
 
-def axis_of(h, axis, name):
+def scaled(h, weight, kept):
+    """Return ``switch(kept, h / (1 - weight), 0)``."""
+    return tensor(h).switch(kept, h * (1 / (1 - weight)), 0)
+
+
+def axis_of(h, axis, name, first=1):
     """Return the axis counted from 0; refuse one that is not there, and the axis of the batch."""
-    if not -h.ndim <= axis < h.ndim or axis % h.ndim == 0:
-        raise ValueError(f"axis {axis} of {name!r}, which is {h.type}: it must be one of 1 to {h.ndim - 1}")
+    if not -h.ndim <= axis < h.ndim or axis % h.ndim < first:
+        what = f"axis {axis} of {name!r}, which is {h.type}: it must be one of {first} to {h.ndim - 1}"
+        batch = "; axis 0 is the batch: bring it there with dimshuffle, or use dropout with shared_axes"
+        raise ValueError(what + batch * first)
     return axis % h.ndim
 
 
@@ -32,7 +39,8 @@ class Dropout(Regularizer):
     rescale : bool
         Whether the entries that are kept are divided by 1 - `weight`, which keeps the mean.
     shared_axes : tuple of int
-        Axes along which all entries share one mask value.
+        Axes along which all entries share one mask value: (1, 2) drops whole channels of (batch, height, width,
+        channels), (0,) the same entries of all samples.
 
     Notes
     -----
@@ -106,11 +114,13 @@ class LockedDropout(Regularizer):
     weight : float, in [0, 1)
         The probability of zero.
     time_axis : int
-        The axis of time.
+        The axis of time: 1 for outputs (batch, time, units), 0 for outputs (time, batch, units).
 
     Notes
     -----
-    ``switch(m, h / (1 - weight), 0)``, m = 1 with probability 1 - weight, of length 1 along `time_axis`.
+    ``switch(m, h / (1 - weight), 0)``, m = 1 with probability 1 - weight, of length 1 along `time_axis`. Where that
+    is 0, the mask is that of the output with its first two axes exchanged: the rows that noise depends on, and
+    that ``manager.row_offset`` counts, are those of the batch in both layouts.
 
     References
     ----------
@@ -130,7 +140,15 @@ class LockedDropout(Regularizer):
     @hookimpl
     def modify_graph(self, outputs, matched, weight, noise):
         for name, h in matched.items():
-            outputs[name] = drop(h, weight, noise, [axis_of(h, self.time_axis, name)])
+            axis = axis_of(h, self.time_axis, name, first=0)
+            if axis > 0:
+                outputs[name] = drop(h, weight, noise, [axis])
+                continue
+            if h.ndim < 2:
+                raise ValueError(f"{name!r} is {h.type}: with time on axis 0, axis 1 is the batch, which it has not")
+            exchanged = (1, 0, *range(2, h.ndim))
+            kept = noise.keep(h.dimshuffle(exchanged), weight, [1])
+            outputs[name] = scaled(h, weight, kept.dimshuffle(exchanged))
 
 
 class DropPath(Regularizer):
@@ -195,7 +213,7 @@ class AlphaDropout(Regularizer):
     def modify_graph(self, outputs, matched, weight, noise):
         for name, h in matched.items():
             T = tensor(h)
-            saturation = T.cast(-1.7580993408473766, h.dtype)  # -lambda * alpha of SELU
+            saturation = T.cast(-1.7580993408473766, weight.dtype)  # -lambda * alpha of SELU
             a = 1 / T.sqrt((1 - weight) * (1 + weight * saturation * saturation))
             b = -a * weight * saturation
             outputs[name] = a * T.switch(noise.keep(h, weight), h, saturation) + b

@@ -13,8 +13,8 @@ import numpy as np
 from annotated_types import Ge, Gt, Interval
 
 from regplug import BadOption, Regularizer, hookimpl
-from regplug.engine import tensor
-from regplug_weights.parameters import check_axes, fan_in_axes, nonzero, number, used
+from regplug.engine import norm, number, tensor
+from regplug_weights.parameters import check_axes, fan_in_axes, over, used
 
 
 class MaxNorm(Regularizer):
@@ -132,7 +132,8 @@ class MinMaxNorm(Regularizer):
     def desired(self, T, norms):
         """Return the norms to be had."""
         clipped = T.clip(norms, number(self.low, norms), number(self.high, norms))
-        return norms + number(self.rate, norms) * (clipped - norms)
+        # not norms + rate * (clipped - norms): that is 0 where the norm is huge
+        return number(self.rate, norms) * clipped + number(1 - self.rate, norms) * norms
 
 
 class NonNegative(Regularizer):
@@ -166,9 +167,9 @@ def rescale(matched, axis, desired):
     for name, w in used(matched).items():
         T = tensor(w)
         axes = fan_in_axes(w) if given is None else check_axes(name, w, given)
-        norms = T.sqrt((w**2).sum(axis=axes, keepdims=True))
+        norms = norm(w, axis=axes, keepdims=True)
         wanted = desired(T, norms)
         tolerance = number(100 * np.finfo(w.dtype).eps, w)
         is_right = T.le(abs(wanted - norms), tolerance * wanted)
-        results[name] = T.switch(is_right, w, w * (wanted / nonzero(norms)))
+        results[name] = T.switch(is_right, w, wanted * over(w, norms))
     return results

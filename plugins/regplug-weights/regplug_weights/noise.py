@@ -8,6 +8,7 @@ from annotated_types import Interval
 
 from regplug import Regularizer, hookimpl
 from regplug.engine import tensor
+from regplug_weights.parameters import widened
 
 
 class WeightNoise(Regularizer):
@@ -32,7 +33,9 @@ class WeightNoise(Regularizer):
     @hookimpl
     def modify_graph(self, outputs, matched, weight, noise):
         for name, w in matched.items():
-            outputs[name] = w + weight * noise.normal(w)
+            wide = widened(w)
+            noisy = wide + weight * noise.normal(wide)
+            outputs[name] = tensor(w).cast(noisy, w.dtype)
 
 
 class DropConnect(Regularizer):
@@ -65,4 +68,5 @@ class DropConnect(Regularizer):
     @hookimpl
     def modify_graph(self, outputs, matched, weight, noise):
         for name, w in matched.items():
-            outputs[name] = tensor(w).switch(noise.keep(w, weight), w * (1 / (1 - weight)), 0)
+            scaled = widened(w) / (1 - widened(weight))
+            outputs[name] = tensor(w).switch(noise.keep(w, weight), tensor(w).cast(scaled, w.dtype), 0)

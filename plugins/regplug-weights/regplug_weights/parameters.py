@@ -6,10 +6,12 @@ A matrix is one for ``x @ w``, of shape (inputs, units). A convolution kernel ha
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from regplug import BadOption, NoMatch
-from regplug.engine import tensor
+from regplug.engine import engine_of, nonzero, norm, number, tensor
 
 
 def used(matched, biases=None):
@@ -55,29 +57,37 @@ def fan_in_axes(w):
 
 def as_matrix(w):
     """Return a parameter as a matrix (inputs, units): a kernel (units, ...) is flattened and transposed."""
-    return w if w.ndim == 2 else w.flatten(2).T
-
-
-def root(square):
-    """Return the square root, with the gradient 0 at 0."""
-    T = tensor(square)
-    return T.switch(T.eq(square, 0), 0, T.sqrt(nonzero(square)))
-
-
-def nonzero(x):
-    """Return x with 1 in the place of 0, to divide by."""
-    T = tensor(x)
-    return T.switch(T.eq(x, 0), 1, x)
-
-
-def number(value, w):
-    """Return a number in the dtype of `w`: engines take a float of Python for a float64."""
-    return np.asarray(value, w.dtype)
+    return w if w.ndim == 2 else w.reshape((w.shape[0], math.prod(w.shape[1:]))).T
 
 
 def groups(name, w, axis):
     """Return the norms of the groups that lie along `axis`, kept broadcastable, and the root of a group's size."""
     (axis,) = check_axes(name, w, [axis])
     others = [each for each in range(w.ndim) if each != axis]
-    norms = root((w**2).sum(axis=others, keepdims=True))
-    return norms, tensor(w).sqrt(tensor(w).cast(w.size // w.shape[axis], w.dtype))
+    size = tensor(w).cast(math.prod(w.shape[each] for each in others), w.dtype)
+    return norm(w, axis=others, keepdims=True), tensor(w).sqrt(size)
+
+
+def widened(w):
+    """Return `w` in float32 where it is float16, whose squares overflow and vanish."""
+    return tensor(w).cast(w, np.result_type(w.dtype, "float32").name)
+
+
+def over(x, size):
+    """Return ``x / size``, and `x` where the size is 0; the size is constant to gradients.
+
+    What does not depend on the length of `x` is best computed from ``over(x, size)``: the
+    gradient of a division squares what it divides by, and with lengths of about 1 that
+    neither overflows nor vanishes.
+    """
+    T = tensor(x)
+    size = engine_of(x).disconnected_grad(size)
+    # numba multiplies by reciprocals, and those of smaller numbers are infinite
+    tiny = number(np.finfo(x.dtype).tiny, x)
+    return T.switch(T.eq(size, 0), x, x / T.switch(T.lt(size, tiny), tiny, size))
+
+
+def unit(x, axis):
+    """Return `x` divided by its norms along an axis; zeros stay zeros."""
+    x = over(x, norm(x, axis=axis, keepdims=True))
+    return x / nonzero(norm(x, axis=axis, keepdims=True))

@@ -7,7 +7,8 @@ from typing import Annotated, Literal
 from annotated_types import Interval
 
 from regplug import Regularizer, hookimpl
-from regplug_weights.parameters import groups, number, used
+from regplug.engine import mean, number
+from regplug_weights.parameters import groups, used
 
 
 class WeightL2(Regularizer):
@@ -48,7 +49,7 @@ class WeightL2(Regularizer):
     def loss(self, matched):
         params = used(matched, self.biases).values()
         if self.reduction == "mean":
-            total = sum((w**2).mean() for w in params) / len(params)
+            total = sum(mean(w**2) for w in params) / len(params)
         else:
             total = sum((w**2).sum() for w in params)
         return total / 2 if self.half else total
@@ -88,7 +89,7 @@ class WeightL1(Regularizer):
     def loss(self, matched):
         params = used(matched, self.biases).values()
         if self.reduction == "mean":
-            return sum(abs(w).mean() for w in params) / len(params)
+            return sum(mean(abs(w)) for w in params) / len(params)
         return sum(abs(w).sum() for w in params)
 
 
@@ -124,10 +125,12 @@ class ElasticNet(Regularizer):
 
     @hookimpl
     def loss(self, matched):
-        return sum(
-            abs(w).sum() * number(self.l1_ratio, w) + (w**2).sum() * number((1 - self.l1_ratio) / 2, w)
-            for w in used(matched, self.biases).values()
-        )
+        total = 0
+        for w in used(matched, self.biases).values():
+            first, second = number(self.l1_ratio, w), number((1 - self.l1_ratio) / 2, w)
+            # not first * sum + second * sum: with l1_ratio 1 that is 0 * inf where squares overflow
+            total += (abs(w) * (first + second * abs(w))).sum()
+        return total
 
 
 class GroupLasso(Regularizer):
@@ -193,4 +196,8 @@ class L2Sp(Regularizer):
 
     @hookimpl
     def loss(self, matched, state):
-        return sum(((w - state.array(name, lambda value: value)) ** 2).sum() for name, w in matched.items())
+        total = 0
+        for name, w in matched.items():
+            start = state.array(name, lambda value, dtype=w.dtype: value.astype(dtype))
+            total += ((w - start) ** 2).sum()
+        return total

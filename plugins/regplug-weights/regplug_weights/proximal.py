@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from regplug import Regularizer, hookimpl
 from regplug.engine import tensor
-from regplug_weights.parameters import groups, nonzero, used
+from regplug_weights.parameters import groups, over, used
 
 
 class SoftThreshold(Regularizer):
@@ -84,5 +84,6 @@ class GroupSoftThreshold(Regularizer):
             T = tensor(w)
             norms, scale = groups(name, w, self.axis)
             threshold = T.cast(weight * learning_rate, w.dtype) * scale
-            results[name] = T.switch(T.le(norms, threshold), 0, w - w * (threshold / nonzero(norms)))
+            shrunk = w - threshold * over(w, norms)
+            results[name] = T.switch(T.le(norms, threshold), 0, shrunk)
         return results

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from typing import Annotated
 
+import numpy as np
 from annotated_types import Gt, Interval
 
 from regplug import BadOption, Regularizer, hookimpl
-from regplug.engine import tensor
-from regplug_weights.parameters import as_matrix, fan_in_axes, nonzero, number, root
+from regplug.engine import engine_of, mean, nonzero, norm, number, tensor
+from regplug_weights.parameters import as_matrix, fan_in_axes, over, widened
 from regplug_weights.spectral import power_iteration
 
 
@@ -25,9 +27,12 @@ class SpectralNorm(Regularizer):
     ``w / sigma`` with ``sigma = norm2(w u)``, `iterations` times ``u <- unit(w' unit(w u))`` before; the gradient flows
     through sigma and not through u. u is kept between steps (``result.updates``) and in ``manager.state()``; it begins,
     at the first ``apply`` and again at ``manager.restart()``, with 15 rounds from a fixed start on the weights as they
-    are then. Weights of zeros stay zeros. At prediction time the same rounds start from the u
-    kept, which stays as it is. A parameter of one dimension is left as it is, and refused where the pattern is its
-    name; a kernel (units, ...) is flattened to (inputs, units) for sigma.
+    are then. At prediction time the same rounds start from the u kept, which stays as it is. A parameter of one
+    dimension is left as it is, and refused where the pattern is its name; a kernel (units, ...) is flattened to
+    (inputs, units) for sigma.
+
+    Weights of zeros, or with a side of 0, stay as they are, and u, too. float16 is computed in float32 and rounded
+    once. Squares of w are nowhere needed, so that w may be as large or small as its dtype holds.
 
     References
     ----------
@@ -52,9 +57,11 @@ class SpectralNorm(Regularizer):
 
     def one(self, name, w, state):
         """Return one parameter divided by sigma."""
-        matrix = as_matrix(w)
-        sigma = root((matrix.dot(power_iteration(name, matrix, state, self.iterations)) ** 2).sum())
-        return w / nonzero(sigma)
+        wide = widened(w)
+        u = power_iteration(name, as_matrix(wide), state, self.iterations)
+        scaled = over(wide, norm(as_matrix(wide).dot(u)))
+        sigma = norm(as_matrix(scaled).dot(u))
+        return tensor(w).cast(scaled / nonzero(sigma), w.dtype)
 
 
 class WeightStandardization(Regularizer):
@@ -70,6 +77,10 @@ class WeightStandardization(Regularizer):
     ``(w - mean) / sqrt(variance + epsilon)``, both over the weights of one unit: axis 0 of a matrix (inputs, units),
     all axes but 0 of a kernel (units, ...). The variance is the mean square of the differences. A parameter of one
     dimension is left as it is, and refused where the pattern is its name.
+
+    Equal weights become 0, exactly; a parameter with a side of 0 stays as it is. float16 is computed in float32 and
+    rounded once. Both parts of the division are divided by ``max(norm2(w - mean), sqrt(epsilon))`` before: w may be as
+    large or small as its dtype holds.
 
     References
     ----------
@@ -94,10 +105,16 @@ class WeightStandardization(Regularizer):
 
     def one(self, w):
         """Return one parameter standardized."""
-        axes = fan_in_axes(w)
-        centred = w - w.mean(axis=axes, keepdims=True)
-        variance = (centred**2).mean(axis=axes, keepdims=True)
-        return centred / tensor(w).sqrt(variance + number(self.epsilon, w))
+        engine, axes, centred = engine_of(w), fan_in_axes(w), widened(w)
+        for _ in range(2):  # the first mean is rounded: of equal weights some would be left
+            centred = centred - mean(centred, axis=axes, keepdims=True)
+        tiny = np.finfo(centred.dtype).tiny
+        least = number(max(math.sqrt(self.epsilon), tiny), centred)
+        size = engine.T.maximum(norm(centred, axis=axes, keepdims=True), least)
+        size = engine.disconnected_grad(size)
+        scaled = over(centred, size)
+        variance = mean(scaled**2, axis=axes, keepdims=True) + (least / size) ** 2
+        return engine.T.cast(scaled / engine.T.sqrt(variance), w.dtype)
 
 
 def kept(pattern, name, w):

@@ -12,9 +12,9 @@ import numpy as np
 from annotated_types import Gt, Interval
 
 from regplug import Regularizer, hookimpl
-from regplug.engine import engine_of, tensor
+from regplug.engine import engine_of, nonzero, norm, number, tensor
 from regplug.noise import reference
-from regplug_weights.parameters import as_matrix, nonzero, number, root, used
+from regplug_weights.parameters import as_matrix, unit, used
 
 ROUNDS = 15  # of power iteration on the values at the start, as torch has them
 
@@ -32,9 +32,9 @@ class Orthogonality(Regularizer):
     Notes
     -----
     M is w, or its transpose for rows. ``gram``: ``sum_k sum((M'M - I) ** 2)``, the squared Frobenius norm.
-    ``cosine``: ``sum_k mean over pairs i < j of abs(cos(M_i, M_j))``, where a column of zeros has the cosine 0.
-    More columns than rows cannot all be orthogonal. Parameters of one dimension do not count; a kernel (units, ...)
-    is flattened to (inputs, units).
+    ``cosine``: ``sum_k mean over pairs i < j of abs(cos(M_i, M_j))``, where a column of zeros has the cosine 0, and one
+    column, which is in no pair, the mean 0. More columns than rows cannot all be orthogonal. A parameter with a side
+    of 0 adds 0, parameters of one dimension do not count; a kernel (units, ...) is flattened to (inputs, units).
 
     References
     ----------
@@ -62,12 +62,13 @@ class Orthogonality(Regularizer):
         if self.mode == "rows":
             matrix = matrix.T
         if self.kind == "cosine":
-            matrix = matrix / nonzero(root((matrix**2).sum(axis=0)))
+            matrix = unit(matrix, axis=0)
+        gram = matrix.T.dot(matrix)
         count = matrix.shape[1]
         identity = T.eye(count, dtype=matrix.dtype)
-        gram = matrix.T.dot(matrix)
         if self.kind == "gram":
-            return ((gram - identity) ** 2).sum()
+            is_empty = T.eq(matrix.size, 0)
+            return T.switch(is_empty, 0, ((gram - identity) ** 2).sum())
         pairs = T.cast(T.maximum(count * (count - 1), 1), matrix.dtype)  # each pair is there twice
         return (abs(gram) * (1 - identity)).sum() / pairs
 
@@ -86,8 +87,8 @@ class SpectralPenalty(Regularizer):
     no gradient through u: the gradient is ``w u u'``. u is kept between steps (``result.updates``) and in
     ``manager.state()``; it begins, at the first ``apply`` and again at ``manager.restart()``, with 15 rounds from a
     fixed start on the weights as they are then. sigma is never more than the largest singular value and comes near it
-    from step to step. Parameters of one dimension do not count; a kernel (units, ...) is
-    flattened to (inputs, units).
+    from step to step. A parameter of zeros, or with a side of 0, adds 0 and leaves u as it is. Parameters of one
+    dimension do not count; a kernel (units, ...) is flattened to (inputs, units).
 
     References
     ----------
@@ -120,14 +121,16 @@ class NuclearNorm(Regularizer):
     Parameters
     ----------
     epsilon : float, above 0
-        A singular value of at most `epsilon` times the largest counts as 0 and has the gradient 0.
+        A singular value of at most `epsilon` times the largest counts as 0 and has the gradient 0. The default is
+        the rounding of float32: what is smaller is noise in a parameter of that dtype.
 
     Notes
     -----
-    ``sum_k sum over i of norm2(w_k v_i)``, where v_i are the eigenvectors of w'w, held constant: these norms are the
-    singular values, and their gradient is exact although none flows through the eigenvectors. Where the largest is
-    s, those at or below ``epsilon * s`` are left out. No second derivatives. Parameters of one dimension do not count;
-    a kernel (units, ...) is flattened to (inputs, units).
+    ``sum_k sum(G_k * w_k)`` with ``G = U_r V_r'`` from the singular value decomposition ``w = U diag(s) V'``, where r
+    are those of ``s > epsilon * max(s)``. This is the sum of these singular values, and with G held constant its
+    gradient is G, the subgradient of least norm. Computed in float64 and rounded once. A parameter of zeros, or with a
+    side of 0, adds 0 and has the gradient 0. No second derivatives. Parameters of one dimension do not count; a kernel
+    (units, ...) is flattened to (inputs, units).
 
     References
     ----------
@@ -142,7 +145,7 @@ class NuclearNorm(Regularizer):
 
     targets = "params"
 
-    epsilon: Annotated[float, Gt(0)] = 1e-6
+    epsilon: Annotated[float, Gt(0)] = 1.2e-7
 
     @hookimpl
     def loss(self, matched):
@@ -150,11 +153,15 @@ class NuclearNorm(Regularizer):
 
     def one(self, matrix):
         """Return the term of one matrix."""
-        engine = engine_of(matrix)
-        _, vectors = engine.eigh(matrix.T.dot(matrix))
-        squares = (matrix.dot(engine.disconnected_grad(vectors)) ** 2).sum(axis=0)
-        floor = squares.max() * number(self.epsilon**2, matrix)
-        return root(engine.T.switch(engine.T.le(squares, floor), 0, squares)).sum()
+        engine, T = engine_of(matrix), tensor(matrix)
+        matrix = T.cast(matrix, "float64")
+        # LAPACK fails on NaN and inf, which the product below shows
+        finite = T.switch(T.le(abs(matrix), np.finfo("float64").max), matrix, 0)
+        u, s, vt = engine.svd(finite, full_matrices=False)
+        largest = s[:1].sum()  # of a matrix with a side of 0 there is none
+        is_counted = T.gt(s, number(self.epsilon, s) * largest)
+        subgradient = engine.disconnected_grad((u * is_counted).dot(vt))
+        return (subgradient * matrix).sum()
 
 
 def power_iteration(name, matrix, state, iterations):
@@ -169,32 +176,35 @@ def power_iteration(name, matrix, state, iterations):
 
     Returns
     -------
-    float variable, shape (units,)
+    float variable, shape (units,), of the dtype of `matrix`
         Of norm 1, near the first right singular vector.
     """
-    engine = engine_of(matrix)
-    u = state.array(name, lambda value: start(name, value))
+    engine, dtype = engine_of(matrix), matrix.dtype
+    u = state.array(name, lambda value: start(name, value, dtype))
     for _ in range(iterations):
-        v = unit(matrix.dot(u), 0)
-        u = unit(matrix.T.dot(v), u)
+        v = direction(matrix.dot(u), 0)
+        u = direction(matrix.T.dot(v), u)
     u = engine.disconnected_grad(u)
     state.update(name, u)
     return u
 
 
-def unit(vector, otherwise):
-    """Return a vector divided by its norm; `otherwise` where that is 0 or NaN."""
+def direction(vector, otherwise):
+    """Return a vector divided by its norm; `otherwise` where that is 0, less than normal numbers, or NaN."""
     T = tensor(vector)
-    norm = root((vector**2).sum())
-    return T.switch(T.gt(norm, 0), vector / nonzero(norm), otherwise)
+    length = norm(vector)
+    # numba multiplies by reciprocals, and those of smaller numbers are infinite
+    is_long = T.ge(length, number(np.finfo(vector.dtype).tiny, vector))
+    return T.switch(is_long, vector / nonzero(length), otherwise)
 
 
-def start(name, value):
+def start(name, value, dtype):
     """Return the u that a parameter begins with: `ROUNDS` rounds from normal numbers that its name fixes."""
-    matrix = value if value.ndim == 2 else value.reshape(len(value), -1).T
+    matrix = as_matrix(np.asarray(value, "float64"))
+    matrix = matrix / (abs(matrix).max(initial=0) or 1)  # squares of 1e200 overflow
     u = reference.normal(0, "power_iteration", name, (matrix.shape[1],), 0, "float64")
     for _ in range(ROUNDS):
         u = u / np.linalg.norm(u)
         again = matrix.T @ (matrix @ u)
         u = again if np.linalg.norm(again) > 0 else u
-    return (u / np.linalg.norm(u)).astype(value.dtype)
+    return (u / np.linalg.norm(u)).astype(dtype)
