@@ -155,9 +155,9 @@ class NuclearNorm(Regularizer):
         """Return the term of one matrix."""
         engine, T = engine_of(matrix), tensor(matrix)
         matrix = T.cast(matrix, "float64")
-        # LAPACK fails on NaN and inf, which the product below shows
-        finite = T.switch(T.le(abs(matrix), np.finfo("float64").max), matrix, 0)
-        u, s, vt = engine.svd(finite, full_matrices=False)
+        # LAPACK fails on NaN and inf; the product below is NaN then
+        is_finite = T.all(T.le(abs(matrix), np.finfo("float64").max))
+        u, s, vt = engine.svd(T.switch(is_finite, matrix, 0), full_matrices=False)
         largest = s[:1].sum()  # of a matrix with a side of 0 there is none
         is_counted = T.gt(s, number(self.epsilon, s) * largest)
         subgradient = engine.disconnected_grad((u * is_counted).dot(vt))

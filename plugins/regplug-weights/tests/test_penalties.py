@@ -230,6 +230,79 @@ def test_nuclear_norm_of_equal_singular_values_has_an_exact_gradient(penalty):
     np.testing.assert_allclose(gradients["w"], q, atol=1e-12)
 
 
+def spectrum(shape, values, dtype):
+    """Return a matrix with these singular values, as the dtype rounds it."""
+    rng = np.random.default_rng(4)
+    u = np.linalg.qr(rng.normal(size=(shape[0], len(values))))[0]
+    v = np.linalg.qr(rng.normal(size=(shape[1], len(values))))[0]
+    return ((u * values) @ v.T).astype(dtype)
+
+
+def kernel_of(matrix, window):
+    """Return a kernel (units, ...) that is flattened to a matrix (inputs, units)."""
+    return matrix.T.reshape(matrix.shape[1], *window)
+
+
+@pytest.mark.parametrize("condition", [1e3, 1e4, 1e6])
+@pytest.mark.parametrize(
+    ("shape", "window"),
+    [
+        ((64, 256), None),
+        ((40, 24), None),
+        ((20, 20), None),
+        ((12, 6), (12,)),
+        ((12, 6), (3, 4)),
+        ((12, 6), (1, 2, 6)),
+    ],
+)
+def test_nuclear_norm_in_float32_agrees_with_an_svd_in_float64(
+    shape, window, condition, penalty
+):
+    w = spectrum(shape, np.geomspace(1, 1 / condition, min(shape)), "float32")
+    u, s, vt = np.linalg.svd(w.astype("float64"), full_matrices=False)
+    given = w if window is None else kernel_of(w, window)
+
+    value, gradients = penalty("nuclear_norm", {"w": given})
+
+    expected = u @ vt if window is None else kernel_of(u @ vt, window)
+    np.testing.assert_allclose(value, s.sum(), rtol=1e-6)
+    error = np.linalg.norm(gradients["w"] - expected)
+    assert error < 1e-6 * np.linalg.norm(expected)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize(
+    ("epsilon", "smallest", "is_counted"),
+    [
+        (None, 1e-3, True),
+        (None, 1e-5, True),
+        (None, 1e-6, True),
+        (None, 3e-7, True),
+        (None, 3e-8, False),
+        (1e-4, 3e-4, True),
+        (1e-4, 3e-5, False),
+    ],
+)
+def test_nuclear_norm_leaves_out_singular_values_below_its_floor(
+    epsilon, smallest, is_counted, dtype, penalty
+):
+    # a diagonal that both dtypes hold: a factor of 2, so that the floor is relative
+    w = np.diag([2.0, 0.5, 2 * smallest]).astype(dtype)
+    options = {} if epsilon is None else {"epsilon": epsilon}
+
+    value, gradients = penalty("nuclear_norm", {"w": w}, **options)
+
+    expected = np.diag([1.0, 1.0, float(is_counted)])
+    np.testing.assert_allclose(gradients["w"], expected, atol=1e-6)
+    np.testing.assert_allclose(value, (w * expected).sum(), rtol=1e-7)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_nuclear_norm_of_nan_or_inf_is_nan_and_no_failure_of_lapack(value, penalty):
+    found, _ = penalty("nuclear_norm", {"w": np.array([[1.0, value], [2.0, 3.0]])})
+    assert np.isnan(found)
+
+
 VECTORS = ["weight_l1", "weight_l2", "elastic_net", "group_lasso", "orthogonality", "spectral_penalty", "nuclear_norm"]
 
 

@@ -86,6 +86,32 @@ def test_spectral_norm_differentiates_through_sigma_and_not_through_u(engine, ar
     np.testing.assert_allclose(gradient, target / sigma - (w * target).sum() / sigma**2 * np.outer(v, u), rtol=1e-6)
 
 
+@pytest.mark.parametrize("iterations", [1, 2])
+@pytest.mark.parametrize("name", ["spectral_penalty", "spectral_norm"])
+def test_spectral_gradient_does_not_flow_through_a_vector_that_has_far_to_go(
+    name, iterations, engine, arrays, apply
+):
+    values = {"hid.w": arrays("float64")["hid.w"]}
+    weight = {} if name == "spectral_norm" else {"weight": 1.0}
+    manager, params, result = apply([(name, {"iterations": iterations, **weight})], values)
+    target = np.random.default_rng(3).normal(size=(5, 4))
+    is_norm = name == "spectral_norm"
+    cost = (result.outputs["hid.w:out"] * target).sum() if is_norm else result.loss
+    compute = function([], engine.grad(cost, [params["hid.w"]]))
+    w = values["hid.w"][:, ::-1].copy()
+    params["hid.w"].set_value(w)
+
+    (gradient,) = compute()
+
+    kept = manager.state()["arrays"][f"{name}/hid.w"]
+    u, sigma = power_iteration(w, kept, iterations)
+    assert sigma < 0.99 * np.linalg.svd(w, compute_uv=False)[0]
+    pair = np.outer(w @ u / sigma, u)
+    through_sigma = target / sigma - (w * target).sum() / sigma**2 * pair
+    expected = through_sigma if is_norm else sigma * pair
+    np.testing.assert_allclose(gradient, expected, rtol=1e-9, atol=1e-12)
+
+
 def test_spectral_norm_stays_at_prediction_time_and_leaves_u(arrays, apply):
     manager, _, result = apply([("spectral_norm", {})], {"hid.w": arrays("float64")["hid.w"]})
     before = manager.state()["arrays"]["spectral_norm/hid.w"]
