@@ -10,8 +10,7 @@ import pytest
 
 import regplug
 from regplug import NoMatch, Regularizer, RegularizerError, hookimpl
-from regplug.engine import engine_of, tensor
-from regplug.engine import mean
+from regplug.engine import engine_of, mean, tensor
 from regplug.testing import evaluate, function
 
 
