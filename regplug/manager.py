@@ -150,9 +150,9 @@ class Manager:
 
         Notes
         -----
-        Live weights, rates and schedules are float64, also beside float32: the engine's flag ``warn_float64`` is not
-        heeded for them. Where it is "raise", set it back to "ignore" to compile, as the engine makes new variables
-        of them then.
+        Live weights, rates and schedules are float64, also beside float32, and some formulas are computed in it: the
+        engine's flag ``warn_float64`` is not heeded for them. Where it is "raise", set it back to "ignore" to take
+        gradients and to compile, as the engine makes new variables of them then.
 
         Examples
         --------

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter, OrderedDict
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from functools import partial
-from typing import Any
+from functools import partial, wraps
+from typing import Any, TypeVar, cast
 
 import numpy as np
 
@@ -23,6 +23,7 @@ from regplug.schedules import Schedule
 from regplug.updates import ModelUpdates, as_ordered, unadvanced
 
 Matches = Mapping[Member, Mapping[str, Any]]
+Method = TypeVar("Method", bound=Callable[..., Any])
 
 
 @dataclass
@@ -42,6 +43,17 @@ class Trail:
     memo: dict[Any, Any] = field(default_factory=dict)
     draws: Counter[tuple] = field(default_factory=Counter)
     acted: dict[Any, set[Member]] = field(default_factory=dict)
+
+
+def _float64_is_meant(method: Method) -> Method:
+    """Have the engine take float64 beside float32: weights are float64, and some formulas compute in it."""
+
+    @wraps(method)
+    def wrapped(self: Pass, *args: Any, **options: Any) -> Any:
+        with self.live.engine.allow_float64():
+            return method(self, *args, **options)
+
+    return cast(Method, wrapped)
 
 
 class Pass:
@@ -88,6 +100,7 @@ class Pass:
 
     # modify_graph
 
+    @_float64_is_meant
     def rewire(self, members: Iterable[Member]) -> dict[str, Any]:
         """Let `members` modify the graph; return the model's outputs as they then stand."""
         visits: dict[Any, list[Member]] = {}
@@ -180,11 +193,8 @@ class Pass:
             return None
         if (member, dtype) not in self._weights:
             engine, exact = self.live.engine, member.weight
-            if isinstance(exact, Schedule):
-                with engine.allow_float64():
-                    exact = exact.at(self.live.step.connect(engine), engine.T)
-            else:
-                exact = exact.connect(engine)
+            is_scheduled = isinstance(exact, Schedule)
+            exact = exact.at(self.live.step.connect(engine), engine.T) if is_scheduled else exact.connect(engine)
             weight = self._weights[member, dtype] = _below(engine.T.cast(exact, dtype), member, engine)
             self._exact[weight] = exact
         return self._weights[member, dtype]
@@ -197,6 +207,7 @@ class Pass:
 
     # loss
 
+    @_float64_is_meant
     def terms(self, outputs: dict[str, Any], reuse: Any = ({}, {})) -> dict[str, Any]:
         """Return each weighted term by label.
 
@@ -288,6 +299,7 @@ class Pass:
 
     # constrain
 
+    @_float64_is_meant
     def constrain(self, updates: Any, learning_rate: Any) -> dict[Any, Any]:
         """Return the updates with the projections applied, each in the user's order."""
         updates, params = as_ordered(updates, "constrain"), self.model.params

@@ -32,8 +32,7 @@ class Shared:
     def connect(self, engine: ModuleType) -> Any:
         """Return the shared variable, made now if it is not there yet."""
         if self.variable is None:
-            with engine.allow_float64():  # weights are kept in float64
-                self.variable = engine.shared(self.value, name=self.name)
+            self.variable = engine.shared(self.value, name=self.name)
             self.variable.tag.regplug = True
         return self.variable
 

@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+import math
 from typing import Annotated, Literal
 
 import numpy as np
 from annotated_types import Interval
 
 from regplug import Regularizer, hookimpl
-from regplug.engine import engine_of, tensor
+from regplug.engine import (
+    differences,
+    engine_of,
+    mean,
+    nonzero,
+    number,
+    shape_text,
+    tensor,
+)
 
 
 class HiddenL1(Regularizer):
@@ -22,7 +31,7 @@ class HiddenL1(Regularizer):
 
     Notes
     -----
-    ``(1 / K) sum_k mean(abs(h_k))``, or ``sum_k sum(abs(h_k)) / N``.
+    ``(1 / K) sum_k mean(abs(h_k))``, or ``sum_k sum(abs(h_k)) / N``. An empty batch adds 0.
 
     References
     ----------
@@ -53,8 +62,8 @@ class HiddenL2(Regularizer):
 
     Notes
     -----
-    ``(1 / K) sum_k mean(h_k ** 2)``, or ``sum_k sum(h_k ** 2) / N``. Listed with dropout on the same
-    output it sees the dropped output, as in AWD-LSTM.
+    ``(1 / K) sum_k mean(h_k ** 2)``, or ``sum_k sum(h_k ** 2) / N``. An empty batch adds 0. Listed
+    with dropout on the same output it sees the dropped output, as in AWD-LSTM.
 
     References
     ----------
@@ -92,7 +101,9 @@ class KLSparsity(Regularizer):
     -----
     ``sum_k sum_j KL(rho, q_j)``, where ``KL(a, b) = a log(a / b) + (1 - a) log((1 - a) / (1 - b))``,
     ``q_j = epsilon + (1 - 2 epsilon) clip(p_j, 0, 1)``, and ``p_j`` is the mean activation of unit j: the mean
-    of ``h_k`` over all axes but the last.
+    of ``h_k`` over all axes but the last. It is computed in float64, whatever the dtype of ``h_k``, and so is
+    ``1 - q_j = epsilon + (1 - 2 epsilon) (1 - clip(p_j, 0, 1))``. An empty batch adds 0. A derivative by p_j
+    that the dtype of ``h_k`` cannot hold is the largest number that it can.
 
     References
     ----------
@@ -110,14 +121,26 @@ class KLSparsity(Regularizer):
 
     @hookimpl
     def loss(self, matched):
-        return sum(self.divergence(samples(name, h, "units")).sum() for name, h in matched.items())
+        refuse_vectors(matched, "units")
+        return sum(tensor(h).cast(self.divergences(h).sum(), h.dtype) for h in matched.values())
 
-    def divergence(self, h):
-        """Return KL(rho, q_j) of each unit of `h`, shape (samples, units)."""
-        T = tensor(h)
-        rho, epsilon = (T.constant(np.asarray(each, h.dtype)) for each in (self.rho, self.epsilon))
-        q = epsilon + (1 - 2 * epsilon) * T.clip(h.mean(axis=0), 0, 1)
-        return rho * T.log(rho / q) + (1 - rho) * T.log((1 - rho) / (1 - q))
+    def divergences(self, h):
+        """Return KL(rho, q_j) of each unit of `h`, shape (units,), in float64."""
+        T, rho = tensor(h), self.rho
+        # beside 1, float32 holds neither a small epsilon nor a rho near 1
+        p = mean(T.cast(h, "float64"), axis=range(h.ndim - 1))
+        # 1 - q is no difference: engines would add up its constants, and 1 + epsilon is 1
+        on, off = (self.log_squeezed(T.clip(each, 0, 1), h.dtype) for each in (p, 1 - p))
+        for_on = number(rho, p) * (number(math.log(rho), p) - on)
+        for_off = number(1 - rho, p) * (number(math.log1p(-rho), p) - off)
+        return T.switch(h.size > 0, for_on + for_off, 0)
+
+    def log_squeezed(self, p, dtype):
+        """Return ``log(epsilon + (1 - 2 epsilon) p)``, with a gradient that `dtype` holds."""
+        largest = number(np.finfo(dtype).max, p)
+        p = engine_of(p).grad_clip(p, -largest, largest)
+        epsilon, width = number(self.epsilon, p), number(1 - 2 * self.epsilon, p)
+        return tensor(p).log(epsilon + width * p)
 
 
 class Decov(Regularizer):
@@ -127,7 +150,7 @@ class Decov(Regularizer):
     -----
     ``sum_k (norm_F(C_k) ** 2 - norm2(diag(C_k)) ** 2) / 2``: half the sum of the squared covariances between
     different units. ``C_k = X'X / N`` is the covariance of the units of ``h_k`` over the batch: X is ``h_k`` with
-    all axes but the last flattened into N samples, less its mean over them.
+    all axes but the last flattened into N samples, less its mean over them. An empty batch adds 0.
 
     References
     ----------
@@ -144,14 +167,8 @@ class Decov(Regularizer):
 
     @hookimpl
     def loss(self, matched):
-        return sum(self.covariances(samples(name, h, "units")) for name, h in matched.items())
-
-    def covariances(self, h):
-        """Return half the sum of the squared covariances between different units of `h`, shape (samples, units)."""
-        centred = h - h.mean(axis=0, keepdims=True)
-        covariance = tensor(h).dot(centred.T, centred) / h.shape[0].astype(h.dtype)
-        variances = (centred**2).mean(axis=0)
-        return ((covariance**2).sum() - (variances**2).sum()) / 2
+        refuse_vectors(matched, "units")
+        return sum((between_units(h) ** 2).sum() / 2 for h in matched.values())
 
 
 class ConfidencePenalty(Regularizer):
@@ -165,8 +182,11 @@ class ConfidencePenalty(Regularizer):
 
     Notes
     -----
-    ``-(1 / K) sum_k mean(H_k)``, the mean over all axes but the last, which has the entropies
-    ``H = -sum_j p_j log(p_j)``, where 0 log(0) is 0, and so is its derivative.
+    ``-(1 / K) sum_k mean(H_k)``, the mean over all axes but the last, of the entropies
+    ``H = -sum_j p_j log(p_j)``, where 0 log(0) is 0, and so is its derivative. From logits z it is
+    ``H = log(Z) - (1 / Z) sum_j e_j s_j``, where ``s_j = z_j - max(z)``, ``e_j = exp(s_j)`` and
+    ``Z = sum_j e_j``. A logit of -inf is a masked class, of probability and derivative 0; a row of
+    which every class is masked has entropy 0. An empty batch adds 0.
 
     References
     ----------
@@ -184,18 +204,9 @@ class ConfidencePenalty(Regularizer):
 
     @hookimpl
     def loss(self, matched):
-        return -sum(self.entropy(samples(name, y, "classes")).mean() for name, y in matched.items()) / len(matched)
-
-    def entropy(self, y):
-        """Return the entropy of each row of `y`, shape (samples, classes)."""
-        T = tensor(y)
-        if self.from_logits:
-            shifted = y - y.max(axis=-1, keepdims=True)
-            log = shifted - T.log(T.exp(shifted).sum(axis=-1, keepdims=True))
-            y = T.exp(log)
-        else:
-            log = T.log(T.switch(y > 0, y, T.ones_like(y)))
-        return -(y * log).sum(axis=-1)
+        refuse_vectors(matched, "classes")
+        entropy = entropy_of_logits if self.from_logits else entropy_of_probabilities
+        return -sum(mean(entropy(y)) for y in matched.values()) / len(matched)
 
 
 class TotalVariation(Regularizer):
@@ -210,7 +221,7 @@ class TotalVariation(Regularizer):
     Notes
     -----
     ``(1 / K) sum_k (1 / A) sum_a mean(abs(h_k[..., 1:, ...] - h_k[..., :-1, ...]))``, shifted along each axis a of
-    the A axes.
+    the A axes. An axis of length 1 has no neighbours and adds 0.
 
     References
     ----------
@@ -230,37 +241,73 @@ class TotalVariation(Regularizer):
     def loss(self, matched):
         if not self.axes:
             raise ValueError("axes=() names no axis: give those along which entries are neighbours, such as (1, 2)")
-        total = sum(abs(difference(name, h, axis)).mean() for name, h in matched.items() for axis in self.axes)
-        return total / (len(matched) * len(self.axes))
+        refuse_missing_axes(matched, self.axes)
+        variations = (
+            mean(abs(differences(h, axis)))
+            for h in matched.values()
+            for axis in self.axes
+        )
+        return sum(variations) / (len(matched) * len(self.axes))
 
 
 def reduced(values, reduction):
     """Return the mean of means of the values of `matched`, or their sum divided by the batch size."""
     if reduction == "mean":
-        return sum(each.mean() for each in values.values()) / len(values)
+        return sum(mean(each) for each in values.values()) / len(values)
     for name, each in values.items():
         if each.ndim == 0:
             raise ValueError(f"{name!r} is a scalar: reduction='batch' needs the batch on axis 0; use 'mean'")
-    return sum(each.sum() / each.shape[0].astype(each.dtype) for each in values.values())
+    return sum(each.sum() / samples(each) for each in values.values())
 
 
-def samples(name, h, what):
-    """Return `h` with all axes but the last flattened into one: shape (samples, units)."""
-    if h.ndim < 2:
-        raise ValueError(f"{name!r} has shape {shape_of(h)}, expected (batch, ..., {what}): match another output")
-    return h if h.ndim == 2 else h.reshape((-1, h.shape[-1]))
+def samples(h):
+    """Return the length of axis 0 of `h`, to divide by: 1 where it is 0."""
+    return nonzero(h.shape[0].astype(h.dtype))
 
 
-def difference(name, h, axis):
-    """Return the differences of neighbours of `h` along `axis`."""
-    if not -h.ndim <= axis < h.ndim:
+def between_units(h):
+    """Return the covariances of the units of `h`, shape (units, units), with 0 for their variances."""
+    T = tensor(h)
+    units = h.shape[-1]
+    x = h.reshape((T.prod(h.shape[:-1]), units))
+    x = x - mean(x, axis=0, keepdims=True)
+    # again: the mean of large numbers is rounded, and what rounding left is a mean as well
+    x = x - mean(x, axis=0, keepdims=True)
+    covariances = T.dot(x.T, x) / samples(x)
+    return T.switch(T.eye(units), number(0, h), covariances)
+
+
+def entropy_of_probabilities(p):
+    """Return the entropies over the last axis."""
+    T = tensor(p)
+    return -(p * T.log(T.switch(p > 0, p, number(1, p)))).sum(axis=-1)
+
+
+def entropy_of_logits(z):
+    """Return the entropies of the softmax over the last axis."""
+    T, zero = tensor(z), number(0, z)
+    largest = z.max(axis=-1, keepdims=True)
+    shifted = z - T.switch(T.isinf(largest), zero, largest)
+    is_possible = shifted > -np.inf
+    shifted = T.switch(is_possible, shifted, zero)
+    e = T.switch(is_possible, T.exp(shifted), zero)
+    total = nonzero(e.sum(axis=-1))
+    return T.log(total) - (e * shifted).sum(axis=-1) / total
+
+
+def refuse_vectors(matched, what):
+    """Refuse outputs that have no axis beside the batch."""
+    for name, h in matched.items():
+        if h.ndim < 2:
+            shape = f"has shape {shape_text(h)}, expected (batch, ..., {what})"
+            raise ValueError(f"{name!r} {shape}: match another output")
+
+
+def refuse_missing_axes(matched, axes):
+    """Refuse axes that an output does not have."""
+    for name, h in matched.items():
         valid = f"axes lie in {-h.ndim} to {h.ndim - 1}" if h.ndim else "a scalar has none"
-        raise ValueError(f"{name!r} has shape {shape_of(h)}: it has no axis {axis}; {valid}")
-    before = (slice(None),) * (axis % h.ndim)
-    return h[(*before, slice(1, None))] - h[(*before, slice(None, -1))]
-
-
-def shape_of(h):
-    """Return the shape of `h` as far as it is known, as a text."""
-    lengths = ["?" if length is None else str(length) for length in engine_of(h).static_shape(h)]
-    return f"({', '.join(lengths)}{',' if len(lengths) == 1 else ''})"
+        for axis in axes:
+            if not -h.ndim <= axis < h.ndim:
+                shape = f"has shape {shape_text(h)}: it has no axis {axis}"
+                raise ValueError(f"{name!r} {shape}; {valid}")

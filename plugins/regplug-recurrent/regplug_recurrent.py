@@ -7,7 +7,7 @@ from typing import Annotated
 from annotated_types import Ge
 
 from regplug import Regularizer, hookimpl
-from regplug.engine import engine_of, tensor
+from regplug.engine import differences, engine_of, mean, norm, shape_text
 
 
 class RecurrentNorm(Regularizer):
@@ -23,7 +23,8 @@ class RecurrentNorm(Regularizer):
     Notes
     -----
     ``(1 / K) sum_k mean((norm2(h_t) - norm2(h_{t-1})) ** 2)``, where norm2 is over the units and the mean over the
-    batch and the steps from the second on. The derivative of norm2 at a state of zeros is 0.
+    batch and the steps from the second on; where there is none it is 0. The derivative of norm2 at a state of
+    zeros is 0.
 
     References
     ----------
@@ -40,7 +41,9 @@ class RecurrentNorm(Regularizer):
 
     @hookimpl
     def loss(self, matched):
-        return changes({name: norm(h) for name, h in timed(matched, self.time_axis)}, self.time_axis)
+        refuse_untimed(matched, self.time_axis)
+        norms = (norm(h, axis=-1) for h in matched.values())
+        return sum(squared_change(each, self.time_axis) for each in norms) / len(matched)
 
 
 class RecurrentState(Regularizer):
@@ -55,7 +58,8 @@ class RecurrentState(Regularizer):
 
     Notes
     -----
-    ``(1 / K) sum_k mean((h_t - h_{t-1}) ** 2)``, the mean over the batch, the steps from the second on, and the units.
+    ``(1 / K) sum_k mean((h_t - h_{t-1}) ** 2)``, the mean over the batch, the steps from the second on, and the
+    units; where there is no second step it is 0.
 
     References
     ----------
@@ -73,34 +77,27 @@ class RecurrentState(Regularizer):
 
     @hookimpl
     def loss(self, matched):
-        return changes(dict(timed(matched, self.time_axis)), self.time_axis)
+        refuse_untimed(matched, self.time_axis)
+        states = matched.values()
+        return sum(squared_change(each, self.time_axis) for each in states) / len(matched)
 
 
-def changes(values, time_axis):
-    """Return the mean over the values of the mean squared change from step to step."""
-    before = (slice(None),) * time_axis
-    steps = (each[(*before, slice(1, None))] - each[(*before, slice(None, -1))] for each in values.values())
-    return sum((step**2).mean() for step in steps) / len(values)
+def squared_change(x, time_axis):
+    """Return the mean squared change of `x` from step to step."""
+    return mean(differences(x, time_axis) ** 2)
 
 
-def timed(matched, time_axis):
-    """Yield what matched; refuse what has no time axis, or only one step of it."""
+def refuse_untimed(matched, time_axis):
+    """Refuse outputs that have no time axis, or are known to have no second step on it."""
     for name, h in matched.items():
-        shape = engine_of(h).static_shape(h)
-        text = f"({', '.join('?' if n is None else str(n) for n in shape)}{',' if len(shape) == 1 else ''})"
+        shape = f"{name!r} has shape {shape_text(h)}"
         if time_axis >= h.ndim - 1:
             raise ValueError(
-                f"{name!r} has shape {text}: it has no time axis {time_axis} before its units; match outputs of shape "
+                f"{shape}: it has no time axis {time_axis} before its units; match outputs of shape "
                 "(batch, time, units), or set time_axis"
             )
-        if shape[time_axis] == 1:
-            raise ValueError(f"{name!r} has shape {text}: one step on time axis {time_axis}, and no change to penalize")
-        yield name, h
-
-
-def norm(h):
-    """Return the Euclidean norm over the last axis, with derivative 0 where it is 0."""
-    T = tensor(h)
-    squares = (h**2).sum(axis=-1)
-    positive = squares > 0
-    return T.switch(positive, T.sqrt(T.switch(positive, squares, T.ones_like(squares))), T.zeros_like(squares))
+        if engine_of(h).static_shape(h)[time_axis] in (0, 1):
+            raise ValueError(
+                f"{shape}: one step on time axis {time_axis}, and no "
+                "change to penalize; match outputs of more steps, or set time_axis"
+            )

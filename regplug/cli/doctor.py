@@ -22,8 +22,7 @@ import click
 from packaging.utils import canonicalize_name
 
 import regplug
-from regplug import adapters, registry
-from regplug.engine import ENGINES
+from regplug import registry
 from regplug.errors import PluginLoadError
 from regplug.regularizer import deprecated_arguments
 
@@ -61,6 +60,8 @@ def _print(names: tuple[str, ...]) -> bool:
     from regplug.cli.tables import console, table
 
     output = console()
+    from regplug.engine import ENGINES  # imports NumPy, which `--help` does not need
+
     found = versions(ENGINES)
     output.print(Text.assemble(
         ("regplug ", "bold"), regplug.__version__, "  ", ("Python ", "bold"), platform.python_version(), "  ",
@@ -88,6 +89,9 @@ def _print(names: tuple[str, ...]) -> bool:
 
 def _report(names: tuple[str, ...]) -> bool:
     findings = [examine(entry) for entry in entries(names)]
+    from regplug import adapters
+    from regplug.engine import ENGINES
+
     found = versions(ENGINES)
     content = {
         "regplug": regplug.__version__,

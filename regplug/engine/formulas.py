@@ -14,8 +14,19 @@ from regplug.engine.facade import engine_of, tensor
 
 
 def number(value: float, like: Any) -> np.ndarray:
-    """Return a number in the dtype of `like`: engines take a float of Python for a float64."""
-    return np.asarray(value, like.dtype)
+    """Return a number in the dtype of `like`: engines take a float of Python for a float64.
+
+    Raises
+    ------
+    ValueError
+        The dtype cannot hold it: it would be infinite.
+    """
+    with np.errstate(over="ignore"):
+        held = np.asarray(value, like.dtype)
+    if np.isinf(held) and not np.isinf(value):
+        largest = np.finfo(like.dtype).max
+        raise ValueError(f"{value!r} is beyond {like.dtype}, which holds up to {largest:.3g}")
+    return held
 
 
 def nonzero(x: Any) -> Any:
@@ -59,8 +70,9 @@ def norm(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
 
     Notes
     -----
-    ``s sqrt(sum((x / s) ** 2))`` with s the mean of ``abs(x)``: squares alone overflow and
-    underflow long before norms do. s is constant to gradients: the norm does not depend on it.
+    ``s sqrt(sum((x / s) ** 2))`` with s the mean of ``abs(x)`` rounded down to a power of two:
+    squares alone overflow and underflow long before norms do, and a power of two rounds nothing.
+    s is constant to gradients: the norm does not depend on it.
     """
     T, engine = tensor(x), engine_of(x)
     axes = _axes(axis)
@@ -69,8 +81,8 @@ def norm(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
     total = abs(T.cast(x, "float64")).sum(axis=axes, keepdims=True)
     size = T.cast(total / T.maximum(_count(x, axis), 1), x.dtype)
     # numba multiplies by reciprocals, and those of smaller numbers are infinite
-    tiny = number(np.finfo(x.dtype).tiny, x)
-    scale = engine.disconnected_grad(T.maximum(size, tiny))
+    size = T.maximum(size, number(np.finfo(x.dtype).tiny, x))
+    scale = engine.disconnected_grad(T.exp2(T.floor(T.log2(size))))
     # the switch stands between two divisions by the scale, which engines would merge into one
     # by its square
     ratio = T.switch(T.gt(scale, 0), x / scale, x)

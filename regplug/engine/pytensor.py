@@ -7,7 +7,7 @@ from pytensor import config, grad, scan, shared
 from pytensor.compile.mode import get_default_mode
 from pytensor.compile.ops import ViewOp
 from pytensor.compile.sharedvalue import SharedVariable
-from pytensor.gradient import disconnected_grad
+from pytensor.gradient import disconnected_grad, grad_clip
 from pytensor.raise_op import Assert
 from pytensor.scalar.basic import Second
 from pytensor.tensor.elemwise import Elemwise
@@ -33,6 +33,7 @@ __all__ = [
     "disconnected_grad",
     "eigh",
     "grad",
+    "grad_clip",
     "is_dense",
     "is_generator",
     "jacobian",

@@ -8,7 +8,7 @@ from theano import grad, scan, shared
 from theano.compile.ops import Shape, Shape_i, ViewOp
 from theano.compile.sharedvalue import SharedVariable
 from theano.gof import Op
-from theano.gradient import disconnected_grad
+from theano.gradient import disconnected_grad, grad_clip
 from theano.scalar.basic import Second
 from theano.tensor.elemwise import Elemwise
 from theano.tensor.nlinalg import eigh, svd
@@ -32,6 +32,7 @@ __all__ = [
     "disconnected_grad",
     "eigh",
     "grad",
+    "grad_clip",
     "is_dense",
     "is_generator",
     "jacobian",

@@ -103,5 +103,4 @@ class Noise:
         index = live.key_index((*self._site, self._draws[self._site]))
         self._draws[self._site] += 1
         op = engine.Draw(kind, dtype, static)
-        with engine.allow_float64():  # of the rate
-            return op(live.keys.connect(engine), index, live.step.connect(engine), offset, *rate, shape)
+        return op(live.keys.connect(engine), index, live.step.connect(engine), offset, *rate, shape)

@@ -12,7 +12,7 @@ import numpy as np
 
 from regplug.composition import compose
 from regplug.errors import BadOption, listing
-from regplug.regularizer import hook_arguments, uses_weight
+from regplug.regularizer import given_options, hook_arguments, uses_weight
 from regplug.testing import samples
 from regplug.testing.check import CheckFailure, NotApplicable, check
 from regplug.testing.class_checks import tried_values
@@ -97,16 +97,15 @@ def gradient_agrees(subject):
     """Training follows the gradient: it must be finite, and that of what is computed."""
     for case in cases(subject):
         run = subject.run(case)
-        weights = run.directions(run.values()[0])
-        exact = run.backward(run.sample.value, *weights)
-        total = function([run.sample.x, *run.cotangents.values()], hold_constant(run.objective, run))
+        exact = run.backward(run.sample.value)
+        measure = function([run.sample.x], hold_constant(run.objective, run))
         if not all(np.isfinite(each).all() for each in exact):
             raise CheckFailure(f"the gradient is not finite on the model {case.kind.__name__}")
         direction = np.random.default_rng(3)
         along = [direction.normal(size=each.shape) for each in exact]
         parts = [step * gradient for step, gradient in zip(along, exact, strict=True)]
         expected, scale = (sum(float(part.sum()) for part in each) for each in (parts, map(abs, parts)))
-        measured = slope(total, run, along, weights)
+        measured = slope(measure, run, along)
         if not np.isclose(measured, expected, rtol=1e-4, atol=1e-6 * (1 + scale)):
             raise CheckFailure(
                 f"on the model {case.kind.__name__} the gradient along a random direction is {expected:.8g}, "
@@ -265,6 +264,23 @@ def state_resumes(subject):
         raise CheckFailure("after restore(state()) the next steps give other numbers")
 
 
+@check("keep what changes in `state`, and set no attribute in a hook; define the class at module level")
+def manager_is_copied(subject):
+    """A run is sent to another process as it stands, by pickle."""
+    if "<locals>" in subject.cls.__qualname__ or subject.cls.__module__ == "__main__":
+        raise NotApplicable("a class that is defined inside a function cannot be pickled")
+    run = subject.run(main(subject))
+    run.values(2)
+    again = pickle.loads(pickle.dumps(run.manager))
+    state, copied = run.manager.state(), again.state()
+    arrays, copied_arrays = (each.pop("arrays") or {} for each in (state, copied))
+    if state != copied or set(arrays) != set(copied_arrays) or differences(arrays, copied_arrays):
+        raise CheckFailure("the copy of a manager has another state")
+    before, after = (given_options(each.members[0].regularizer) for each in (run.manager, again))
+    if before != after:
+        raise CheckFailure(f"the copy of a manager has {after}, not {before}")
+
+
 def main(subject: Subject) -> Case:
     """Return the first case that the regularizer accepts."""
     return cases(subject)[0]
@@ -279,6 +295,6 @@ def cases(subject: Subject) -> list[Case]:
 
 def weighted(subject: Subject) -> Run:
     """Return the main case of a regularizer that uses its weight."""
-    if not uses_weight(subject.cls):
-        raise NotApplicable("it uses no weight")
-    return subject.run(main(subject))
+    if uses_weight(subject.cls):
+        return subject.run(main(subject))
+    raise NotApplicable("it uses no weight")

@@ -100,10 +100,8 @@ def hold_constant(total: Any, run: Run) -> Any:
     return memo.get(total, total)
 
 
-def slope(
-    measure: Any, run: Run, along: Sequence[np.ndarray], weights: Sequence[np.ndarray], epsilon: float = 1e-6
-) -> float:
-    """Return the central difference of a function of the input and the weights of outputs, along a direction."""
+def slope(measure: Any, run: Run, along: Sequence[np.ndarray], epsilon: float = 1e-6) -> float:
+    """Return the central difference of a function of the input, along a direction."""
     params = list(dict.fromkeys(run.sample.params.values()))
     start = [run.sample.value, *(p.get_value() for p in params)]
 
@@ -111,7 +109,7 @@ def slope(
         x, *moved = [value + distance * direction for value, direction in zip(start, along, strict=True)]
         for p, value in zip(params, moved, strict=True):
             p.set_value(value)
-        return float(measure(x, *weights))
+        return float(measure(x))
 
     try:
         return (at(epsilon) - at(-epsilon)) / (2 * epsilon)

@@ -117,21 +117,20 @@ def test_float64_that_is_meant_does_not_trip_the_flag(name, engine, monkeypatch)
     assert np.isfinite(function([x], [total, *constrained.values()], updates=result.updates)(value)[0])
 
 
-def test_float64_of_a_regularizer_of_the_users_trips_the_flag(engine, monkeypatch):
-    class Doubles(Regularizer):
-        """Make float64 of float32, and float32 of it."""
+def test_float64_in_which_a_regularizer_computes_does_not_trip_the_flag(engine, monkeypatch):
+    class Precise(Regularizer):
+        """Compute in float64, and round."""
 
         weight = 1.0
 
         @hookimpl
         def modify_graph(self, outputs, matched):
             for name, h in matched.items():
-                outputs[name] = engine.T.cast(engine.T.cast(h, "float64"), h.dtype)
+                outputs[name] = engine.T.cast(engine.T.cast(h, "float64") / 3, h.dtype)
 
     _, _, outputs, _ = model(engine, "dropout")
     monkeypatch.setattr(config_of(engine), "warn_float64", "raise")
-    with pytest.raises(regplug.RegularizerError, match="(?s)doubles.*warn_float64"):
-        regplug.compose([Doubles("hid:out")]).apply(outputs)
+    regplug.compose([Precise("hid:out")]).apply(outputs)
 
 
 def test_rate_given_as_a_number_is_not_rounded_to_floatX(engine, T, monkeypatch):

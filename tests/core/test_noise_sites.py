@@ -228,6 +228,16 @@ def test_row_offset_draws_the_rows_of_the_whole_batch(T):
     assert manager.row_offset == 5
 
 
+def test_row_offset_counts_in_a_loss_at_an_output(T):
+    x = T.matrix("x", dtype="float64")
+    for where, name, output in (("a:out", "add", "a:out"), (None, "add", "")):
+        manager = regplug.compose([Add("a:out", where=where)], seed=7)
+        manager.row_offset = 5
+        loss = manager.apply({"a:out": x}).loss
+        normal = reference.normal(7, name, output, ONES.shape, 0, dtype="float64", row_offset=5)
+        np.testing.assert_allclose(evaluate(loss, {x: ONES}), normal.sum(), rtol=1e-9)
+
+
 @pytest.mark.parametrize("value", [-1, 1.5, "3", True, None, 2**63])
 def test_row_offset_is_an_integer_from_0(value):
     manager = regplug.compose([])

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from annotated_types import Ge, Interval
 
+import regplug
 from regplug import Regularizer, engine, hookimpl, hookspecs
 from regplug.testing import check_regularizer, class_checks, installed_engine
 from regplug.testing.check import CHECKS
@@ -223,6 +224,15 @@ class NotPicklable(Good):
     def __init__(self, pattern="*", weight=0.5):
         super().__init__(pattern=pattern, weight=weight)
         self.remember = lambda: None
+
+
+class KeepsAFunction(Good):
+    __doc__ = Good.__doc__
+
+    @hookimpl
+    def loss(self, matched):
+        self.last = lambda: matched
+        return sum((w**2).sum() for w in matched.values())
 
 
 class Raises(Good):
@@ -562,6 +572,7 @@ WRONG = {
     "draws_through_noise_only": [OwnStream, GlobalStream],
     "same_seed_gives_the_same": [Counts, GlobalStream],
     "labels_differ": [OneSite],
+    "manager_is_copied": [KeepsAFunction],
     "batch_of_one": [UnbiasedVariance],
     "empty_batch": [MeanOfNone, NeverZero],
     "one_time_step": [MeanOfNoDifferences],
@@ -602,13 +613,32 @@ def test_deprecated_argument_is_reported(monkeypatch):
     assert (status, message) == (FAILED, "hook 'modify_graph', argument 'noise': since 0.9; take `source`")
 
 
-@pytest.mark.parametrize("cls", [GoodNoise, GoodConstraint])
-def test_class_that_changes_integers_is_named_with_them(cls, monkeypatch):
+def test_class_that_changes_integers_is_named_with_them(monkeypatch):
     monkeypatch.setattr("regplug.passes._require_float", lambda *given: None)
-    monkeypatch.setattr("regplug.noise.Noise.normal", lambda self, h: h)
-    status, message = attempt(CHECKS["integers_do_not_wrap"], Subject(cls))
+    status, message = attempt(CHECKS["integers_do_not_wrap"], Subject(GoodConstraint))
     assert status == FAILED
-    assert "int8" in message
+    assert message.startswith("it changes hid1.w of int8, ")
+
+
+def test_class_that_refuses_integers_without_a_name_is_wrong(monkeypatch):
+    def refuse(member, hook, name, variable):
+        if "float" not in variable.dtype:
+            raise regplug.RegularizerError("no integers, please")
+
+    monkeypatch.setattr("regplug.passes._require_float", refuse)
+    assert attempt(CHECKS["integers_do_not_wrap"], Subject(GoodConstraint)) == (
+        FAILED, "it refuses integers and does not name one: no integers, please"
+    )
+
+
+def test_class_inside_a_function_is_not_pickled():
+    class Local(Good):
+        """Sum of the squares."""
+
+    for name in ("survives_pickling", "manager_is_copied"):
+        assert attempt(CHECKS[name], Subject(Local)) == (
+            SKIPPED, "a class that is defined inside a function cannot be pickled"
+        )
 
 
 def test_class_that_refuses_integers_by_name_passes():

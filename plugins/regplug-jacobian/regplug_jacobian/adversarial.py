@@ -8,8 +8,8 @@ import numpy as np
 from annotated_types import Ge, Gt
 
 from regplug import Regularizer, hookimpl
-from regplug.engine import engine_of
-from regplug_jacobian.route import on_other_inputs, routes, unit
+from regplug.engine import engine_of, mean, number
+from regplug_jacobian.route import on_other_inputs, refuse_few_axes, routes, unit, wide
 
 
 class VirtualAdversarial(Regularizer):
@@ -30,9 +30,10 @@ class VirtualAdversarial(Regularizer):
     to 1 over the last axis; the mean is over all other axes, and ``KL(p, q) = sum_j p_j (log(p_j) - log(q_j))`` with
     log of at least the smallest normal number. ``r = radius * d``; d starts as a normalized standard normal vector of
     each row, and each iteration makes it ``H d / norm2(H d)``. H is the Hessian of the divergence at r = 0, for which
-    ``H d = J' (J d / p)`` with the Jacobian J of p: the limit of the finite differences of the paper. Several inputs
-    are taken as one long one. r and p(x) are constants for the gradient, and the rows must not depend on each other.
-    Masks of noise are the same at x and at x + r.
+    ``H d = J' (J d / p)`` with the Jacobian J of p: the limit of the finite differences of the paper. Classes whose
+    probability is below the smallest normal number are left out of it; where H d is 0, d is 0. Several inputs are taken
+    as one long one. r and p(x) are constants for the gradient, and the rows must not depend on each other. Masks of
+    noise are the same at x and at x + r. An empty batch adds 0. d and the divergence are computed in float32 at least.
 
     References
     ----------
@@ -52,20 +53,25 @@ class VirtualAdversarial(Regularizer):
 
     @hookimpl
     def loss(self, outputs, matched, noise):
+        refuse_few_axes(matched, 2, "(batch, ..., classes)")
         total = 0
         for name, inputs in routes(outputs, self.wrt, matched).items():
-            p = matched[name]
-            if p.ndim < 2:
-                shape = "(batch, ..., classes)"
-                raise ValueError(f"{name!r} has {p.ndim} dimensions, expected {shape}: match another output")
-            engine = engine_of(p)
-            d = unit([noise.at(name).normal(x) for x in inputs])
+            p, at = matched[name], noise.at(name)
+            d = unit([at.normal(wide(x)) for x in inputs])
             for _ in range(self.iterations):
-                d = unit(hessian_product(p, inputs, d))
-            changed = {x: x + np.asarray(self.radius, x.dtype) * engine.disconnected_grad(each)
-                       for x, each in zip(inputs, d, strict=True)}
-            total += divergence(engine.disconnected_grad(p), on_other_inputs(p, changed)).mean()
+                d = unit([wide(each) for each in hessian_product(p, inputs, d)])
+            changed = {
+                x: moved(x, number(self.radius, each) * each)
+                for x, each in zip(inputs, d, strict=True)
+            }
+            constant = engine_of(p).disconnected_grad(p)
+            total += mean(divergence(constant, on_other_inputs(p, changed)))
         return total / len(matched)
+
+
+def moved(x, r):
+    """Return `x` + `r` in the dtype of `x`, where `r` is a constant for the gradient."""
+    return (x + engine_of(x).disconnected_grad(r)).astype(x.dtype)
 
 
 def log(p):
@@ -81,10 +87,11 @@ def divergence(p, q):
 
 def hessian_product(p, inputs, d):
     """Return H d, where H is the Hessian of KL(p(x), p(x + r)) with respect to r at r = 0."""
-    engine = engine_of(p)
+    engine, tiny = engine_of(p), np.finfo(p.dtype).tiny
     # the gradient of (p * v).sum() is J' v, whose derivative with respect to v along d is J d
     v = engine.T.zeros_like(p)
     transposed = engine.grad((p * v).sum(), inputs)
     tangent = engine.grad(sum((j * each).sum() for j, each in zip(transposed, d, strict=True)), v)
-    relative = tangent / engine.T.maximum(p, np.finfo(p.dtype).tiny)
+    tangent = engine.T.switch(p < tiny, number(0, p), tangent)
+    relative = tangent / engine.T.maximum(p, tiny)
     return engine.grad((p * engine.disconnected_grad(relative)).sum(), inputs)

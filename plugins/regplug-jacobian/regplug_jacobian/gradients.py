@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from regplug import Regularizer, hookimpl
-from regplug.engine import engine_of
-from regplug_jacobian.route import routes, squared_norms
+from regplug.engine import engine_of, number
+from regplug_jacobian.route import number_of_rows, routes, squares
 
 
 class GradientPenalty(Regularizer):
@@ -22,7 +22,8 @@ class GradientPenalty(Regularizer):
     -----
     ``(1 / K) sum_k (1 / N) sum_i norm2(dl_ki / dx_i) ** 2``, where ``l_ki`` is loss k of row i, and N the number of
     rows of x. For a scalar L that is ``N sum_i norm2(dL / dx_i) ** 2``, for ``dl_i / dx_i = N dL / dx_i``. Several
-    inputs are taken as one long one. The rows must not depend on each other.
+    inputs are taken as one long one. The rows must not depend on each other. An empty batch adds 0. Derivatives have
+    the dtype of x, squares and sums at least float32.
 
     References
     ----------
@@ -42,8 +43,12 @@ class GradientPenalty(Regularizer):
     def loss(self, outputs, matched):
         total = 0
         for name, inputs in routes(outputs, self.wrt, matched).items():
-            cost = matched[name]
-            rows = inputs[0].shape[0].astype(cost.dtype)
-            squares = squared_norms(engine_of(cost).grad(cost.sum(), inputs)).sum()
-            total += squares * rows if cost.ndim == 0 else squares / rows
+            cost, rows = matched[name], number_of_rows(inputs[0])
+            engine = engine_of(cost)
+            if cost.ndim:
+                total += squares(engine.grad(cost.sum(), inputs)) / rows
+            else:
+                # the derivatives of a mean over many rows vanish in float16
+                scale = engine.T.minimum(rows, number(1024, rows))
+                total += squares(engine.grad(scale * cost, inputs)) * rows / scale**2
         return total / len(matched)

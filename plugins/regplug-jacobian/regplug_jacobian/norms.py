@@ -8,7 +8,18 @@ from annotated_types import Ge
 
 from regplug import Regularizer, hookimpl
 from regplug.engine import engine_of
-from regplug_jacobian.route import by_row, is_elementwise, products, route, routes, squared_norms, unit
+from regplug_jacobian.route import (
+    flat_rows,
+    is_elementwise,
+    number_of_rows,
+    products,
+    refuse_few_axes,
+    route,
+    routes,
+    squares,
+    unit,
+    wide,
+)
 
 
 class Contractive(Regularizer):
@@ -23,7 +34,8 @@ class Contractive(Regularizer):
     -----
     ``(1 / K) sum_k (1 / N) sum_i norm_F(dh_ki / dx_i) ** 2``: the mean over the K outputs and the N rows of the
     batch. ``h_ki`` is row i of output k, all its axes but the first flattened into units; several inputs are taken
-    as one long one. Masks of noise are those of the forward pass.
+    as one long one. Masks of noise are those of the forward pass. An empty batch adds 0. Derivatives have the
+    dtype of x, squares and sums at least float32.
 
     It is assumed that the rows of a batch do not depend on each other: what is computed is the Jacobian of the sum of
     the rows, so that batch normalization, say, gives another number.
@@ -49,11 +61,11 @@ class Contractive(Regularizer):
 
     @hookimpl
     def loss(self, outputs, matched):
+        refuse_few_axes(matched, 1, "(batch, ..., units)")
         total = 0
         for name, inputs in routes(outputs, self.wrt, matched).items():
             h = matched[name]
-            rows = by_row(name, h, "(batch, ..., units)")
-            total += sum(squared_jacobian(h, x) for x in inputs) / rows
+            total += sum(squared_jacobian(h, x) for x in inputs) / number_of_rows(h)
         return total / len(matched)
 
 
@@ -72,7 +84,7 @@ class Jacobian(Regularizer):
     ``(1 / K) sum_k (1 / N) sum_i (C_k / n) sum_p norm2(v_kip' dh_ki / dx_i) ** 2``, over the K outputs, the N rows
     of the batch and the n projections. ``v_kip = u / norm2(u)``, u standard normal, is drawn anew at every step for
     each row, and ``C_k`` is the number of units of ``h_k``: the entries of one row. Several inputs are taken as one
-    long one.
+    long one. An empty batch adds 0. Derivatives have the dtype of x, squares and sums at least float32.
 
     Its mean is that of `contractive`, under the same assumption that rows do not depend on each other. For a row with
     Jacobian J of C rows the variance is ``2 (C norm_F(J J') ** 2 - norm_F(J) ** 4) / (n (C + 2))``, so the standard
@@ -94,15 +106,16 @@ class Jacobian(Regularizer):
 
     @hookimpl
     def loss(self, outputs, matched, noise):
+        refuse_few_axes(matched, 1, "(batch, ..., units)")
         total = 0
         for name, inputs in routes(outputs, self.wrt, matched).items():
             h = matched[name]
-            rows = by_row(name, h, "(batch, ..., units)")
-            units = h.size.astype(h.dtype) / rows
+            rows = number_of_rows(h)
+            units = h.size.astype(rows.dtype) / rows
             for _ in range(self.projections):
                 [v] = unit([noise.at(name).normal(h)])
                 gradients = engine_of(h).grad((h * v).sum(), inputs)
-                total += units * squared_norms(gradients).sum() / rows
+                total += units * squares(gradients) / rows
         return total / (len(matched) * self.projections)
 
 
@@ -113,18 +126,23 @@ def squared_jacobian(h, x):
     pairs = products(nodes, x)
     after = [node for node in nodes if x not in node.inputs]
     if not pairs:
-        return (row_jacobians(h, [x])[0] ** 2).sum()
+        return squares(row_jacobians(h, [x]))
     latents = [z for z, _ in pairs]
     if is_elementwise(after, latents):
         slopes = engine.grad(h.sum(), latents)  # (batch, units): entry ij of h depends on entry ij of z only
-        terms = [(a, w) for a, (_, w) in zip(slopes, pairs, strict=True)]
+        terms = [(wide(a), wide(w)) for a, (_, w) in zip(slopes, pairs, strict=True)]
         return sum((a * b * (v * w).sum(axis=0)).sum() for a, v in terms for b, w in terms)
     jacobians = zip(row_jacobians(h, latents), pairs, strict=True)
     # one product of matrices, whose gradient is one again
-    return (sum(engine.T.dot(j.reshape((-1, j.shape[-1])), w.T) for j, (_, w) in jacobians) ** 2).sum()
+    return squares([sum(through(j, w) for j, (_, w) in jacobians)])
+
+
+def through(jacobian, w):
+    """Return ``jacobian W'`` with all axes but the last flattened into one."""
+    rows = jacobian.reshape((-1, jacobian.shape[-1]))
+    return engine_of(w).T.dot(wide(rows), wide(w).T)
 
 
 def row_jacobians(h, inputs):
     """Return the derivatives of each unit of `h`, shape (units, batch, ...), assuming that rows are independent."""
-    units = h.dimshuffle(0, "x") if h.ndim == 1 else h.flatten(ndim=2)
-    return engine_of(h).jacobian(units.sum(axis=0), inputs)
+    return engine_of(h).jacobian(flat_rows(h).sum(axis=0), inputs)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from regplug.engine import engine_of, tensor
+from regplug.engine import engine_of, nonzero, norm, tensor
 from regplug.rewiring import rewire, toposort
 
 
@@ -113,31 +113,39 @@ def ones(variable):
     return tuple(length == 1 for length in engine_of(variable).static_shape(variable))
 
 
-def by_row(name, h, what):
-    """Return the number of rows of `h` in its dtype; refuse a scalar."""
-    if h.ndim == 0:
-        raise ValueError(f"{name!r} is a scalar, expected {what}: match another output")
-    return h.shape[0].astype(h.dtype)
+def refuse_few_axes(matched, least, expected):
+    """Refuse outputs of less than `least` axes."""
+    for name, h in matched.items():
+        if h.ndim < least:
+            found = "is a scalar" if h.ndim == 0 else f"has {h.ndim} dimensions"
+            raise ValueError(f"{name!r} {found}, expected {expected}: match another output")
 
 
-def squared_norms(arrays):
-    """Return the sum of the squares of each row over several arrays, shape (batch,)."""
-    return sum((each**2).sum(axis=tuple(range(1, each.ndim))) for each in arrays)
+def wide(x):
+    """Return `x` in float32 at least: sums of float16 overflow, and squares of it vanish."""
+    return x.astype(engine_of(x).working_dtype(x.dtype))
+
+
+def number_of_rows(x):
+    """Return the length of axis 0 of `x`, to divide by: 1 where it is 0."""
+    return nonzero(x.shape[0].astype(wide(x).dtype))
+
+
+def squares(arrays):
+    """Return the sum of the squares of all entries of several arrays."""
+    return sum((wide(each) ** 2).sum() for each in arrays)
+
+
+def flat_rows(x):
+    """Return `x` with all axes but the first flattened into one, shape (batch, entries)."""
+    if x.ndim == 2:
+        return x
+    # no -1: NumPy cannot tell what it is where there are no rows
+    return x.reshape((x.shape[0], tensor(x).prod(x.shape[1:])))
 
 
 def unit(arrays):
     """Return arrays whose rows, taken together over all of them, have norm 1; rows of zeros stay."""
-    T = tensor(arrays[0])
-    # squares of very small numbers are zero: the largest entry is divided out first
-    peaks = [abs(each).max(axis=tuple(range(1, each.ndim))) if each.ndim > 1 else abs(each) for each in arrays]
-    peak = peaks[0]
-    for other in peaks[1:]:
-        peak = T.maximum(peak, other)
-    arrays = [each / along(T.switch(peak > 0, peak, T.ones_like(peak)), each) for each in arrays]
-    norm = T.sqrt(squared_norms(arrays))
-    return [each / along(T.switch(norm > 0, norm, T.ones_like(norm)), each) for each in arrays]
-
-
-def along(rows, like):
-    """Return a vector of one number a row, shaped to be broadcast against `like`."""
-    return rows.dimshuffle(0, *["x"] * (like.ndim - 1))
+    together = tensor(arrays[0]).concatenate([flat_rows(each) for each in arrays], axis=1)
+    length = nonzero(norm(together, axis=1))
+    return [each / length.dimshuffle(0, *["x"] * (each.ndim - 1)) for each in arrays]

@@ -128,6 +128,89 @@ def test_predictions_of_probability_zero_are_finite(dtype):
     assert np.isfinite(evaluate(installed_engine().grad(loss, w), {x: value})).all()
 
 
+def sharpened(x, w, mask):
+    """Return the predictions of a softmax over some of the classes."""
+    T = installed_engine().T
+    e = T.exp(T.dot(x, w)) * np.asarray(mask, w.dtype)
+    return e / e.sum(axis=1, keepdims=True)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_masked_classes_are_left_out(dtype):
+    x, value, w, _ = classifier(dtype)
+    outputs = [sharpened(x, w, [1, 1, 0]), sharpened(x, w[:, :2], [1, 1])]
+    losses = [penalty({"in:out": x, "out:out": p}, radius=0.5).loss for p in outputs]
+    gradients = [installed_engine().grad(loss, w) for loss in losses]
+    masked, without, *gradients = function([x], losses + gradients)(value)
+    tolerance = 1e-10 if dtype == "float64" else 1e-4
+    np.testing.assert_allclose(masked, without, rtol=tolerance)
+    np.testing.assert_allclose(*gradients, rtol=tolerance, atol=tolerance)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_a_class_of_probability_zero_does_not_steer_the_change(dtype):
+    T = installed_engine().T
+    x = T.TensorType(dtype, (None, None))("x")
+    # the third class has probability 0 at x = 0, and a derivative that is not 0
+    p = T.stack([0.5 + x[:, 1] / 2 - x[:, 0] / 4, 0.5 - x[:, 1] / 2, x[:, 0] / 4], axis=1).astype(dtype)
+    found = evaluate(penalty({"in:out": x, "out:out": p}, radius=0.1).loss, {x: np.zeros((1, 2), dtype)})
+    j = np.array([[-0.25, 0.5], [0, -0.5]])
+    d = reference.normal(5, "virtual_adversarial", "out:out", (1, 2), step=0, dtype=dtype)[0]
+    d = j.T @ (j @ d / 0.5)
+    r = 0.1 * d / np.linalg.norm(d)
+    np.testing.assert_allclose(found, (0.5 * np.log(0.5 / (0.5 + j @ r))).sum(), rtol=1e-3)
+
+
+@pytest.mark.parametrize("scale", [1e-13, 1e13])
+def test_the_unit_of_the_input_does_not_matter(scale):
+    x, value, w, p = classifier("float32")
+    e = installed_engine().T.exp(installed_engine().T.dot(x * np.float32(scale), w))
+    q = e / e.sum(axis=1, keepdims=True)
+    losses = [
+        penalty({"in:out": x, "out:out": p}, radius=0.5).loss,
+        penalty({"in:out": x, "out:out": q}, radius=0.5 / scale).loss,
+    ]
+    found = [evaluate(losses[0], {x: value}), evaluate(losses[1], {x: value / np.float32(scale)})]
+    np.testing.assert_allclose(*found, rtol=1e-3)
+
+
+def test_inputs_of_two_dtypes_are_changed_in_their_own():
+    T = installed_engine().T
+    _, value, w, _ = classifier()
+    parts = [T.TensorType("float32", (None, None))("a"), T.matrix("b", dtype="float64")]
+    p = sharpened(T.concatenate(parts, axis=1), w, [1, 1, 1])
+    loss = penalty({"a:out": parts[0], "b:out": parts[1], "out:out": p}).loss
+    found = evaluate(loss, {parts[0]: value[:, :1].astype("float32"), parts[1]: value[:, 1:]})
+    assert 0 < found < 10
+
+
+@pytest.mark.filterwarnings("ignore:.* is float16, and numba")
+def test_many_rows_of_float16_are_those_of_float32():
+    rows = np.random.default_rng(3).normal(0, 0.3, size=(70_000, 4)).astype("float16")
+    values = {}
+    for dtype in ("float16", "float32"):
+        x, _, w, p = classifier(dtype)
+        loss = penalty({"in:out": x, "out:out": p}, radius=0.5).loss
+        values[dtype] = function([x], [loss, installed_engine().grad(loss, w)])(rows.astype(dtype))
+        assert loss.dtype == dtype
+    np.testing.assert_allclose(values["float16"][0], values["float32"][0], rtol=2e-2)
+    assert np.isfinite(values["float16"][1]).all()
+
+
+def test_an_empty_batch_is_zero():
+    x, value, w, p = classifier()
+    loss = penalty({"in:out": x, "out:out": p}).loss
+    found, gradient = function([x], [loss, installed_engine().grad(loss, w)])(value[:0])
+    assert found == 0
+    np.testing.assert_array_equal(gradient, 0)
+
+
+def test_a_radius_that_the_dtype_cannot_hold_is_refused():
+    x, _, _, p = classifier("float32")
+    with pytest.raises(RegularizerError, match=r"1e\+40 is beyond float32, which holds up to 3.4e\+38"):
+        penalty({"in:out": x, "out:out": p}, radius=1e40)
+
+
 def test_a_vector_is_refused_by_name():
     x, _, _, p = classifier()
     who = r"virtual_adversarial \(regplug-jacobian 0\S*, loss\)"

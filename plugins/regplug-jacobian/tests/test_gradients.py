@@ -39,6 +39,38 @@ def test_a_scalar_is_the_mean_of_the_losses_of_the_rows(model):
     np.testing.assert_allclose(values[0] / 4, values[2])
 
 
+@pytest.mark.filterwarnings("ignore:.* is float16, and numba")
+@pytest.mark.parametrize("cost", ["mean", "rows"])
+def test_gradient_penalty_of_many_rows_of_float16_is_that_of_float32(model, cost):
+    rows = np.random.default_rng(3).normal(size=(70_000, 4)).astype("float16")
+    values = {}
+    for dtype in ("float16", "float32"):
+        m = model("deep", dtype)
+        losses = row_losses(m, 1)
+        loss = penalty(m.outputs | {"cost:out": losses.mean() if cost == "mean" else losses})
+        assert loss.dtype == dtype
+        values[dtype] = function([m.x], [loss, installed_engine().grad(loss, m.w)])(rows.astype(dtype))
+    np.testing.assert_allclose(values["float16"][0], values["float32"][0], rtol=1e-2)
+    assert np.isfinite(values["float16"][1]).all()
+
+
+@pytest.mark.parametrize("reduce", [lambda losses: losses, lambda losses: losses.mean(), lambda losses: losses.sum()])
+def test_gradient_penalty_of_an_empty_batch_is_zero(model, reduce):
+    m = model("deep")
+    loss = penalty(m.outputs | {"cost:out": reduce(row_losses(m, 1))})
+    value, gradient = function([m.x], [loss, installed_engine().grad(loss, m.w)])(m.value[:0])
+    assert value == 0
+    np.testing.assert_array_equal(gradient, 0)
+
+
+def test_a_scalar_of_many_rows_is_the_mean_of_the_losses_of_the_rows(model):
+    m = model("deep")
+    losses = row_losses(m, 1)
+    costs = [penalty(m.outputs | {"cost:out": cost}) for cost in (losses, losses.mean())]
+    values = function([m.x], costs)(np.random.default_rng(3).normal(size=(3000, 4)))
+    np.testing.assert_allclose(*values)
+
+
 def test_gradient_penalty_does_not_depend_on_the_batch_size(model):
     m = model("deep")
     f = function([m.x], penalty(m.outputs | {"cost:out": row_losses(m, 1).mean()}))

@@ -10,6 +10,7 @@ from regplug import BadOption, NoMatch, RegularizerError
 from regplug.rewiring import toposort
 from regplug.testing import evaluate, function, installed_engine
 
+numba_has_no_float16 = pytest.mark.filterwarnings("ignore:.* is float16, and numba")
 KINDS = ["dense", "linear", "gated", "deep", "softmax", "residual", "vector", "sequence"]
 
 
@@ -36,15 +37,56 @@ def test_contractive_in_float32_is_that_in_float64(model, kind):
     np.testing.assert_allclose(values[0][1], values[1][1], rtol=1e-4, atol=1e-4 * abs(values[1][1]).max())
 
 
+@numba_has_no_float16
+@pytest.mark.parametrize(
+    ("name", "kind"), [("contractive", "dense"), ("contractive", "residual"), ("contractive", "vector"), ("jacobian", "dense")]
+)
+def test_penalty_of_many_rows_of_float16_is_that_of_float32(model, name, kind):
+    rows = np.random.default_rng(3).normal(size=(70_000, 4)).astype("float16")
+    values = {}
+    for dtype in ("float16", "float32"):
+        m = model(kind, dtype)
+        result = term(m.outputs, name)
+        results = [result.loss, installed_engine().grad(result.loss, m.w)]
+        values[dtype] = function([m.x], results)(rows.astype(dtype))
+        assert result.loss.dtype == dtype
+    np.testing.assert_allclose(values["float16"][0], values["float32"][0], rtol=1e-2)
+    assert np.isfinite(values["float16"][1]).all()
+
+
+@numba_has_no_float16
+@pytest.mark.parametrize("scale", [300, 1e-4])
+def test_contractive_squares_beyond_float16(scale):
+    T = installed_engine().T
+    x, w = T.TensorType("float16", (None, None))("x"), np.full((2, 2), scale, "float16")
+    deep = T.dot(x * 1, T.as_tensor_variable(w))
+    for h in (T.dot(x, T.as_tensor_variable(w)), deep):
+        manager = regplug.compose([("contractive", {"pattern": "hid:out", "weight": 1 / scale**2})])
+        loss = manager.apply({"in:out": x, "hid:out": h}).loss
+        np.testing.assert_allclose(evaluate(loss, {x: np.ones((3, 2), "float16")}), 4, rtol=1e-2)
+
+
+@pytest.mark.parametrize("name", ["contractive", "jacobian"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_penalty_of_an_empty_batch_is_zero(model, kind, name):
+    m = model(kind)
+    loss = term(m.outputs, name).loss
+    value, gradient = function([m.x], [loss, installed_engine().grad(loss, m.w)])(m.value[:0])
+    assert value == 0
+    np.testing.assert_array_equal(gradient, 0)
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_gradient_of_contractive_agrees_with_finite_differences(model, assert_gradient, kind):
     m = model(kind)
     assert_gradient(m, term(m.outputs).loss)
 
 
+@numba_has_no_float16
+@pytest.mark.parametrize("dtype", ["float64", "float16"])
 @pytest.mark.parametrize("kind", ["dense", "linear", "gated"])
-def test_contractive_of_a_dense_layer_needs_no_jacobian(model, kind):
-    m = model(kind)
+def test_contractive_of_a_dense_layer_needs_no_jacobian(model, kind, dtype):
+    m = model(kind, dtype)
     variables = [v for node in toposort([term(m.outputs).loss]) for v in node.outputs]
     assert max(v.ndim for v in variables) == 2
     assert not any("Scan" in type(node.op).__name__ for node in toposort([term(m.outputs).loss]))

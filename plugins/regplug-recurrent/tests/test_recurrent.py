@@ -7,7 +7,7 @@ import pytest
 
 import regplug
 from regplug import BadOption, RegularizerError
-from regplug.testing import installed_engine
+from regplug.testing import evaluate, function, installed_engine
 
 RELATIVE = {"float64": 1e-6, "float32": 1e-4}
 
@@ -84,10 +84,11 @@ def test_the_axis_of_the_units_is_no_time_axis(penalty, name):
         penalty(name, {"a:out": np.ones((2, 3, 4))}, time_axis=2)
 
 
-def test_a_sequence_that_is_known_to_have_one_step_is_refused():
+@pytest.mark.parametrize("name", FORMULAS)
+def test_a_sequence_that_is_known_to_have_one_step_is_refused(name):
     T = installed_engine().T
     h = T.matrix("h").dimshuffle(0, "x", 1)
-    manager = regplug.compose(["recurrent_state=1@a:out"])
+    manager = regplug.compose([f"{name}=1@a:out"])
     with pytest.raises(RegularizerError, match=r"'a:out' has shape \(\?, 1, \?\): one step on time axis 1"):
         manager.apply({"a:out": h})
 
@@ -96,3 +97,56 @@ def test_a_sequence_that_is_known_to_have_one_step_is_refused():
 def test_time_axis_out_of_range_is_refused(value):
     with pytest.raises(BadOption, match=r"recurrent_norm\(time_axis="):
         regplug.compose([("recurrent_norm", {"pattern": "*", "weight": 1, "time_axis": value})])
+
+
+@pytest.mark.parametrize("shape", [(3, 1, 2), (3, 0, 2), (0, 4, 2), (3, 4, 0)])
+@pytest.mark.parametrize("name", FORMULAS)
+def test_penalty_of_no_change_is_zero(penalty, name, shape):
+    full = arrays("float64")["a:out"]
+    value, gradients = penalty(name, {"a:out": full, "b:out": np.ones(shape)})
+    alone, expected = penalty(name, {"a:out": full})
+    np.testing.assert_allclose(value, alone / 2, rtol=1e-12)
+    np.testing.assert_allclose(gradients["a:out"], expected["a:out"] / 2, rtol=1e-12)
+    np.testing.assert_array_equal(gradients["b:out"], np.zeros(shape))
+
+
+@pytest.mark.parametrize("scale", [1e-18, 1, 1e18])
+def test_recurrent_norm_of_tiny_and_huge_states_is_right_in_float32(penalty, scale):
+    h = (arrays("float64")["a:out"] * scale).astype("float32")
+    value, gradients = penalty("recurrent_norm", {"a:out": h})
+    h = h.astype("float64")
+    lengths = np.linalg.norm(h, axis=-1)
+    changes = np.diff(lengths, axis=1)
+    np.testing.assert_allclose(value, (changes**2).mean(), rtol=1e-5, atol=1e-45)
+    slopes = 2 * np.diff(np.pad(changes, ((0, 0), (1, 1))), axis=1) / changes.size
+    expected = -slopes[..., None] * h / lengths[..., None]
+    np.testing.assert_allclose(gradients["a:out"], expected, rtol=1e-4, atol=1e-5 * abs(expected).max())
+
+
+@pytest.mark.parametrize("scale", [1e-42, 1e-30, 1e30])
+def test_recurrent_norm_of_states_that_only_turn_is_zero_at_any_size(penalty, scale):
+    h = np.array([[[3, 4], [-4, 3], [0, 5]]]) * scale
+    value, gradients = penalty("recurrent_norm", {"a:out": h.astype("float32")})
+    assert float(value) <= 1e-12 * scale**2
+    assert np.isfinite(gradients["a:out"]).all()
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "int8", "bool"])
+@pytest.mark.parametrize("name", FORMULAS)
+def test_penalty_of_integers_is_that_of_the_numbers(name, dtype):
+    h = np.random.default_rng(1).integers(*{"uint8": (0, 256), "int8": (-128, 128), "bool": (0, 2)}[dtype], (6, 5, 4))
+    x = installed_engine().T.TensorType(dtype, (None,) * 3)("x")
+    value = evaluate(regplug.compose([f"{name}=1@a:out"]).apply({"a:out": x}).loss, {x: h.astype(dtype)})
+    np.testing.assert_allclose(value, FORMULAS[name](h.astype("float64"), 1), rtol=1e-5)
+
+
+@pytest.mark.filterwarnings("ignore:.* is float16, and numba")
+@pytest.mark.parametrize("name", FORMULAS)
+def test_penalty_of_many_rows_of_float16_is_rounded_once(name):
+    h = np.random.default_rng(1).uniform(0, 1, (70_000, 2, 3)).astype("float16")
+    engine = installed_engine()
+    x = engine.T.TensorType("float16", (None,) * 3)("x")
+    loss = regplug.compose([f"{name}=1@a:out"]).apply({"a:out": x}).loss
+    value, gradient = function([x], [loss, engine.grad(loss, x)])(h)
+    assert value.dtype == gradient.dtype == "float16"
+    np.testing.assert_allclose(value, FORMULAS[name](h.astype("float64"), 1), rtol=1e-3)
