@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import regplug
+from regplug.rewiring import toposort
 from regplug.testing import function
 
 W = ("hid.w", "conv.w")
@@ -295,6 +296,19 @@ def test_nuclear_norm_leaves_out_singular_values_below_its_floor(
     expected = np.diag([1.0, 1.0, float(is_counted)])
     np.testing.assert_allclose(gradients["w"], expected, atol=1e-6)
     np.testing.assert_allclose(value, (w * expected).sum(), rtol=1e-7)
+
+
+def test_nuclear_norm_of_zeros_has_the_gradient_zero(penalty):
+    value, gradients = penalty("nuclear_norm", {"w": np.zeros((4, 3), "float32")})
+    assert value == 0
+    assert not gradients["w"].any()
+
+
+def test_nuclear_norm_decomposes_in_float64(apply):
+    # NumPy does in any case, numba and LAPACK's own routines for float32 do not
+    _, _, result = apply([("nuclear_norm", 1.0)], {"w": np.ones((4, 3), "float32")})
+    nodes = [node for node in toposort([result.loss], set()) if "SVD" in str(node.op)]
+    assert [node.inputs[0].dtype for node in nodes] == ["float64"]
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])

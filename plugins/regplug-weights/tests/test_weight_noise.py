@@ -71,3 +71,21 @@ def test_noise_on_weights_has_the_gradient_of_its_definition(name, engine, array
 def test_drop_connect_refuses_a_rate_outside_its_range(weight):
     with pytest.raises(regplug.BadOption, match="drop_connect"):
         regplug.compose([("drop_connect", weight)])
+
+
+def test_weight_noise_of_float16_is_rounded_once(apply):
+    w = np.random.default_rng(0).normal(size=(30, 20)).astype("float16")
+    _, _, result = apply([("weight_noise", 0.25)], {"w": w})
+    out = function([], result.outputs["w:out"], updates=result.updates)()
+    normal = reference.normal(0, "weight_noise", "w", w.shape, 0, "float32")
+    expected = (w.astype("float32") + 0.25 * normal).astype("float16")
+    np.testing.assert_array_equal(out, expected)
+
+
+def test_drop_connect_of_float16_is_rounded_once(apply):
+    w = np.random.default_rng(0).normal(size=(30, 20)).astype("float16")
+    _, _, result = apply([("drop_connect", 0.375)], {"w": w})  # float16 holds this rate
+    out = function([], result.outputs["w:out"], updates=result.updates)()
+    mask = reference.keep(0, "drop_connect", "w", w.shape, 0, 0.375)
+    expected = np.where(mask, (w.astype("float32") / 0.625).astype("float16"), 0)
+    np.testing.assert_array_equal(out, expected)
