@@ -26,14 +26,14 @@ from regplug.errors import (
     UnknownRegularizer,
     did_you_mean,
 )
-from regplug.registry import available, block, load
+from regplug.discovery.registry import available, block, load
 
 if TYPE_CHECKING:
-    from regplug.composition import compose, read
-    from regplug.hookspecs import hookimpl
-    from regplug.manager import Manager, Result
-    from regplug.model import Layer, Model, as_model
-    from regplug.regularizer import Regularizer
+    from regplug.composition.compose import compose, read
+    from regplug.authoring.hookspecs import hookimpl
+    from regplug.composition.manager import Manager, Result
+    from regplug.models.model import Layer, Model, as_model
+    from regplug.authoring.regularizer import Regularizer
 
 # imported when they are used: a plugin that needs Regularizer alone pays for nothing else
 _HOMES = {

@@ -13,7 +13,7 @@ from itertools import groupby
 from pathlib import Path
 
 import regplug
-from regplug.regularizer import hook_arguments
+from regplug.authoring.regularizer import hook_arguments
 from regplug.testing import installed_engine
 
 if sys.version_info >= (3, 11):

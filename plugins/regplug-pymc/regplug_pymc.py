@@ -5,11 +5,12 @@ from __future__ import annotations
 import warnings
 from typing import Any
 
-from regplug import BadComposition, BadModel, Layer, Manager, adapters, as_model, compose
+from regplug import BadComposition, BadModel, Layer, Manager, as_model, compose
+from regplug.models import adapters
 from regplug.engine import engine_of
 from regplug.errors import RegplugWarning
-from regplug.rewiring import toposort
-from regplug.schedules import Schedule
+from regplug.graph.rewiring import toposort
+from regplug.authoring.schedules import Schedule
 
 
 class PyMC:

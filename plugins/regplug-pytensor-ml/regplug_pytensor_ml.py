@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from regplug import BadModel, Layer, adapters, as_model
+from regplug import BadModel, Layer, as_model
+from regplug.models import adapters
 from regplug.engine import engine_of
-from regplug.model import free
-from regplug.rewiring import toposort
+from regplug.models.model import free
+from regplug.graph.rewiring import toposort
 
 
 class PytensorML:

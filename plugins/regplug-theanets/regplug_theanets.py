@@ -10,7 +10,8 @@ from numbers import Integral
 from typing import Any
 
 import regplug
-from regplug import BadComposition, BadModel, BadOption, Manager, Regularizer, adapters
+from regplug import BadComposition, BadModel, BadOption, Manager, Regularizer
+from regplug.models import adapters
 from regplug.engine import engine_of
 
 _PLACES = ("input", "hidden", "output")

@@ -12,7 +12,7 @@ from typing import Any
 import click
 from packaging.utils import canonicalize_name
 
-from regplug import registry
+from regplug.discovery import registry
 from regplug.errors import BadOption, PluginLoadError
 
 

@@ -22,10 +22,11 @@ import click
 from packaging.utils import canonicalize_name
 
 import regplug
-from regplug import adapters, registry
+from regplug.models import adapters
+from regplug.discovery import registry
 from regplug.engine import ENGINES
 from regplug.errors import PluginLoadError
-from regplug.regularizer import deprecated_arguments
+from regplug.authoring.regularizer import deprecated_arguments
 
 SLOW = 5.0  # seconds; a plugin that imports its heavy needs inside its hooks takes milliseconds
 _LIBRARIES = ("numpy", "pluggy", "annotated-types", "packaging", "click", "rich")

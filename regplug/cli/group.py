@@ -22,7 +22,7 @@ COMMANDS = {
 
 
 def _block(ctx: click.Context, option: click.Parameter, words: tuple[str, ...]) -> None:
-    from regplug.registry import block
+    from regplug.discovery.registry import block
 
     for word in words:
         if not word.startswith("no:"):

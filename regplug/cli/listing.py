@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import sys
 
-from regplug.registry import Entry, available
+from regplug.discovery.registry import Entry, available
 
 
 def show(form: str = "") -> None:
@@ -51,7 +51,7 @@ def print_table() -> None:
 
 def print_models() -> None:
     """Print the libraries whose models can be regularized as they are, and what their adapters need."""
-    from regplug import adapters
+    from regplug.models import adapters
 
     entries = adapters.available()
     if not entries:
@@ -69,7 +69,7 @@ def print_models() -> None:
 
 
 def _needs(entry: Entry) -> str:
-    from regplug import adapters
+    from regplug.models import adapters
 
     faults = adapters.missing(entry)
     return f"needs {'; '.join(faults)}" if entry.status == "installed" and faults else entry.status

@@ -12,7 +12,8 @@ from string import Template
 
 import click
 
-from regplug import __version__, registry
+from regplug import __version__
+from regplug.discovery import registry
 from regplug.errors import BadOption
 
 # template -> the file of the package

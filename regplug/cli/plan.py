@@ -13,12 +13,12 @@ from typing import Any, NamedTuple
 
 import click
 
-from regplug import composition
+from regplug.composition import compose as composition
 from regplug.errors import BadModel, RegplugWarning, nearest
-from regplug.manager import Manager
-from regplug.model import Model, as_model
-from regplug.rewiring import rewire, toposort
-from regplug.schedules import Schedule
+from regplug.composition.manager import Manager
+from regplug.models.model import Model, as_model
+from regplug.graph.rewiring import rewire, toposort
+from regplug.authoring.schedules import Schedule
 
 _DOES = {"modify_graph": "replaces it", "loss": "penalizes it", "constrain": "constrains it after updates"}
 

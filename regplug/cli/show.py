@@ -9,9 +9,9 @@ from typing import Any
 
 import click
 
-from regplug import registry
-from regplug.options import REQUIRED, Option, options_of
-from regplug.regularizer import HOOKS, Regularizer, hook_arguments, uses_weight
+from regplug.discovery import registry
+from regplug.authoring.options import REQUIRED, Option, options_of
+from regplug.authoring.regularizer import HOOKS, Regularizer, hook_arguments, uses_weight
 
 _TARGETS = {"outputs": "outputs of layers", "params": "parameters"}
 _APPLIES = {"training": "while training", "always": "always, at prediction time too"}

@@ -13,7 +13,7 @@ from rich.table import Table
 
 from regplug.cli.tables import table
 from regplug.demo.train import N_TRAIN, Experiment, Run
-from regplug.regularizer import given_options
+from regplug.authoring.regularizer import given_options
 
 # Okabe and Ito's colours, which the colour-blind tell apart
 COLOURS = ("#000000", "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")

@@ -18,11 +18,11 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from regplug.composition import compose, read
+from regplug.composition.compose import compose, read
 from regplug.engine import ENGINES
 from regplug.errors import BadOption, listing
-from regplug.options import REQUIRED, options_of
-from regplug.regularizer import class_fault, deprecated_arguments, given_options, undeclared
+from regplug.authoring.options import REQUIRED, options_of
+from regplug.authoring.regularizer import class_fault, deprecated_arguments, given_options, undeclared
 from regplug.testing.check import CheckFailure, NotApplicable, check
 from regplug.testing.isolation import isolated
 from regplug.testing.subject import Subject

@@ -10,9 +10,9 @@ import numpy as np
 
 from regplug.engine import engine_of
 from regplug.errors import BadOption, listing
-from regplug.options import options_of
-from regplug.regularizer import Regularizer
-from regplug.rewiring import rewire, toposort
+from regplug.authoring.options import options_of
+from regplug.authoring.regularizer import Regularizer
+from regplug.graph.rewiring import rewire, toposort
 from regplug.testing.check import CheckFailure, NotApplicable
 from regplug.testing.graphs import function
 from regplug.testing.samples import Sample

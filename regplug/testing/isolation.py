@@ -12,8 +12,8 @@ from types import ModuleType
 from typing import Any
 from unittest import mock
 
-from regplug import registry
-from regplug.registry import Entry
+from regplug.discovery import registry
+from regplug.discovery.registry import Entry
 
 
 class Package(importlib.metadata.Distribution):

@@ -6,8 +6,8 @@ import types
 import typing
 from typing import Any, Literal, get_args, get_origin
 
-from regplug.options import REQUIRED, Option, options_of
-from regplug.regularizer import Regularizer
+from regplug.authoring.options import REQUIRED, Option, options_of
+from regplug.authoring.regularizer import Regularizer
 
 BASE = tuple(options_of(Regularizer))
 

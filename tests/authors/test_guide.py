@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 import regplug
-from regplug import hookspecs
-from regplug.regularizer import HOOKS
+from regplug.authoring import hookspecs
+from regplug.authoring.regularizer import HOOKS
 from regplug.testing import samples
 from regplug.testing.check import CHECKS
 from regplug.testing.conformance import check_regularizer  # noqa: F401  fills CHECKS

@@ -7,7 +7,7 @@ import pytest
 from click.testing import CliRunner
 
 import regplug
-from regplug import composition
+from regplug.composition import compose as composition
 from regplug.cli.new import LONGEST, command, name_words
 
 

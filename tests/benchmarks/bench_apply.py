@@ -29,7 +29,7 @@ from rich.console import Console
 from rich.table import Table
 
 import regplug
-from regplug.live import Live
+from regplug.composition.run_state import Live
 from regplug.noise import Noise
 from regplug.testing import installed_engine
 

@@ -25,8 +25,8 @@ from rich.progress import Progress
 from rich.table import Table
 
 import regplug
-from regplug.options import REQUIRED, options_of
-from regplug.regularizer import uses_weight
+from regplug.authoring.options import REQUIRED, options_of
+from regplug.authoring.regularizer import uses_weight
 from regplug.testing import installed_engine
 from regplug.testing.values import example
 

@@ -10,7 +10,7 @@ import sys
 import pytest
 
 import regplug
-from regplug import registry
+from regplug.discovery import registry
 
 SOURCE = '''
 from regplug import Regularizer, hookimpl

@@ -16,7 +16,7 @@ from annotated_types import Interval
 
 import regplug
 from regplug import BadComposition, BadOption, NameConflict, PluginLoadError, Regularizer, UnknownRegularizer, hookimpl
-from regplug.regularizer import given_options
+from regplug.authoring.regularizer import given_options
 
 PAIRS = [
     ("dropout", {"pattern": "hid*:out", "weight": 0.5}),

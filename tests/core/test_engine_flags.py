@@ -10,8 +10,8 @@ import pytest
 import regplug
 from regplug import Regularizer, hookimpl
 from regplug.noise import reference
-from regplug.options import options_of
-from regplug.regularizer import uses_weight
+from regplug.authoring.options import options_of
+from regplug.authoring.regularizer import uses_weight
 from regplug.testing import function
 
 NAMES = sorted(entry.name for entry in regplug.available())

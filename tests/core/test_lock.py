@@ -7,7 +7,7 @@ import re
 import pytest
 
 import regplug
-from regplug import registry
+from regplug.discovery import registry
 
 SOURCE = '''
 from regplug import Regularizer, hookimpl

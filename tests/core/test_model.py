@@ -11,7 +11,7 @@ import pytest
 
 import regplug
 from regplug import BadModel, BadOption, NoMatch, Regularizer, as_model, hookimpl
-from regplug.patterns import Pattern
+from regplug.models.patterns import Pattern
 
 
 class Penalty(Regularizer):

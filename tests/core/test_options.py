@@ -11,7 +11,7 @@ import pytest
 from annotated_types import Ge, GroupedMetadata, Gt, Interval, Le, Lt
 
 from regplug import BadOption, Regularizer, hookimpl
-from regplug.options import REQUIRED, Option, check_options, options_of
+from regplug.authoring.options import REQUIRED, Option, check_options, options_of
 
 
 class ElasticNet(Regularizer):

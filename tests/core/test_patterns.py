@@ -3,7 +3,7 @@
 import pytest
 
 from regplug.errors import BadOption, NoMatch
-from regplug.patterns import Pattern
+from regplug.models.patterns import Pattern
 
 NAMES = ["in:out", "hid1:pre", "hid1:out", "hid2:out", "out:out"]
 ROLES = {"@input": {"in:out"}, "@hidden": {"hid1:out", "hid2:out"}, "@output": {"out:out"}}

@@ -11,9 +11,10 @@ import textwrap
 import pytest
 
 import regplug
-from regplug import PluginLoadError, UnknownRegularizer, registry
-from regplug.metadata import is_met, normal
-from regplug.registry import canonical
+from regplug import PluginLoadError, UnknownRegularizer
+from regplug.discovery import registry
+from regplug.discovery.metadata import is_met, normal
+from regplug.discovery.registry import canonical
 
 SOURCE = '''
 from regplug import Regularizer, hookimpl

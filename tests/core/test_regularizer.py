@@ -10,7 +10,7 @@ import pytest
 
 import regplug
 from regplug import BadOption, PluginLoadError, Regularizer, hookimpl
-from regplug.regularizer import class_fault, uses_weight
+from regplug.authoring.regularizer import class_fault, uses_weight
 
 HEAD = "from dataclasses import dataclass\nfrom regplug import Regularizer, hookimpl\n\n"
 

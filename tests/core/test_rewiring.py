@@ -9,7 +9,7 @@ import pytest
 
 import regplug
 from regplug import Regularizer, hookimpl
-from regplug.rewiring import toposort
+from regplug.graph.rewiring import toposort
 from regplug.testing import evaluate
 
 

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 import regplug
-from regplug import BadModel, NameConflict, PluginLoadError, adapters
+from regplug import BadModel, NameConflict, PluginLoadError
+from regplug.models import adapters
 from regplug.cli import listing
 
 MODEL = """

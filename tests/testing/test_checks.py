@@ -11,7 +11,8 @@ import pytest
 from annotated_types import Ge, Interval
 
 import regplug
-from regplug import Regularizer, engine, hookimpl, hookspecs
+from regplug import Regularizer, engine, hookimpl
+from regplug.authoring import hookspecs
 from regplug.testing import check_regularizer, class_checks, installed_engine
 from regplug.testing.check import CHECKS
 from regplug.testing.conformance import FAILED, PASSED, SKIPPED, attempt
@@ -614,7 +615,7 @@ def test_deprecated_argument_is_reported(monkeypatch):
 
 
 def test_class_that_changes_integers_is_named_with_them(monkeypatch):
-    monkeypatch.setattr("regplug.passes._require_float", lambda *given: None)
+    monkeypatch.setattr("regplug.composition.graph_pass._require_float", lambda *given: None)
     status, message = attempt(CHECKS["integers_do_not_wrap"], Subject(GoodConstraint))
     assert status == FAILED
     assert message.startswith("it changes hid1.w of int8, ")
@@ -625,7 +626,7 @@ def test_class_that_refuses_integers_without_a_name_is_wrong(monkeypatch):
         if "float" not in variable.dtype:
             raise regplug.RegularizerError("no integers, please")
 
-    monkeypatch.setattr("regplug.passes._require_float", refuse)
+    monkeypatch.setattr("regplug.composition.graph_pass._require_float", refuse)
     assert attempt(CHECKS["integers_do_not_wrap"], Subject(GoodConstraint)) == (
         FAILED, "it refuses integers and does not name one: no integers, please"
     )
@@ -646,7 +647,7 @@ def test_class_that_refuses_integers_by_name_passes():
 
 
 def test_gradient_of_an_infinite_term_at_weight_zero_is_named(monkeypatch):
-    monkeypatch.setattr("regplug.passes.Pass._gated", lambda self, value, *given: value)
+    monkeypatch.setattr("regplug.composition.graph_pass.Pass._gated", lambda self, value, *given: value)
     status, message = attempt(CHECKS["weight_zero_is_off_where_infinite"], Subject(Deviation))
     assert status == FAILED
     assert message.startswith("with weight 0 the gradient of an infinite term by hid1.w is ")

@@ -6,7 +6,8 @@ import pytest
 from click.testing import CliRunner
 
 import regplug
-from regplug import Regularizer, hookimpl, registry
+from regplug import Regularizer, hookimpl
+from regplug.discovery import registry
 from regplug.cli.check import command
 from regplug.testing import check_regularizer, parametrize_with_checks
 from regplug.testing.check import CHECKS, CheckFailure

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from regplug.engine import engine_of, nonzero, norm, tensor
-from regplug.rewiring import rewire, toposort
+from regplug.graph.rewiring import rewire, toposort
 
 
 def routes(outputs, wrt, matched):

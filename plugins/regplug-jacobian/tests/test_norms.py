@@ -7,7 +7,7 @@ import pytest
 
 import regplug
 from regplug import BadOption, NoMatch, RegularizerError
-from regplug.rewiring import toposort
+from regplug.graph.rewiring import toposort
 from regplug.testing import evaluate, function, installed_engine
 
 numba_has_no_float16 = pytest.mark.filterwarnings("ignore:.* is float16, and numba")

@@ -172,7 +172,7 @@ def power_iteration(name, matrix, state, iterations):
     name : str
         The parameter.
     matrix : float variable, shape (inputs, units)
-    state : regplug.kept_arrays.State
+    state : regplug.composition.kept_arrays.State
 
     Returns
     -------

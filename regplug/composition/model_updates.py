@@ -10,8 +10,8 @@ from types import ModuleType
 from typing import Any
 
 from regplug.errors import BadModel, RegplugWarning, listing
-from regplug.model import Model
-from regplug.rewiring import toposort
+from regplug.models.model import Model
+from regplug.graph.rewiring import toposort
 
 
 @dataclass(frozen=True)

@@ -16,13 +16,13 @@ from typing import TYPE_CHECKING, Any
 
 from regplug import __version__
 from regplug.errors import BadComposition, NameConflict, PluginLoadError, UnknownRegularizer, listing, nearest
-from regplug.metadata import is_met, normal, points, stem, text_of
+from regplug.discovery.metadata import is_met, normal, points, stem, text_of
 
 if TYPE_CHECKING:
     from importlib.metadata import Distribution
 
-    from regplug.regularizer import Regularizer
-    from regplug.source import Found
+    from regplug.authoring.regularizer import Regularizer
+    from regplug.discovery.source import Found
 
 GROUP = "regplug.regularizers"
 ADVICE = "Other regularizers are unaffected. See: regplug doctor {}"
@@ -69,7 +69,7 @@ class Entry:
     @cached_property
     def found(self) -> Found:
         """What the source says, read without running it."""
-        from regplug import source
+        from regplug.discovery import source
 
         return source.find(*self.value.partition(":")[::2])
 
@@ -252,7 +252,7 @@ def load(name: str | Entry) -> type[Regularizer]:
     PluginLoadError
         It is blocked or incompatible, cannot be imported, or its class breaks the rules of the interface.
     """
-    from regplug.regularizer import class_fault
+    from regplug.authoring.regularizer import class_fault
 
     entry = name if isinstance(name, Entry) else find(name)
     advice = ADVICE.format(entry.name)

@@ -7,14 +7,14 @@ import warnings
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from regplug import registry
+from regplug.discovery import registry
 from regplug.errors import RegplugWarning, UnknownRegularizer
-from regplug.manager import Manager
-from regplug.member import Member
-from regplug.registry import Entry
+from regplug.composition.manager import Manager
+from regplug.composition.bound import Member
+from regplug.discovery.registry import Entry
 
 if TYPE_CHECKING:
-    from regplug.regularizer import Regularizer
+    from regplug.authoring.regularizer import Regularizer
 
 
 class Packaged(NamedTuple):

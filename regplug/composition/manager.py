@@ -11,11 +11,11 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from regplug.errors import CannotCopy, RegplugWarning
-from regplug.live import Live, Weights, check_integer
-from regplug.member import Member
-from regplug.model import Model, as_model, named, see
-from regplug.passes import Pass, Trail
-from regplug.updates import as_ordered, check_updates, collect, warn_of_unknown
+from regplug.composition.run_state import Live, Weights, check_integer
+from regplug.composition.bound import Member
+from regplug.models.model import Model, as_model, named, see
+from regplug.composition.graph_pass import Pass, Trail
+from regplug.composition.model_updates import as_ordered, check_updates, collect, warn_of_unknown
 
 
 @dataclass(frozen=True)
@@ -381,7 +381,7 @@ class Manager:
         self._live.assign(seed, 0, {}, None)
 
     def __reduce__(self) -> tuple:
-        from regplug.copying import parts, rebuild
+        from regplug.composition.copying import parts, rebuild
 
         return rebuild, parts(self)
 
@@ -396,7 +396,7 @@ class Manager:
         lock : bool
             Whether to write package and version of every regularizer, too; `regplug.read` compares them.
         """
-        from regplug.composition import write
+        from regplug.composition.compose import write
 
         write(self, path, lock)
 

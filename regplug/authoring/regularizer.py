@@ -11,10 +11,11 @@ from typing import Annotated, Any, ClassVar, Literal, cast
 
 from annotated_types import Interval
 
-from regplug import __version__, hookspecs
+from regplug import __version__
+from regplug.authoring import hookspecs
 from regplug.errors import BadOption, did_you_mean
-from regplug.hookspecs import hookimpl
-from regplug.options import REQUIRED, check_options, options_of
+from regplug.authoring.hookspecs import hookimpl
+from regplug.authoring.options import REQUIRED, check_options, options_of
 
 if sys.version_info >= (3, 11):
     from typing import dataclass_transform

@@ -8,16 +8,16 @@ from typing import Any
 
 import pluggy
 
-from regplug import hookspecs
+from regplug.authoring import hookspecs
 from regplug.errors import BadComposition, BadOption, RegplugError, RegularizerError
-from regplug.model import Model
-from regplug.options import check_options, options_of
-from regplug.patterns import Pattern
-from regplug.registry import Entry
-from regplug.regularizer import HOOKS, Regularizer, hook_arguments
-from regplug.saved_state import unwrapped
-from regplug.schedules import Schedule
-from regplug.shared import Shared
+from regplug.models.model import Model
+from regplug.authoring.options import check_options, options_of
+from regplug.models.patterns import Pattern
+from regplug.discovery.registry import Entry
+from regplug.authoring.regularizer import HOOKS, Regularizer, hook_arguments
+from regplug.composition.saved_state import unwrapped
+from regplug.authoring.schedules import Schedule
+from regplug.composition.shared import Shared
 
 
 class _Hooks(pluggy.PluginManager):

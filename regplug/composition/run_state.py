@@ -13,15 +13,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from regplug import saved_state
+from regplug.composition import saved_state
 from regplug.errors import BadComposition, BadModel, BadOption, did_you_mean
-from regplug.kept_arrays import KeptArrays
+from regplug.composition.kept_arrays import KeptArrays
 from regplug.noise.reference import site_key
-from regplug.schedules import Schedule
-from regplug.shared import Shared
+from regplug.authoring.schedules import Schedule
+from regplug.composition.shared import Shared
 
 if TYPE_CHECKING:
-    from regplug.member import Member
+    from regplug.composition.bound import Member
 
 
 def check_integer(name: str, value: Any, low: int, high: int) -> int:

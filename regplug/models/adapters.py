@@ -18,15 +18,20 @@ from __future__ import annotations
 import importlib
 import importlib.metadata
 import warnings
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from regplug import engine as engines
 from regplug.errors import BadModel, NameConflict, PluginLoadError, RegplugError, RegplugWarning, listing
-from regplug.metadata import points
-from regplug.registry import Entry
-from regplug.rewiring import toposort
+from regplug.discovery.metadata import points
+from regplug.discovery.registry import Entry
+from regplug.graph.rewiring import toposort
+from regplug.models.build_model import build_model, named_variables
+from regplug.models.model import Model
 
 GROUP = "regplug.models"
 
@@ -84,7 +89,7 @@ def _usable(name: str, entries: list[Entry]) -> Entry:
     return entry
 
 
-def see(model: Any) -> Any:
+def from_library(model: Any) -> Model | None:
     """Return the `regplug.Model` that an adapter makes of a model, by the module of its type or of a base of that.
 
     Returns
@@ -108,8 +113,6 @@ def see(model: Any) -> Any:
     adapter = entry.load()
     if not callable(getattr(adapter, "see", None)):
         raise PluginLoadError(f"{entry} is refused: {entry.value} has no method `see`.")
-    from regplug.model import Model
-
     who = f"{adapter.__module__}.{adapter.__qualname__}"
     try:
         seen = adapter.see(model)
@@ -121,6 +124,51 @@ def see(model: Any) -> Any:
         advice = "have it return regplug.as_model(...)"
         raise BadModel(f"{who} sees {seen!r} in {model!r}, and not a regplug.Model: {advice}.")
     return seen
+
+
+def as_model(model: Any, params: Any = None, layers: Any = None) -> Model:
+    """Return what the manager sees of a model.
+
+    Parameters
+    ----------
+    model : mapping of str to variable, object with ``layers`` and ``outputs``, variable or list of them
+        The outputs, named ``layer:output``; or the model of a library that an adapter is for (`regplug.adapters`);
+        or a plain graph, in which every named variable is an output.
+    params : mapping of str to variable, or iterable of named variables, optional
+        The parameters, named ``layer.param``. By default every float shared variable of one dimension
+        or more on which an output depends, under its own name.
+    layers : iterable, optional
+        Layers of the caller's own, with ``name``, ``params`` and ``output_name``.
+
+    Raises
+    ------
+    BadModel
+        It is none of these, has no outputs, or mixes two engines.
+    """
+    if isinstance(model, Model):
+        return model
+    if engines.name_of(model) or (isinstance(model, (list, tuple)) and model):
+        model = named_variables([model] if engines.name_of(model) else model)
+    elif not isinstance(model, Mapping):
+        seen = from_library(model)
+        if seen is not None:
+            params = seen.params if params is None else params
+            layers = seen.layers if layers is None else layers
+            return replace(
+                build_model(seen.outputs, params, layers),
+                new_step=seen.new_step,
+                updates=seen.updates,
+                finds_updates=seen.finds_updates,
+            )
+        if not hasattr(model, "outputs") or not hasattr(model, "layers"):
+            raise BadModel(
+                f"{model!r} ({type(model).__module__}.{type(model).__qualname__}) is no model: hand over a mapping "
+                "'layer:output' -> variable, a variable or a list of variables, an object with `layers` and `outputs`, "
+                f"or a model that an adapter is for. Adapters: {listing(map(str, available()))}."
+            )
+        layers = model.layers if layers is None else layers
+        model = model.outputs
+    return build_model(model, params, layers)
 
 
 def warn_of_unused(model: Any, result: Any, loss: Any) -> None:

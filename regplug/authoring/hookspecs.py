@@ -31,7 +31,7 @@ def modify_graph(regularizer, outputs, matched, weight, noise, state):
         entry is rounded once.
     noise : regplug.noise.Noise
         The random source of this regularizer at this entry.
-    state : regplug.kept_arrays.State
+    state : regplug.composition.kept_arrays.State
         The arrays that it keeps between steps.
     """
 
@@ -59,7 +59,7 @@ def loss(regularizer, layers, outputs, matched, weight, noise, state):
         The live strength, in the widest dtype of `matched`.
     noise : regplug.noise.Noise
         The random source of this regularizer; ``noise.at(name)`` is one output's.
-    state : regplug.kept_arrays.State
+    state : regplug.composition.kept_arrays.State
         The arrays that it keeps between steps.
     """
 

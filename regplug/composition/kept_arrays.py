@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from regplug import saved_state
+from regplug.composition import saved_state
 from regplug.errors import BadComposition, BadModel, RegularizerError, listing
-from regplug.rewiring import toposort
-from regplug.shared import Shared
+from regplug.graph.rewiring import toposort
+from regplug.composition.shared import Shared
 
 if TYPE_CHECKING:
-    from regplug.live import Live
-    from regplug.model import Model
+    from regplug.composition.run_state import Live
+    from regplug.models.model import Model
 
 
 class KeptArray(Shared):

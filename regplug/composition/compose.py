@@ -11,7 +11,7 @@ from numbers import Real
 from pathlib import Path
 from typing import Any
 
-from regplug import registry
+from regplug.discovery import registry
 from regplug.errors import (
     BadComposition,
     BadOption,
@@ -21,13 +21,13 @@ from regplug.errors import (
     UnknownRegularizer,
     did_you_mean,
 )
-from regplug.live import check_integer
-from regplug.manager import Manager
-from regplug.member import Member, check_wrappers
-from regplug.model import free
-from regplug.options import check_options, options_of
-from regplug.registry import Entry
-from regplug.regularizer import Regularizer, class_fault, given_options, reads_weight, uses_weight
+from regplug.composition.run_state import check_integer
+from regplug.composition.manager import Manager
+from regplug.composition.bound import Member, check_wrappers
+from regplug.models.model import free
+from regplug.authoring.options import check_options, options_of
+from regplug.discovery.registry import Entry
+from regplug.authoring.regularizer import Regularizer, class_fault, given_options, reads_weight, uses_weight
 
 if sys.version_info >= (3, 11):
     import tomllib

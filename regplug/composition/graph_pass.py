@@ -12,15 +12,15 @@ import numpy as np
 
 from regplug import engine as engines
 from regplug.errors import BadModel, BadOption, NoMatch, listing
-from regplug.kept_arrays import State
-from regplug.live import Live
-from regplug.member import Member
-from regplug.model import Model, Outputs
+from regplug.composition.kept_arrays import State
+from regplug.composition.run_state import Live
+from regplug.composition.bound import Member
+from regplug.models.model import Model, Outputs
 from regplug.noise import Noise
-from regplug.options import options_of
-from regplug.rewiring import rewire, toposort
-from regplug.schedules import Schedule
-from regplug.updates import ModelUpdates, as_ordered, unadvanced
+from regplug.authoring.options import options_of
+from regplug.graph.rewiring import rewire, toposort
+from regplug.authoring.schedules import Schedule
+from regplug.composition.model_updates import ModelUpdates, as_ordered, unadvanced
 
 Matches = Mapping[Member, Mapping[str, Any]]
 Method = TypeVar("Method", bound=Callable[..., Any])

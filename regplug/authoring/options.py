@@ -14,7 +14,7 @@ from numbers import Integral, Real
 from typing import Annotated, Any, ClassVar, Literal, get_args, get_origin
 
 from regplug.errors import BadOption, did_you_mean
-from regplug.schedules import Schedule
+from regplug.authoring.schedules import Schedule
 
 REQUIRED: Any = ...
 
