@@ -122,7 +122,7 @@ class KLSparsity(Regularizer):
     @hookimpl
     def loss(self, matched):
         refuse_vectors(matched, "units")
-        return sum(self.divergences(h).sum() for h in matched.values())
+        return sum(tensor(h).cast(self.divergences(h).sum(), h.dtype) for h in matched.values())
 
     def divergences(self, h):
         """Return KL(rho, q_j) of each unit of `h`, shape (units,), in float64."""

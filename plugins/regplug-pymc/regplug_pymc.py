@@ -6,11 +6,11 @@ import warnings
 from typing import Any
 
 from regplug import BadComposition, BadModel, Layer, Manager, as_model, compose
-from regplug.models import adapters
+from regplug.authoring.schedules import Schedule
 from regplug.engine import engine_of
 from regplug.errors import RegplugWarning
 from regplug.graph.rewiring import toposort
-from regplug.authoring.schedules import Schedule
+from regplug.models import adapters
 
 
 class PyMC:

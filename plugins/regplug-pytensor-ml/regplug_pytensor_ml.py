@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from regplug import BadModel, Layer, as_model
-from regplug.models import adapters
 from regplug.engine import engine_of
-from regplug.models.model import free
 from regplug.graph.rewiring import toposort
+from regplug.models import adapters
+from regplug.models.naming import unique_name
 
 
 class PytensorML:
@@ -143,7 +143,7 @@ def _outputs(y: Any, nodes: list[Any]) -> dict[str, Any]:
     layers: set[str] = set()
 
     def add(name: str, variable: Any) -> None:
-        home[variable] = layer = free(name, layers)
+        home[variable] = layer = unique_name(name, layers)
         layers.add(layer)
         outputs[f"{layer}:out"] = variable
 
@@ -187,10 +187,10 @@ def _params(nodes: list[Any], outputs: dict[str, Any]) -> dict[str, Any]:
     for param in (each for each in used if each not in names):
         layer = param.layer_name
         if not layer:
-            names[param] = free(param.name or "parameter", taken)
+            names[param] = unique_name(param.name or "parameter", taken)
         else:
             if layer not in numbered or f"{numbered[layer]}{_last(param)}" in taken:
-                numbered[layer] = free(layer, layers)
+                numbered[layer] = unique_name(layer, layers)
                 layers.add(numbered[layer])
             names[param] = f"{numbered[layer]}{_last(param)}"
         taken.add(names[param])

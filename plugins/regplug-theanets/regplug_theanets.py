@@ -11,8 +11,8 @@ from typing import Any
 
 import regplug
 from regplug import BadComposition, BadModel, BadOption, Manager, Regularizer
-from regplug.models import adapters
 from regplug.engine import engine_of
+from regplug.models import adapters
 
 _PLACES = ("input", "hidden", "output")
 _CLASSES = {"bernoullidropout": "dropout", "gaussiannoise": "noise"}  # theanets takes its class names, too

@@ -29,7 +29,7 @@ def modify_graph(regularizer, outputs, matched, weight, noise, state):
     weight : scalar variable, dtype of the entry, float32 where that is float16
         The live strength; None where the regularizer has no weight. What is made of it in float32 for a float16
         entry is rounded once.
-    noise : regplug.noise.Noise
+    noise : regplug.composition.noise.Noise
         The random source of this regularizer at this entry.
     state : regplug.composition.kept_arrays.State
         The arrays that it keeps between steps.
@@ -57,7 +57,7 @@ def loss(regularizer, layers, outputs, matched, weight, noise, state):
         float16 is there as float32, integers and booleans as floatX.
     weight : scalar variable
         The live strength, in the widest dtype of `matched`.
-    noise : regplug.noise.Noise
+    noise : regplug.composition.noise.Noise
         The random source of this regularizer; ``noise.at(name)`` is one output's.
     state : regplug.composition.kept_arrays.State
         The arrays that it keeps between steps.

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from numbers import Integral, Real
 from typing import Annotated, Any, ClassVar, Literal, get_args, get_origin
 
-from regplug.errors import BadOption, did_you_mean
 from regplug.authoring.schedules import Schedule
+from regplug.errors import BadOption, did_you_mean
 
 REQUIRED: Any = ...
 

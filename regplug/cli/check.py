@@ -68,7 +68,7 @@ def _imported(target: str) -> Any:
 def _print(report: Any) -> None:
     from rich.text import Text
 
-    from regplug.cli.tables import console, table
+    from regplug.tables import console, table
 
     output = console()
     rows = [(o.check, o.status, "see below" if o.is_wrong else o.message) for o in report]

@@ -36,7 +36,7 @@ def command(out: Path, seeds: int) -> None:
 def _run(path: Path, seeds: int, started: float) -> None:
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-    from regplug.cli.tables import console
+    from regplug.tables import console
 
     output = console()
     columns = SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()

@@ -22,11 +22,9 @@ import click
 from packaging.utils import canonicalize_name
 
 import regplug
-from regplug.models import adapters
+from regplug.authoring.validation import deprecated_arguments
 from regplug.discovery import registry
-from regplug.engine import ENGINES
 from regplug.errors import PluginLoadError
-from regplug.authoring.regularizer import deprecated_arguments
 
 SLOW = 5.0  # seconds; a plugin that imports its heavy needs inside its hooks takes milliseconds
 _LIBRARIES = ("numpy", "pluggy", "annotated-types", "packaging", "click", "rich")
@@ -59,9 +57,11 @@ def command(names: tuple[str, ...], report: bool) -> None:
 def _print(names: tuple[str, ...]) -> bool:
     from rich.text import Text
 
-    from regplug.cli.tables import console, table
+    from regplug.tables import console, table
 
     output = console()
+    from regplug.engine import ENGINES  # imports NumPy, which `--help` does not need
+
     found = versions(ENGINES)
     output.print(Text.assemble(
         ("regplug ", "bold"), regplug.__version__, "  ", ("Python ", "bold"), platform.python_version(), "  ",
@@ -89,6 +89,9 @@ def _print(names: tuple[str, ...]) -> bool:
 
 def _report(names: tuple[str, ...]) -> bool:
     findings = [examine(entry) for entry in entries(names)]
+    from regplug.engine import ENGINES
+    from regplug.models import adapters
+
     found = versions(ENGINES)
     content = {
         "regplug": regplug.__version__,

@@ -61,7 +61,7 @@ def print_models() -> None:
     columns = ("Models of", "Package", "Status", "Summary")
     rows = [(entry.name, f"{entry.package} {entry.version}", _needs(entry), entry.summary) for entry in entries]
     if sys.stdout.isatty():
-        from regplug.cli.tables import console, table
+        from regplug.tables import console, table
 
         console().print(table(columns, rows, wraps=["Status", "Summary"]))
     else:
@@ -87,7 +87,7 @@ def _row(entry: Entry) -> tuple[str, str, str, str, str]:
 
 
 def _print_on_terminal(entries: list[Entry]) -> None:
-    from regplug.cli.tables import console, table
+    from regplug.tables import console, table
 
     output = console()
     if output.width >= 120:

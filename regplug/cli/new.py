@@ -12,9 +12,9 @@ from string import Template
 
 import click
 
-from regplug import __version__
 from regplug.discovery import registry
 from regplug.errors import BadOption
+from regplug.version import __version__
 
 # template -> the file of the package
 FILES = {

@@ -13,12 +13,13 @@ from typing import Any, NamedTuple
 
 import click
 
-from regplug.composition import compose as composition
-from regplug.errors import BadModel, RegplugWarning, nearest
-from regplug.composition.manager import Manager
-from regplug.models.model import Model, as_model
-from regplug.graph.rewiring import rewire, toposort
 from regplug.authoring.schedules import Schedule
+from regplug.composition import compose as composition
+from regplug.composition.manager import Manager
+from regplug.errors import BadModel, RegplugWarning, nearest
+from regplug.graph.rewiring import rewire, toposort
+from regplug.models.adapters import as_model
+from regplug.models.model import Model
 
 _DOES = {"modify_graph": "replaces it", "loss": "penalizes it", "constrain": "constrains it after updates"}
 
@@ -158,7 +159,7 @@ def touches(manager: Manager, model: Model) -> list[Touch]:
 def _print(reference: str, manager: Manager, model: Model, found: list[Touch]) -> None:
     from rich.text import Text
 
-    from regplug.cli.tables import console, table
+    from regplug.tables import console, table
 
     output = console()
     engine = model.engine.T.__name__.partition(".")[0]

@@ -9,9 +9,9 @@ from typing import Any
 
 import click
 
-from regplug.discovery import registry
 from regplug.authoring.options import REQUIRED, Option, options_of
 from regplug.authoring.regularizer import HOOKS, Regularizer, hook_arguments, uses_weight
+from regplug.discovery import registry
 
 _TARGETS = {"outputs": "outputs of layers", "params": "parameters"}
 _APPLIES = {"training": "while training", "always": "always, at prediction time too"}
@@ -65,7 +65,7 @@ def _print(facts: dict[str, Any], options: dict[str, Option], meanings: dict[str
     from rich.padding import Padding
     from rich.text import Text
 
-    from regplug.cli.tables import console, table
+    from regplug.tables import console, table
 
     output = console()
     aliases = f"  (also {', '.join(facts['aliases'])})" if facts["aliases"] else ""

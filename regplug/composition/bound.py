@@ -9,15 +9,15 @@ from typing import Any
 import pluggy
 
 from regplug.authoring import hookspecs
+from regplug.authoring.options import check_options, options_of
+from regplug.authoring.regularizer import HOOKS, Regularizer, hook_arguments
+from regplug.authoring.schedules import Schedule
+from regplug.composition.saved_state import unwrapped
+from regplug.composition.shared import Shared
+from regplug.discovery.registry import Entry
 from regplug.errors import BadComposition, BadOption, RegplugError, RegularizerError
 from regplug.models.model import Model
-from regplug.authoring.options import check_options, options_of
 from regplug.models.patterns import Pattern
-from regplug.discovery.registry import Entry
-from regplug.authoring.regularizer import HOOKS, Regularizer, hook_arguments
-from regplug.composition.saved_state import unwrapped
-from regplug.authoring.schedules import Schedule
-from regplug.composition.shared import Shared
 
 
 class _Hooks(pluggy.PluginManager):

@@ -2,39 +2,32 @@
 
 from __future__ import annotations
 
-import json
 import os
-import sys
 import warnings
 from collections.abc import Iterable, Mapping
 from numbers import Real
-from pathlib import Path
 from typing import Any
 
+from regplug.authoring.options import check_options, options_of
+from regplug.authoring.regularizer import Regularizer, given_options, reads_weight, uses_weight
+from regplug.authoring.validation import validate_class
+from regplug.composition import lock
+from regplug.composition.bound import Member, check_wrappers
+from regplug.composition.manager import Manager
+from regplug.composition.run_state import check_integer
+from regplug.composition.toml import read_document
 from regplug.discovery import registry
+from regplug.discovery.registry import Entry
 from regplug.errors import (
     BadComposition,
     BadOption,
     PluginLoadError,
     RegplugError,
     RegplugWarning,
-    UnknownRegularizer,
-    did_you_mean,
 )
-from regplug.composition.run_state import check_integer
-from regplug.composition.manager import Manager
-from regplug.composition.bound import Member, check_wrappers
-from regplug.models.model import free
-from regplug.authoring.options import check_options, options_of
-from regplug.discovery.registry import Entry
-from regplug.authoring.regularizer import Regularizer, class_fault, given_options, reads_weight, uses_weight
+from regplug.models.naming import unique_name
 
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
-
-_KEYS = ("seed", "regularizer", "lock")
+__all__ = ["compose", "read"]
 
 
 def compose(regularizers: Any, *, seed: int = 0, plugins: Iterable[object] = ()) -> Manager:
@@ -72,7 +65,7 @@ def compose(regularizers: Any, *, seed: int = 0, plugins: Iterable[object] = ())
         if any(regularizer is member.regularizer for member in members):
             raise BadComposition(f"{regularizer!r} is listed twice: make a second instance.")
         name = regularizer.name or canonical
-        label = free(name, {member.label for member in members})
+        label = unique_name(name, {member.label for member in members})
         members.append(Member(regularizer, name, label, entry, wrappers))
     return Manager(members, check_integer("seed", seed, -(2**63), 2**64))
 
@@ -108,7 +101,7 @@ def _check(regularizer: Regularizer) -> tuple[Regularizer, str, Entry | None]:
     cls = type(regularizer)
     entry = registry.origin(cls)
     name = entry.name if entry else registry.canonical(cls.__name__)
-    if fault := class_fault(cls):
+    if fault := validate_class(cls):
         raise PluginLoadError(f"{cls.__module__}.{cls.__qualname__} is refused: it {fault}.")
     if uses_weight(cls) and getattr(regularizer, "weight", None) is None:
         how = f"write ({name!r}, {{'weight': ...}}); 0 is off"
@@ -155,81 +148,14 @@ def read(path: str | os.PathLike, *, strict: bool = False) -> Manager:
     BadComposition
         The file has a syntax error, an unknown key or a wrong type, or is locked to other packages.
     """
+    document = read_document(path)
     try:
-        content = tomllib.loads(Path(path).read_text("utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise BadComposition(f"{path}: {error}") from error
-    except OSError as error:
-        raise BadComposition(f"{path}: cannot be read: {error.strerror}") from error
-    for key in content:
-        if key not in _KEYS:
-            hint = did_you_mean(key, _KEYS)
-            raise BadComposition(f"{path}: unknown key {key!r}.{hint} Keys: seed, [[regularizer]], [lock].")
-    tables = content.get("regularizer", [])
-    if not isinstance(tables, list) or not all(isinstance(table, dict) for table in tables):
-        raise BadComposition(f"{path}: 'regularizer' is no list of tables: write [[regularizer]].")
-    for number, table in enumerate(tables, 1):
-        if not isinstance(table.get("use"), str):
-            raise BadComposition(f"{path}: [[regularizer]] number {number} does not say `use = \"NAME\"`.")
-    pairs = [(table["use"], {key: value for key, value in table.items() if key != "use"}) for table in tables]
-    locked = content.get("lock", {})
-    if not isinstance(locked, dict) or not all(isinstance(package, str) for package in locked.values()):
-        raise BadComposition(f"{path}: 'lock' is no table of texts: write [lock] and NAME = \"PACKAGE==VERSION\".")
-    try:
-        for name in dict(pairs) if strict or locked else ():
-            difference = _difference(name, locked, strict)
+        for name in dict(document.regularizers) if strict or document.lock else ():
+            difference = lock.difference(name, document.lock, strict)
             if difference and strict:
                 raise BadComposition(difference)
             if difference:
                 warnings.warn(f"{path}: {difference}", RegplugWarning, stacklevel=2)
-        return compose(pairs, seed=content.get("seed", 0))
+        return compose(document.regularizers, seed=document.seed)
     except RegplugError as error:
         raise type(error)(f"{path}: {error}") from error
-
-
-def _difference(name: str, locks: dict[str, str], strict: bool) -> str:
-    """Return how what is installed differs from ``package==version``; empty where it does not."""
-    remedy = "python -m pip install"
-    try:
-        entry = registry.find(name)
-    except UnknownRegularizer as error:
-        if name not in locks:
-            raise
-        raise UnknownRegularizer(f"{error} The file is locked to {locks[name]}: {remedy} {locks[name]}.") from error
-    locked, found = locks.get(name) or locks.get(entry.handle), _locked(entry)
-    if locked is None:
-        missing = f"{name!r} is not in [lock], and strict=True asks for it: use manager.write(path, lock=True)."
-        return missing if strict else ""
-    return "" if found == locked else f"{name!r} is locked to {locked}, and {found} is installed: {remedy} {locked}."
-
-
-def _locked(entry: Entry) -> str:
-    return f"{entry.package}=={entry.version}"
-
-
-def _toml(value: Any) -> str:
-    if isinstance(value, Mapping):
-        return "{" + ", ".join(f"{key} = {_toml(entry)}" for key, entry in value.items()) + "}"
-    # texts, numbers, booleans and lists are written alike in JSON and TOML
-    return json.dumps(value, ensure_ascii=False, default=float).replace("\x7f", "\\u007f")
-
-
-def write(manager: Manager, path: str | os.PathLike, lock: bool = False) -> None:
-    """Write a TOML file from which `read` makes the same composition, as it was composed; see `Manager.write`."""
-    lines = [f"seed = {manager.seed}"]
-    locks = {}
-    for member in manager.members:
-        if member.entry is None:
-            raise BadComposition(f"{member.label} ({member.who}) is of no installed package: a file cannot name it.")
-        lines += ["", "[[regularizer]]", f"use = {_toml(member.entry.handle)}"]
-        locks[member.entry.handle] = _locked(member.entry)
-        for key, value in given_options(member.regularizer).items():
-            if value is None:
-                raise BadComposition(f"{member.label}: {key} = None is not its default, and a TOML file has no None.")
-            lines.append(f"{key} = {_toml(value)}")
-    if lock:
-        lines += ["", "[lock]", *(f"{_toml(name)} = {_toml(package)}" for name, package in locks.items())]
-    try:
-        Path(path).write_text("\n".join(lines) + "\n", "utf-8")
-    except OSError as error:
-        raise BadComposition(f"{path}: cannot be written: {error.strerror}") from error

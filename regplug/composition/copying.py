@@ -1,4 +1,4 @@
-"""Copies of a manager: its composition, wrapper plugins, seed, state and row offset."""
+"""What a copied or pickled manager takes along of its composition."""
 
 from __future__ import annotations
 
@@ -7,11 +7,10 @@ import warnings
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from regplug.discovery import registry
-from regplug.errors import RegplugWarning, UnknownRegularizer
-from regplug.composition.manager import Manager
 from regplug.composition.bound import Member
+from regplug.discovery import registry
 from regplug.discovery.registry import Entry
+from regplug.errors import RegplugWarning, UnknownRegularizer
 
 if TYPE_CHECKING:
     from regplug.authoring.regularizer import Regularizer
@@ -26,36 +25,35 @@ class Packaged(NamedTuple):
     attributes: dict[str, Any]
 
 
-def parts(manager: Manager) -> tuple:
-    """Return the arguments with which `rebuild` makes a copy."""
-    members = [(_source(member), member.name, member.label) for member in manager.members]
-    plugins = manager.members[0].plugins if members else ()
+def pack(members: list[Member]) -> tuple:
+    """Return the regularizers and wrapper plugins of a composition, as `pickle` takes them."""
+    packed = [(_source(member), member.name, member.label) for member in members]
+    plugins = members[0].plugins if members else ()
     # a module is not pickled; by its name it is found again
     wrappers = [each.__name__ if isinstance(each, ModuleType) else each for each in plugins]
-    return members, wrappers, manager.state(), manager.row_offset
+    return packed, wrappers
 
 
-def rebuild(members: list, wrappers: list, state: dict[str, Any], row_offset: int) -> Manager:
-    """Return a manager of what `parts` returned.
+def unpack(packed: tuple) -> list[Member]:
+    """Return the members of what `pack` returned.
 
     Raises
     ------
     UnknownRegularizer, NameConflict, PluginLoadError
         A package is missing here, blocked or broken.
     """
+    sources, wrappers = packed
     plugins = tuple(
         importlib.import_module(each) if isinstance(each, str) else each for each in wrappers
     )
-    made = []
-    for source, name, label in members:
-        regularizer, entry = (
-            _load(source) if isinstance(source, Packaged) else (source, None)
-        )
-        made.append(Member(regularizer, name, label, entry, plugins))
-    manager = Manager(made, state["seed"])
-    manager._live.assign(state["seed"], state["step"], state["weights"], state["arrays"])
-    manager.row_offset = row_offset
-    return manager
+    members = []
+    for source, name, label in sources:
+        if isinstance(source, Packaged):
+            regularizer, entry = _load(source)
+        else:
+            regularizer, entry = source, None
+        members.append(Member(regularizer, name, label, entry, plugins))
+    return members
 
 
 def _source(member: Member) -> Any:

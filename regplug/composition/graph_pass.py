@@ -11,16 +11,16 @@ from typing import Any, TypeVar, cast
 import numpy as np
 
 from regplug import engine as engines
-from regplug.errors import BadModel, BadOption, NoMatch, listing
-from regplug.composition.kept_arrays import State
-from regplug.composition.run_state import Live
-from regplug.composition.bound import Member
-from regplug.models.model import Model, Outputs
-from regplug.noise import Noise
 from regplug.authoring.options import options_of
-from regplug.graph.rewiring import rewire, toposort
 from regplug.authoring.schedules import Schedule
+from regplug.composition.bound import Member
+from regplug.composition.kept_arrays import State
 from regplug.composition.model_updates import ModelUpdates, as_ordered, unadvanced
+from regplug.composition.noise import Noise
+from regplug.composition.run_state import Live
+from regplug.errors import BadModel, BadOption, NoMatch, listing
+from regplug.graph.rewiring import rewire, toposort
+from regplug.models.model import Model, Outputs
 
 Matches = Mapping[Member, Mapping[str, Any]]
 Method = TypeVar("Method", bound=Callable[..., Any])
@@ -202,7 +202,9 @@ class Pass:
     def _state(self, member: Member) -> State:
         if member not in self._states:
             found = self.matches[member]
-            self._states[member] = State(self.live, member.label, self._kept, self.model, found)
+            self._states[member] = State(
+                self.live.arrays, self.live.engine, member.label, self._kept, self.model, found
+            )
         return self._states[member]
 
     # loss

@@ -9,18 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from types import ModuleType
+from typing import Any
 
 import numpy as np
 
 from regplug.composition import saved_state
+from regplug.composition.shared import Shared
 from regplug.errors import BadComposition, BadModel, RegularizerError, listing
 from regplug.graph.rewiring import toposort
-from regplug.composition.shared import Shared
-
-if TYPE_CHECKING:
-    from regplug.composition.run_state import Live
-    from regplug.models.model import Model
+from regplug.models.model import Model
 
 
 class KeptArray(Shared):
@@ -179,7 +177,9 @@ class State:
 
     Parameters
     ----------
-    live : Live
+    arrays : KeptArrays
+        The manager's.
+    engine : module
     label : str
         The regularizer's.
     updates : dict of shared variable to variable
@@ -191,13 +191,14 @@ class State:
 
     def __init__(
         self,
-        live: Live,
+        arrays: KeptArrays,
+        engine: ModuleType,
         label: str,
         updates: dict[Any, Any],
         model: Model,
         entries: Mapping[str, Any],
     ):
-        self._arrays, self._engine, self._label = live.arrays, live.engine, label
+        self._arrays, self._engine, self._label = arrays, engine, label
         self._updates, self._entries = updates, entries
         self._params = model.params
         named_or_not = [*model.params.values(), *model.unnamed]

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-import contextlib
 import itertools
 import warnings
-from collections import Counter, OrderedDict
-from collections.abc import Iterable, Iterator, Mapping
+from collections import OrderedDict
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from regplug.errors import CannotCopy, RegplugWarning
-from regplug.composition.run_state import Live, Weights, check_integer
 from regplug.composition.bound import Member
-from regplug.models.model import Model, as_model, named, see
-from regplug.composition.graph_pass import Pass, Trail
+from regplug.composition.copying import pack, unpack
+from regplug.composition.graph_pass import Pass
+from regplug.composition.layerwise import Layerwise
 from regplug.composition.model_updates import as_ordered, check_updates, collect, warn_of_unknown
+from regplug.composition.run_state import Live, Weights, check_integer
+from regplug.composition.toml import write_document
+from regplug.errors import CannotCopy, RegplugWarning
+from regplug.models.adapters import as_model
+from regplug.models.model import Model
 
 
 @dataclass(frozen=True)
@@ -73,18 +76,6 @@ class Result:
         )
 
 
-@dataclass
-class _Building:
-    """What is known of a model while it is being built, layer by layer."""
-
-    trail: Trail = field(default_factory=Trail)
-    arrays: list[str] = field(default_factory=list)  # kept for it, as long as it is not over
-    seen: set[Any] = field(default_factory=set)
-    names: dict[str, dict[str, Any]] = field(default_factory=lambda: {"outputs": {}, "params": {}})
-    updates: dict[Any, Any] = field(default_factory=OrderedDict)  # Theano warns of a plain dict
-    is_over: bool = False
-
-
 class Manager:
     """Calls the regularizers, in the user's order, over a model. Made by `regplug.compose`.
 
@@ -112,7 +103,7 @@ class Manager:
         self.members = members
         self.pattern = f"regplug-{next(self._numbers)}"  # theanets keys its graph cache by this text
         self._live = Live(seed, members)
-        self._building = _Building()
+        self._layerwise = Layerwise(self._live, members)
         self._matches: dict[Member, dict[str, Any]] = {}
         self.weights = Weights(self._live)
 
@@ -211,73 +202,18 @@ class Manager:
 
         Where a layer fails, the next one begins a new model.
         """
-        if self._building.is_over:
-            self._building = _Building()
-        with self._all_or_nothing() as building:
-            model = see(outputs, seen=building.seen)
-            model.roles = {}  # the layers to come are not known
-            self._live.connect(model.engine)
-            modifying = [member for member in self.members if member.implements["modify_graph"] is not None]
-            matches = {member: member.match(model, optional=True) for member in modifying}
-            model_updates = collect(model, {}, building.seen)
-            step = Pass(self._live, model, matches, building.trail, model_updates)
-            modified = step.rewire(modifying)
-            building.updates |= {**step.rewired_updates(), **step.updates()}
-            building.seen.update(variable for node in model.nodes for variable in (*node.inputs, *node.outputs))
-            building.seen.update(outputs.values(), modified.values())
-            building.names["outputs"].update(model.outputs)
-            building.names["params"].update(model.params)
-            warn_of_unknown(
-                step.unadvanced,
-                "Build the whole model first, and regularize it with manager.apply(model, updates=...).",
-            )
-            self._publish(model.engine)
-        outputs.update(modified)
+        self._layerwise.modify_graph(outputs)
 
     def loss(self, layers: Iterable[Any], outputs: Mapping[str, Any]) -> Any:
         """Return the sum of the weighted terms of the model built, which this ends.
-
-        Where it fails, the model is to be built anew.
 
         Raises
         ------
         NoMatch
             A pattern matched nothing in the whole model.
         """
-        with self._all_or_nothing() as building:
-            layers = list(layers)
-            params = [p for layer in layers for p in getattr(layer, "params", ())]
-            model = see(outputs, [p for p in params if getattr(p, "name", None)] if params else None, layers)
-            model.unnamed.extend(p for p in params if not getattr(p, "name", None))
-            self._live.connect(model.engine)
-            matches = {}
-            for m in self.members:
-                if m.implements["modify_graph"] is not None:
-                    target = m.regularizer.targets
-                    m.pattern.resolve(building.names[target], {}, m.label, target, m.regularizer.optional)
-                matches[m] = m.match(model, optional=m.implements["loss"] is None)
-            step = Pass(self._live, model, matches, Trail(draws=Counter(building.trail.draws)))
-            terms = step.terms(model.outputs)
-            building.updates |= step.updates()
-            self._publish(model.engine)
-            self._live.arrays.complete()
-        building.is_over = True
-        self._matches = matches
-        return step.total(terms)
-
-    @contextlib.contextmanager
-    def _all_or_nothing(self) -> Iterator[_Building]:
-        """Yield the model being built; where the body fails, leave nothing of what it made, nor of that model."""
-        building, known = self._building, len(self._live.arrays.by_key)
-        try:
-            with self._live.undo_on_failure():
-                yield building
-        except BaseException:
-            if not building.is_over:
-                self._live.arrays.forget(building.arrays)
-                self._building = _Building()
-            raise
-        building.arrays += list(self._live.arrays.by_key)[known:]
+        total, self._matches = self._layerwise.loss(layers, outputs)
+        return total
 
     def constrain(self, params: Any, updates: Any, learning_rate: Any = None) -> dict[Any, Any]:
         """Return an optimizer's updates with the constraints applied; see `Result.constrain`.
@@ -287,13 +223,7 @@ class Manager:
         params : mapping of str to variable, or iterable of named variables
             The parameters of the model that was built.
         """
-        params = named(params)
-        with self._live.undo_on_failure():
-            model = see(params, params)
-            self._live.connect(model.engine)
-            constraining = [member for member in self.members if member.implements["constrain"] is not None]
-            matches = {member: member.match(model) for member in constraining}
-            return Pass(self._live, model, matches).constrain(updates, learning_rate)
+        return self._layerwise.constrain(params, updates, learning_rate)
 
     def log(self) -> None:
         """Have each regularizer write its line to the ``regplug`` logger."""
@@ -303,13 +233,7 @@ class Manager:
     @property
     def updates(self) -> dict[Any, Any]:
         """The updates of the model built with `modify_graph` and `loss`."""
-        return self._building.updates
-
-    def _publish(self, engine: Any) -> None:
-        self._live.publish_keys()
-        if engine.advances_unasked:
-            for variable, new in self.updates.items():
-                variable.default_update = new
+        return self._layerwise.updates
 
     # what changes without a recompile
 
@@ -381,9 +305,7 @@ class Manager:
         self._live.assign(seed, 0, {}, None)
 
     def __reduce__(self) -> tuple:
-        from regplug.composition.copying import parts, rebuild
-
-        return rebuild, parts(self)
+        return _rebuild, (pack(self.members), self.state(), self.row_offset)
 
     def write(self, path: Any, *, lock: bool = False) -> None:
         """Write the composition, as it was composed, to a TOML file for `regplug.read`.
@@ -396,9 +318,15 @@ class Manager:
         lock : bool
             Whether to write package and version of every regularizer, too; `regplug.read` compares them.
         """
-        from regplug.composition.compose import write
+        write_document(path, self.seed, self.members, lock)
 
-        write(self, path, lock)
+
+def _rebuild(packed: tuple, state: dict[str, Any], row_offset: int) -> Manager:
+    """Return a copy of a manager, for `copy` and `pickle`."""
+    manager = Manager(unpack(packed), state["seed"])
+    manager._live.assign(state["seed"], state["step"], state["weights"], state["arrays"])
+    manager.row_offset = row_offset
+    return manager
 
 
 def _warn_of_linker(model: Model) -> None:

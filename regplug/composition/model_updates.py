@@ -10,8 +10,8 @@ from types import ModuleType
 from typing import Any
 
 from regplug.errors import BadModel, RegplugWarning, listing
-from regplug.models.model import Model
 from regplug.graph.rewiring import toposort
+from regplug.models.model import Model
 
 
 @dataclass(frozen=True)
@@ -195,7 +195,7 @@ def _dtype(variable: Any) -> str | None:
     return getattr(variable.type, "dtype", None)
 
 
-def warn_of_unknown(generators: Iterable[Any], remedy: str) -> None:
+def warn_of_unknown(generators: Iterable[Any], remedy: str, stacklevel: int = 3) -> None:
     """Warn of generators whose next state is not known, where the manager was called."""
     names = [str(generator) for generator in generators]
     if names:
@@ -203,4 +203,4 @@ def warn_of_unknown(generators: Iterable[Any], remedy: str) -> None:
             f"the regularized graph draws from {listing(names)}, and regplug does not know the update: "
             f"one that was built with the model advances by the graph without regularizers. {remedy}"
         )
-        warnings.warn(text, RegplugWarning, stacklevel=3)
+        warnings.warn(text, RegplugWarning, stacklevel=stacklevel)

@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from regplug.composition import saved_state
-from regplug.errors import BadComposition, BadModel, BadOption, did_you_mean
-from regplug.composition.kept_arrays import KeptArrays
-from regplug.noise.reference import site_key
 from regplug.authoring.schedules import Schedule
+from regplug.composition import saved_state
+from regplug.composition.kept_arrays import KeptArrays
 from regplug.composition.shared import Shared
+from regplug.errors import BadComposition, BadModel, BadOption, did_you_mean
+from regplug.noise.reference import site_key
 
 if TYPE_CHECKING:
     from regplug.composition.bound import Member

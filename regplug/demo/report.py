@@ -11,9 +11,9 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from rich.table import Table
 
-from regplug.cli.tables import table
-from regplug.demo.train import N_TRAIN, Experiment, Run
 from regplug.authoring.regularizer import given_options
+from regplug.demo.train import N_TRAIN, Experiment, Run
+from regplug.tables import table
 
 # Okabe and Ito's colours, which the colour-blind tell apart
 COLOURS = ("#000000", "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")

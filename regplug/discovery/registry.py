@@ -14,9 +14,9 @@ import sys
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from regplug import __version__
-from regplug.errors import BadComposition, NameConflict, PluginLoadError, UnknownRegularizer, listing, nearest
 from regplug.discovery.metadata import is_met, normal, points, stem, text_of
+from regplug.errors import BadComposition, NameConflict, PluginLoadError, UnknownRegularizer, listing, nearest
+from regplug.version import __version__
 
 if TYPE_CHECKING:
     from importlib.metadata import Distribution
@@ -252,12 +252,12 @@ def load(name: str | Entry) -> type[Regularizer]:
     PluginLoadError
         It is blocked or incompatible, cannot be imported, or its class breaks the rules of the interface.
     """
-    from regplug.authoring.regularizer import class_fault
+    from regplug.authoring.validation import validate_class
 
     entry = name if isinstance(name, Entry) else find(name)
     advice = ADVICE.format(entry.name)
     cls = entry.load(advice)
-    if fault := class_fault(cls):
+    if fault := validate_class(cls):
         raise PluginLoadError(f"{entry.who} is refused: {entry.value} {fault}. {advice}")
     _loaded[cls] = entry
     return cls

@@ -22,7 +22,7 @@ from pytensor.link.numba.dispatch.basic import register_funcify_and_cache_key
 from pytensor.scalar import Add, Mul
 from pytensor.tensor.elemwise import Elemwise
 
-from regplug.engine.draw_pytensor import Draw
+from regplug.engine.draw import DrawBase
 from regplug.noise import reference
 from regplug.noise.reference import COLUMNS, NORMAL
 
@@ -133,7 +133,7 @@ def add(line, other, factor):
         line[j] = other[j] + factor * line[j]
 
 
-@register_funcify_and_cache_key(Draw)
+@register_funcify_and_cache_key(DrawBase)
 def numba_funcify_draw(op, node, **kwargs):
     if (op.kind, op.dtype) not in LINES:
         raise NotImplementedError(f"{op}: numba has no {op.dtype}; compile with the C or the Python linker")
@@ -194,7 +194,7 @@ def local_add_draw(fgraph, node):
         return None
     for base, product in (node.inputs, node.inputs[::-1]):
         for scale, noise in itertools.permutations(product.owner.inputs) if made_by(product, Mul) else ():
-            is_draw = noise.owner and isinstance(noise.owner.op, Draw) and len(fgraph.clients[noise]) == 1
+            is_draw = noise.owner and isinstance(noise.owner.op, DrawBase) and len(fgraph.clients[noise]) == 1
             is_drawn_here = is_draw and (noise.owner.op.kind, noise.owner.op.dtype) in LINES
             if is_drawn_here and all(scale.type.broadcastable) and (
                 scale.dtype == noise.dtype and base.type == noise.type == node.outputs[0].type

@@ -26,9 +26,9 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from regplug import engine as engines
-from regplug.errors import BadModel, NameConflict, PluginLoadError, RegplugError, RegplugWarning, listing
 from regplug.discovery.metadata import points
 from regplug.discovery.registry import Entry
+from regplug.errors import BadModel, NameConflict, PluginLoadError, RegplugError, RegplugWarning, listing
 from regplug.graph.rewiring import toposort
 from regplug.models.build_model import build_model, named_variables
 from regplug.models.model import Model
@@ -132,7 +132,7 @@ def as_model(model: Any, params: Any = None, layers: Any = None) -> Model:
     Parameters
     ----------
     model : mapping of str to variable, object with ``layers`` and ``outputs``, variable or list of them
-        The outputs, named ``layer:output``; or the model of a library that an adapter is for (`regplug.adapters`);
+        The outputs, named ``layer:output``; or the model of a library that an adapter is for (`regplug.models.adapters`);
         or a plain graph, in which every named variable is an output.
     params : mapping of str to variable, or iterable of named variables, optional
         The parameters, named ``layer.param``. By default every float shared variable of one dimension

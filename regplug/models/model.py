@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from types import ModuleType
 from typing import Any
 
-from regplug import engine as engines
 from regplug.errors import BadModel, listing
+from regplug.models.naming import group_by_prefix
 from regplug.models.patterns import ROLES, Pattern
-from regplug.graph.rewiring import toposort
 
 
 @dataclass(frozen=True)

@@ -18,11 +18,12 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from regplug.authoring.options import REQUIRED, options_of
+from regplug.authoring.regularizer import given_options
+from regplug.authoring.validation import deprecated_arguments, unannotated_attributes, validate_class
 from regplug.composition.compose import compose, read
 from regplug.engine import ENGINES
 from regplug.errors import BadOption, listing
-from regplug.authoring.options import REQUIRED, options_of
-from regplug.authoring.regularizer import class_fault, deprecated_arguments, given_options, undeclared
 from regplug.testing.check import CheckFailure, NotApplicable, check
 from regplug.testing.isolation import isolated
 from regplug.testing.subject import Subject
@@ -37,7 +38,7 @@ import importlib, json, sys, time
 start = time.perf_counter()
 import numpy
 middle = time.perf_counter()
-import regplug, regplug.regularizer, regplug.registry
+import regplug, regplug.authoring.regularizer, regplug.discovery.registry
 sys.path[:] = json.loads(sys.argv[2])
 before = set(sys.modules)
 begin = time.perf_counter()
@@ -57,7 +58,7 @@ else:
 @check("change the class as the message says; plugins/README.md shows every hook")
 def class_is_accepted(subject):
     """A class that breaks the rules of the interface is refused when it is loaded."""
-    fault = class_fault(subject.cls)
+    fault = validate_class(subject.cls)
     if fault:
         raise CheckFailure(f"the class {fault}")
 
@@ -73,7 +74,7 @@ def no_deprecated_arguments(subject):
 def options_are_declared(subject):
     """What looks like an option must be one, or users cannot set it."""
     faults = []
-    for name, value in undeclared(subject.cls).items():
+    for name, value in unannotated_attributes(subject.cls).items():
         option = f"write `{name}: {type(value).__name__} = {value!r}`" if type(value) in _SHOWN else "annotate it"
         faults.append(f"{name} has no annotation, so it is no option: {option}, or `_{name}` for a constant")
     if faults:

@@ -10,9 +10,9 @@ import random
 
 import numpy as np
 
+from regplug.authoring.regularizer import given_options, hook_arguments, uses_weight
 from regplug.composition.compose import compose
 from regplug.errors import BadOption, listing
-from regplug.authoring.regularizer import given_options, hook_arguments, uses_weight
 from regplug.testing import samples
 from regplug.testing.check import CheckFailure, NotApplicable, check
 from regplug.testing.class_checks import tried_values

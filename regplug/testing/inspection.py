@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from regplug.engine import engine_of
-from regplug.errors import BadOption, listing
 from regplug.authoring.options import options_of
 from regplug.authoring.regularizer import Regularizer
+from regplug.engine import engine_of
+from regplug.errors import BadOption, listing
 from regplug.graph.rewiring import rewire, toposort
 from regplug.testing.check import CheckFailure, NotApplicable
 from regplug.testing.graphs import function

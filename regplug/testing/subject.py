@@ -10,13 +10,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from regplug.composition.compose import compose
-from regplug.engine import engine_of
-from regplug.errors import BadModel, BadOption, NoMatch, RegplugWarning, RegularizerError
 from regplug.authoring.hookspecs import hookimpl
-from regplug.composition.manager import Manager, Result
 from regplug.authoring.options import REQUIRED, options_of
 from regplug.authoring.regularizer import Regularizer, given_options, hook_arguments, uses_weight
+from regplug.composition.compose import compose
+from regplug.composition.manager import Manager, Result
+from regplug.engine import engine_of
+from regplug.errors import BadModel, BadOption, NoMatch, RegplugWarning, RegularizerError
 from regplug.testing.graphs import function, installed_engine
 from regplug.testing.samples import KINDS, Kind, Sample
 from regplug.testing.values import example

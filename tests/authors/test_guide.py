@@ -79,7 +79,7 @@ def test_guide_table_of_models_is_that_of_the_kit(kind, engine):
 def test_guide_noise_calls_are_those_of_noise():
     for call in (row[0].strip("`") for row in rows("call | gives")):
         name, arguments = re.fullmatch(r"noise\.(\w+)\((.*)\)", call).groups()
-        parameters = list(inspect.signature(getattr(regplug.noise.Noise, name)).parameters)[1:]
+        parameters = list(inspect.signature(getattr(regplug.composition.noise.Noise, name)).parameters)[1:]
         wanted = [argument.partition("=")[0] for argument in arguments.split(", ")]
         assert wanted == (["name"] if name == "at" else parameters)
 

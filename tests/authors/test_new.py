@@ -7,8 +7,8 @@ import pytest
 from click.testing import CliRunner
 
 import regplug
-from regplug.composition import compose as composition
 from regplug.cli.new import LONGEST, command, name_words
+from regplug.composition import toml as composition
 
 
 def new(*words):

@@ -29,8 +29,8 @@ from rich.console import Console
 from rich.table import Table
 
 import regplug
+from regplug.composition.noise import Noise
 from regplug.composition.run_state import Live
-from regplug.noise import Noise
 from regplug.testing import installed_engine
 
 TARGET = 1.5

@@ -44,8 +44,8 @@ from rich.console import Console
 from rich.table import Table
 
 import regplug
-from regplug.models import adapters
 from regplug.cli.plan import touches
+from regplug.models import adapters
 
 TARGETS = {"plan": 1.0, "walk": 1.5, "by hand": 1.5, "nodes": None}
 

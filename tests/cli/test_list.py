@@ -37,7 +37,7 @@ def test_list_cuts_nothing_where_it_is_piped(run, package, source):
 
 @pytest.mark.parametrize("width", [80, 160])
 def test_list_on_a_terminal_fits_it_and_cuts_no_name(monkeypatch, capsys, width):
-    monkeypatch.setattr("regplug.cli.tables.console", lambda: Console(width=width, color_system=None))
+    monkeypatch.setattr("regplug.tables.console", lambda: Console(width=width, color_system=None))
     monkeypatch.setattr("sys.stdout.isatty", lambda: True)
 
     listing.print_table()
@@ -131,7 +131,7 @@ def test_command_imports_no_engine_no_numpy_and_no_plugin(words):
     ("words", "aside"),
     [
         (["list"], {"click", "rich", "pluggy"}),
-        (["list", "--names"], {"click", "rich", "pluggy", "packaging", "regplug.source"}),
+        (["list", "--names"], {"click", "rich", "pluggy", "packaging", "regplug.discovery.source"}),
     ],
 )
 def test_list_leaves_aside_what_would_double_its_time(words, aside):

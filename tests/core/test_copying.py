@@ -196,7 +196,7 @@ def test_copy_names_the_package_that_is_missing(package, monkeypatch):
         with pytest.raises(PluginLoadError, match="'lasso' .* is refused: blocked"):
             pickle.loads(data)
     finally:
-        regplug.registry._blocked.clear()
+        regplug.discovery.registry._blocked.clear()
     (folder / "regplug_lasso-0.3.dist-info").rename(folder / "regplug_lasso-0.4.dist-info")
     metadata = folder / "regplug_lasso-0.4.dist-info" / "METADATA"
     metadata.write_text(metadata.read_text().replace("0.3", "0.4"))

@@ -9,9 +9,9 @@ import pytest
 
 import regplug
 from regplug import Regularizer, hookimpl
-from regplug.noise import reference
 from regplug.authoring.options import options_of
 from regplug.authoring.regularizer import uses_weight
+from regplug.noise import reference
 from regplug.testing import function
 
 NAMES = sorted(entry.name for entry in regplug.available())

@@ -10,7 +10,7 @@ import pytest
 
 import regplug
 from regplug import NoMatch, Regularizer, RegularizerError, hookimpl
-from regplug.engine import engine_of, tensor
+from regplug.engine import engine_of, mean, tensor
 from regplug.testing import evaluate, function
 
 
@@ -85,8 +85,8 @@ def test_apply_gives_the_graph_that_one_writes_by_hand(engine, equal):
     made = [each.owner.op for each in ancestors(result.loss) if each.owner]
     gate = next(op for op in made if isinstance(op, engine.Gate))
     weight = T.cast(strength, "float64")
-    mean = sum([(gate(p) ** 2).mean() for p in (w, v)]) / 2
-    penalty = T.switch(T.neq(weight, 0), weight * mean, np.zeros(()))
+    squares = sum([mean(gate(p) ** 2) for p in (w, v)]) / 2
+    penalty = T.switch(T.neq(weight, 0), weight * squares, np.zeros(()))
     assert equal(result.outputs["out:out"], T.dot(dropped, v))
     assert equal(result.outputs["hid:out"], dropped)
     assert equal(result.loss, penalty)

@@ -10,7 +10,8 @@ import pytest
 
 import regplug
 from regplug import BadOption, PluginLoadError, Regularizer, hookimpl
-from regplug.authoring.regularizer import class_fault, uses_weight
+from regplug.authoring.regularizer import uses_weight
+from regplug.authoring.validation import validate_class
 
 HEAD = "from dataclasses import dataclass\nfrom regplug import Regularizer, hookimpl\n\n"
 
@@ -109,7 +110,7 @@ def test_regularizer_hooks_of_the_ancestor_are_accepted():
         def log(self):
             pass
 
-    assert class_fault(Ancestor) is None
+    assert validate_class(Ancestor) is None
 
 
 FAULTS = {
@@ -220,7 +221,7 @@ def test_attribute_that_is_no_near_miss_is_accepted():
         def applie(self):
             return None
 
-    assert class_fault(Patterned) is None
+    assert validate_class(Patterned) is None
 
 
 def test_attribute_that_is_a_keyword_of_an_own_init_is_no_near_miss():
@@ -235,7 +236,7 @@ def test_attribute_that_is_a_keyword_of_an_own_init_is_no_near_miss():
         def loss(self, matched):
             return None
 
-    assert class_fault(Ancestor) is None
+    assert validate_class(Ancestor) is None
 
 
 @pytest.mark.parametrize("fault", FAULTS)

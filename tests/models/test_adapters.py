@@ -9,8 +9,8 @@ import pytest
 
 import regplug
 from regplug import BadModel, NameConflict, PluginLoadError
-from regplug.models import adapters
 from regplug.cli import listing
+from regplug.models import adapters
 
 MODEL = """
 class Net:

@@ -7,8 +7,8 @@ from click.testing import CliRunner
 
 import regplug
 from regplug import Regularizer, hookimpl
-from regplug.discovery import registry
 from regplug.cli.check import command
+from regplug.discovery import registry
 from regplug.testing import check_regularizer, parametrize_with_checks
 from regplug.testing.check import CHECKS, CheckFailure
 from regplug.testing.conformance import Outcome, Report
@@ -102,7 +102,7 @@ def test_subject_takes_the_models_that_an_instance_names():
 
 
 def test_values_come_from_types_and_ranges():
-    options = regplug.options.options_of(regplug.load("dropout"))
+    options = regplug.authoring.options.options_of(regplug.load("dropout"))
     assert values(options["weight"]) == [0.3, 0.0, 0.999]
     assert values(options["rescale"]) == [True, False]
     assert values(options["shared_axes"]) == [(1,), ()]

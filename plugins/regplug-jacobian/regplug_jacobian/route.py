@@ -11,7 +11,7 @@ def routes(outputs, wrt, matched):
 
     Parameters
     ----------
-    outputs : regplug.model.Outputs
+    outputs : regplug.models.model.Outputs
     wrt : str or list of str
         The pattern of the inputs.
     matched : dict of str to variable

@@ -7,8 +7,8 @@ import pytest
 
 import regplug
 from regplug import BadComposition, BadModel, Regularizer, hookimpl
-from regplug.errors import RegplugWarning
 from regplug.authoring.regularizer import uses_weight
+from regplug.errors import RegplugWarning
 
 if sys.version_info < (3, 12):
     pytest.skip("PyMC 6 needs Python 3.12", allow_module_level=True)

@@ -12,8 +12,8 @@ import scipy.sparse
 
 import regplug
 from regplug import BadComposition, BadModel, BadOption, Regularizer, hookimpl
-from regplug.errors import RegplugWarning
 from regplug.authoring.schedules import Schedule
+from regplug.errors import RegplugWarning
 
 if sys.version_info >= (3, 11):
     pytest.skip("theanets needs Theano, which needs Python 3.10", allow_module_level=True)

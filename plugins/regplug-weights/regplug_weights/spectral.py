@@ -153,7 +153,7 @@ class NuclearNorm(Regularizer):
 
     def one(self, matrix):
         """Return the term of one matrix."""
-        engine, T = engine_of(matrix), tensor(matrix)
+        engine, T, dtype = engine_of(matrix), tensor(matrix), matrix.dtype
         matrix = T.cast(matrix, "float64")
         # LAPACK fails on NaN and inf; the product below is NaN then
         is_finite = T.all(T.le(abs(matrix), np.finfo("float64").max))
@@ -161,7 +161,7 @@ class NuclearNorm(Regularizer):
         largest = s[:1].sum()  # of a matrix with a side of 0 there is none
         is_counted = T.gt(s, number(self.epsilon, s) * largest)
         subgradient = engine.disconnected_grad((u * is_counted).dot(vt))
-        return (subgradient * matrix).sum()
+        return T.cast((subgradient * matrix).sum(), dtype)
 
 
 def power_iteration(name, matrix, state, iterations):
