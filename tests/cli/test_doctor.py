@@ -143,7 +143,7 @@ def test_doctor_of_an_unknown_name_is_an_error(run):
 
 
 def test_doctor_says_that_no_engine_is_installed(run, monkeypatch):
-    monkeypatch.setattr(doctor, "ENGINES", ("no_such_engine",))
+    monkeypatch.setattr("regplug.engine.ENGINES", ("no_such_engine",))
 
     result = run("doctor", "dropout")
 
