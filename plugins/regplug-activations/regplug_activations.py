@@ -288,9 +288,9 @@ def entropy_of_logits(z):
     T, zero = tensor(z), number(0, z)
     largest = z.max(axis=-1, keepdims=True)
     shifted = z - T.switch(T.isinf(largest), zero, largest)
-    is_possible = shifted > -np.inf
-    shifted = T.switch(is_possible, shifted, zero)
-    e = T.switch(is_possible, T.exp(shifted), zero)
+    is_masked = T.eq(shifted, -np.inf)
+    shifted = T.switch(is_masked, zero, shifted)
+    e = T.switch(is_masked, zero, T.exp(shifted))
     total = nonzero(e.sum(axis=-1))
     return T.log(total) - (e * shifted).sum(axis=-1) / total
 

@@ -26,7 +26,7 @@ except ImportError:
 
 OUTPUTS = ["h0:out", "h1:out", "h2:out"]
 DRAWS = [("keep", "bool"), *((kind, dtype) for kind in ("uniform", "normal") for dtype in ("float32", "float64"))]
-SHAPES = [(), (0,), (7,), (0, 3), (3, 0), (7, 1), (5, 33), (3, 2500), (2, 40, 30, 1)]
+SHAPES = [(), (0,), (1,), (7,), (1, 1), (0, 3), (3, 0), (7, 1), (5, 33), (3, 2500), (1, 1, 1, 1), (2, 40, 30, 1)]
 OFFSET, STEP, RATE = 2**32 - 2, 2**33 + 5, 0.3
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+
 import numpy as np
 import pytest
 
@@ -341,6 +343,12 @@ def test_confidence_penalty_of_a_row_of_masked_classes_is_zero_and_the_row_count
     np.testing.assert_allclose(gradients["y:out"], np.zeros((1, 2, 3)), atol=1e-12)
 
 
+@pytest.mark.parametrize("from_logits", [True, False])
+def test_confidence_penalty_of_nan_is_nan(penalty, from_logits):
+    y = np.array([[0.5, np.nan], [0.5, 0.5]])
+    assert np.isnan(penalty("confidence_penalty", {"y:out": y}, from_logits=from_logits)[0])
+
+
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_confidence_penalty_of_tiny_probabilities_has_the_derivative_of_the_formula(penalty, dtype):
     p = np.array([[0, 1e-37, 1e-30, 1], [0.5, 0.5, 0, 0]], dtype)
@@ -375,6 +383,18 @@ def test_kl_sparsity_is_its_formula_over_the_whole_range_of_its_options(penalty,
     largest = np.finfo(dtype).max
     expected = np.clip(np.where((p < 0) | (p > 1), 0, slope), -largest, largest) / 2
     np.testing.assert_allclose(gradients["a:out"], [expected, expected], rtol=tolerance, atol=tolerance)
+
+
+@pytest.mark.parametrize("epsilon", [1e-300, 1e-17, 1e-12])
+def test_kl_sparsity_is_right_where_the_engine_rewrites_it(epsilon, T, engine):
+    # 1 - q = epsilon + (1 - 2 epsilon) (1 - p): added up first, epsilon and 1 are 1
+    h = T.matrix("h", dtype="float64")
+    manager = regplug.compose([("kl_sparsity", {"pattern": "*", "weight": 1, "epsilon": epsilon})])
+    loss = manager.apply({"h:out": h}).loss
+    library = importlib.import_module(engine.__name__.rpartition(".")[2])
+    mode = library.compile.mode.Mode(linker="py", optimizer="fast_run")
+    value = function([h], loss, mode=mode)(np.ones((3, 1)))
+    np.testing.assert_allclose(value, 0.05 * np.log(0.05) + 0.95 * (np.log(0.95) - np.log(epsilon)), rtol=1e-9)
 
 
 @pytest.mark.parametrize("z", [-200, 200])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from regplug.engine import engine_of, nonzero, norm, tensor
 from regplug.graph.rewiring import rewire, toposort
 
@@ -146,6 +148,8 @@ def flat_rows(x):
 
 def unit(arrays):
     """Return arrays whose rows, taken together over all of them, have norm 1; rows of zeros stay."""
-    together = tensor(arrays[0]).concatenate([flat_rows(each) for each in arrays], axis=1)
-    length = nonzero(norm(together, axis=1))
+    T = tensor(arrays[0])
+    together = T.concatenate([flat_rows(each) for each in arrays], axis=1)
+    # numba multiplies by reciprocals, and those of smaller numbers are infinite
+    length = T.maximum(norm(together, axis=1), np.finfo(together.dtype).tiny)
     return [each / length.dimshuffle(0, *["x"] * (each.ndim - 1)) for each in arrays]

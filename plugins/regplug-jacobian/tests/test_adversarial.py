@@ -185,8 +185,8 @@ def test_inputs_of_two_dtypes_are_changed_in_their_own():
 
 
 @pytest.mark.filterwarnings("ignore:.* is float16, and numba")
-def test_many_rows_of_float16_are_those_of_float32():
-    rows = np.random.default_rng(3).normal(0, 0.3, size=(70_000, 4)).astype("float16")
+def test_rows_of_float16_are_those_of_float32():
+    rows = np.random.default_rng(3).normal(size=(20, 4)).astype("float16")
     values = {}
     for dtype in ("float16", "float32"):
         x, _, w, p = classifier(dtype)
