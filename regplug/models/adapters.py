@@ -132,8 +132,8 @@ def as_model(model: Any, params: Any = None, layers: Any = None) -> Model:
     Parameters
     ----------
     model : mapping of str to variable, object with ``layers`` and ``outputs``, variable or list of them
-        The outputs, named ``layer:output``; or the model of a library that an adapter is for (`regplug.models.adapters`);
-        or a plain graph, in which every named variable is an output.
+        The outputs, named ``layer:output``; or the model of a library that an adapter is for; or a plain graph, in
+        which every named variable is an output.
     params : mapping of str to variable, or iterable of named variables, optional
         The parameters, named ``layer.param``. By default every float shared variable of one dimension
         or more on which an output depends, under its own name.
