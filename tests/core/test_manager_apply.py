@@ -122,6 +122,20 @@ def test_apply_terms_are_weighted_and_add_up(engine):
     assert evaluate(result.loss, {x: VALUE}) == pytest.approx(27 + 3 * h.sum())
 
 
+def test_apply_hands_one_weight_to_all_visits(engine):
+    seen = []
+
+    class Look(Times):
+        @hookimpl
+        def modify_graph(self, outputs, matched, weight):
+            seen.append(weight)
+            outputs.update({name: h * weight for name, h in matched.items()})
+
+    _, outputs = net(engine)
+    regplug.compose([Look(["hid:out", "out:out"])]).apply(outputs)
+    assert seen[0] is seen[1]
+
+
 def test_apply_matches_are_in_graph_order_by_label(engine):
     _, outputs = net(engine)
     manager = regplug.compose([Sum("*"), SumParams("*"), ("noise", {"weight": 0, "pattern": "@input", "name": "blur"})])
@@ -143,7 +157,8 @@ def test_apply_parameter_of_two_layers_counts_once(engine):
 
 def test_apply_everything_does_not_touch_the_managers_own_variables(engine):
     x, outputs = net(engine)
-    first = regplug.compose(["dropout=0.5@*", "noise=1@*", ("weight_l2", 1)]).apply(outputs)
+    own = ["dropout=0.5@*", "noise=1@*", ("weight_l2", 1), ("spectral_norm", {"pattern": "*"})]
+    first = regplug.compose(own).apply(outputs)
     again = regplug.compose([SumParams("*")]).apply(first.outputs)
     assert again.matches == {"sum_params": ["hid.w", "out.w"]}
     inside = [v.name for v in ancestors(first.outputs["out:out"]) if v.owner is None and v.name]

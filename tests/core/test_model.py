@@ -237,6 +237,29 @@ def test_model_unnamed_parameter_is_an_error_only_for_parameter_patterns(engine)
     assert regplug.compose([Penalty("*.w")]).apply(outputs, params={"y.w": w}).matches == {"penalty": ["y.w"]}
 
 
+def test_model_unnamed_parameter_is_no_error_where_nothing_may_match(engine):
+    T = engine.T
+    x = T.matrix("x", dtype="float64")
+    y = T.dot(x, engine.shared(np.eye(2)))
+    manager = regplug.compose([Penalty("conv*", optional=True)])
+    assert manager.apply({"y:out": y}).matches == {"penalty": []}
+    manager = regplug.compose([("drop_connect", {"pattern": "conv*", "weight": 0.5})])
+    manager.modify_graph({"y:out": y})  # the layers to come may have one
+
+
+def test_model_shared_variable_that_is_an_output_is_a_parameter(engine):
+    w = engine.shared(np.eye(2), name="w")
+    assert as_model({"embed:out": w}).params == {"w": w}
+
+
+def test_model_names_of_one_variable_are_in_alphabetical_order(engine):
+    x = engine.T.matrix("x")
+    y = x * 2
+    for names in (["a:out", "b:out"], ["b:out", "a:out"]):
+        model = as_model(dict.fromkeys(names, y) | {"in:out": x})
+        assert list(model.outputs) == ["in:out", "a:out", "b:out"]
+
+
 def test_model_list_of_parameters_needs_names(engine):
     outputs, params = mlp(engine)
     with pytest.raises(BadModel, match="params: .* has no name: name it, or pass a mapping name -> variable"):

@@ -49,6 +49,12 @@ def test_list_of_variables_is_one_graph(engine, T):
     assert regplug.as_model((y, z)).roles["@output"] == {"y", "z"}
 
 
+def test_input_that_is_handed_over_is_an_output(engine, T):
+    x, aside = T.matrix("x"), T.matrix("aside")
+    assert regplug.as_model(x).outputs == {"x": x}
+    assert regplug.as_model([named(x * 2, "y"), aside]).roles["@input"] == {"x", "aside"}
+
+
 def test_result_without_a_name_is_called_output(engine, T):
     x, h, _ = network(engine, T)
     one, other = h * 2, h * 3

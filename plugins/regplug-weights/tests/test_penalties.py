@@ -286,8 +286,8 @@ def test_nuclear_norm_in_float32_agrees_with_an_svd_in_float64(
 def test_nuclear_norm_leaves_out_singular_values_below_its_floor(
     epsilon, smallest, is_counted, dtype, penalty
 ):
-    # a diagonal that both dtypes hold: a factor of 2, so that the floor is relative
-    w = np.diag([2.0, 0.5, 2 * smallest]).astype(dtype)
+    # 64 times larger than 1, because the floor is relative
+    w = np.diag([64.0, 8.0, 64 * smallest]).astype(dtype)
     options = {} if epsilon is None else {"epsilon": epsilon}
 
     value, gradients = penalty("nuclear_norm", {"w": w}, **options)
