@@ -6,9 +6,30 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 __all__ = [
-    "BadComposition", "BadModel", "BadOption", "CannotCopy", "Layer", "Manager", "Model", "NameConflict", "NoMatch",
-    "PluginLoadError", "RegplugError", "RegplugWarning", "Regularizer", "RegularizerError", "Result",
-    "UnknownRegularizer", "__version__", "as_model", "available", "block", "compose", "hookimpl", "load", "read",
+    "BadComposition",
+    "BadModel",
+    "BadOption",
+    "CannotCopy",
+    "Layer",
+    "Manager",
+    "Model",
+    "NameConflict",
+    "NoMatch",
+    "PluginLoadError",
+    "RegplugError",
+    "RegplugWarning",
+    "Regularizer",
+    "RegularizerError",
+    "Result",
+    "UnknownRegularizer",
+    "__version__",
+    "as_model",
+    "available",
+    "block",
+    "compose",
+    "hookimpl",
+    "load",
+    "read",
 ]
 
 from regplug.discovery.registry import available, block, load

@@ -9,8 +9,14 @@ from rich.table import Table
 from rich.text import Text
 
 COLOURS = {
-    "installed": "green", "ok": "green", "blocked": "dim", "conflict": "yellow", "broken": "red", "incompatible": "red",
-    "wrong": "red", "deprecated": "yellow",
+    "installed": "green",
+    "ok": "green",
+    "blocked": "dim",
+    "conflict": "yellow",
+    "broken": "red",
+    "incompatible": "red",
+    "wrong": "red",
+    "deprecated": "yellow",
 }
 
 
@@ -22,12 +28,16 @@ def console() -> Console:
     return output
 
 
-def table(columns: Iterable[str], rows: Iterable[Iterable[object]], wraps: Iterable[str] = ()) -> Table:
+def table(
+    columns: Iterable[str], rows: Iterable[Iterable[object]], wraps: Iterable[str] = ()
+) -> Table:
     """Return a table; names are never cut, and the columns in `wraps` take the width that is left."""
     result = Table(box=None, padding=(0, 2, 0, 0), header_style="bold", pad_edge=False)
     wraps = set(wraps)
     for column in columns:
         result.add_column(column, no_wrap=column not in wraps, overflow="fold")
     for row in rows:
-        result.add_row(*(Text(str(cell), style=COLOURS.get(str(cell), "")) for cell in row))
+        result.add_row(
+            *(Text(str(cell), style=COLOURS.get(str(cell), "")) for cell in row)
+        )
     return result

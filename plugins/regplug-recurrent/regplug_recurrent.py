@@ -43,7 +43,9 @@ class RecurrentNorm(Regularizer):
     def loss(self, matched):
         refuse_untimed(matched, self.time_axis)
         norms = (norm(h, axis=-1) for h in matched.values())
-        return sum(squared_change(each, self.time_axis) for each in norms) / len(matched)
+        return sum(squared_change(each, self.time_axis) for each in norms) / len(
+            matched
+        )
 
 
 class RecurrentState(Regularizer):
@@ -79,7 +81,9 @@ class RecurrentState(Regularizer):
     def loss(self, matched):
         refuse_untimed(matched, self.time_axis)
         states = matched.values()
-        return sum(squared_change(each, self.time_axis) for each in states) / len(matched)
+        return sum(squared_change(each, self.time_axis) for each in states) / len(
+            matched
+        )
 
 
 def squared_change(x, time_axis):

@@ -19,9 +19,20 @@ from regplug.errors import BadOption, did_you_mean
 REQUIRED: Any = ...
 
 _BOUNDS = {"ge": ">=", "gt": ">", "le": "<=", "lt": "<"}
-_SCHEMA = {"ge": "minimum", "gt": "exclusiveMinimum", "le": "maximum", "lt": "exclusiveMaximum"}
+_SCHEMA = {
+    "ge": "minimum",
+    "gt": "exclusiveMinimum",
+    "le": "maximum",
+    "lt": "exclusiveMaximum",
+}
 _UNIONS = (typing.Union, types.UnionType)
-_JSON = {float: "number", int: "integer", bool: "boolean", str: "string", type(None): "null"}
+_JSON = {
+    float: "number",
+    int: "integer",
+    bool: "boolean",
+    str: "string",
+    type(None): "null",
+}
 
 
 @dataclass(frozen=True)
@@ -36,7 +47,11 @@ class Option:
     def bounds(self) -> dict[str, float]:
         """The range, with annotated-types' names: ge, gt, le, lt."""
         markers = getattr(self.annotation, "__metadata__", ())
-        parts = [part for each in markers for part in (each if isinstance(each, Iterable) else (each,))]  # of groups
+        parts = [
+            part
+            for each in markers
+            for part in (each if isinstance(each, Iterable) else (each,))
+        ]  # of groups
         pairs = [(key, getattr(part, key, None)) for part in parts for key in _BOUNDS]
         return {key: limit for key, limit in pairs if limit is not None}
 
@@ -53,7 +68,9 @@ class Option:
     @property
     def range(self) -> str:
         """The range as a user reads it, such as ``>= 0, < 1``; empty where there is none."""
-        return ", ".join(f"{_BOUNDS[key]} {limit:g}" for key, limit in self.bounds.items())
+        return ", ".join(
+            f"{_BOUNDS[key]} {limit:g}" for key, limit in self.bounds.items()
+        )
 
     def check(self, value: Any) -> Any:
         """Return `value` in the option's type.
@@ -104,9 +121,13 @@ def _options_of(cls: Any) -> dict[str, Option]:
         return declared
     options = {}
     for name, parameter in list(init.items())[1:]:
-        default = REQUIRED if parameter.default is parameter.empty else parameter.default
+        default = (
+            REQUIRED if parameter.default is parameter.empty else parameter.default
+        )
         guess = Any if default is None or default is REQUIRED else type(default)
-        options[name] = Option(name, declared[name].annotation if name in declared else guess, default)
+        options[name] = Option(
+            name, declared[name].annotation if name in declared else guess, default
+        )
     return options
 
 
@@ -136,7 +157,9 @@ def check_options(cls: type, label: str, given: dict[str, Any]) -> dict[str, Any
 
 
 def _bare(annotation: Any) -> Any:
-    return get_args(annotation)[0] if get_origin(annotation) is Annotated else annotation
+    return (
+        get_args(annotation)[0] if get_origin(annotation) is Annotated else annotation
+    )
 
 
 def _type_name(kind: Any) -> str:
@@ -180,10 +203,17 @@ def _convert(kind: Any, value: Any) -> Any:
         if is_fixed and len(value) != len(parts):
             raise ValueError(f"{value!r} has {len(value)} entries, not {len(parts)}")
         each = parts if is_fixed else parts[:1] * len(value)
-        return origin(Option("", part).check(entry) for part, entry in zip(each, value, strict=True))
+        return origin(
+            Option("", part).check(entry)
+            for part, entry in zip(each, value, strict=True)
+        )
     is_number = kind in (float, int)
     wanted = {float: Real, int: Integral}.get(kind, kind)
-    if not isinstance(wanted, type) or not isinstance(value, wanted) or (is_number and isinstance(value, bool)):
+    if (
+        not isinstance(wanted, type)
+        or not isinstance(value, wanted)
+        or (is_number and isinstance(value, bool))
+    ):
         raise wrong
     if not is_number:
         return value

@@ -72,33 +72,57 @@ class Regularizer:
     name: str | None = None
     optional: bool = False
 
-    def __init__(self, pattern: str | list[str] | None = None, weight: float | None = None, **options: Any):
+    def __init__(
+        self,
+        pattern: str | list[str] | None = None,
+        weight: float | None = None,
+        **options: Any,
+    ):
         given = {"pattern": pattern, "weight": weight}
-        options = {key: value for key, value in given.items() if value is not None} | options
+        options = {
+            key: value for key, value in given.items() if value is not None
+        } | options
         cls = type(self)
         own = cls.__init__ is not Regularizer.__init__
         checked = check_options(Regularizer if own else cls, cls.__name__, options)
         for key, value in checked.items():
             setattr(self, key, value)
         for key, option in options_of(cls).items():
-            if option.default is REQUIRED and key not in checked and key != "weight" and not own:
-                raise BadOption(f"{cls.__name__}: option {key!r} must be given ({option.type_name}).")
+            if (
+                option.default is REQUIRED
+                and key not in checked
+                and key != "weight"
+                and not own
+            ):
+                raise BadOption(
+                    f"{cls.__name__}: option {key!r} must be given ({option.type_name})."
+                )
 
     def __repr__(self) -> str:
-        given = ", ".join(f"{key}={value!r}" for key, value in given_options(self).items())
+        given = ", ".join(
+            f"{key}={value!r}" for key, value in given_options(self).items()
+        )
         return f"{type(self).__name__}({given})"
 
     @hookimpl
     def log(self, matched):
         """Log the class, its options and how much it matches."""
-        _logger.info("%r on %d %s: %s", self, len(matched), self.targets, ", ".join(matched))
+        _logger.info(
+            "%r on %d %s: %s", self, len(matched), self.targets, ", ".join(matched)
+        )
 
 
 def given_options(regularizer: Regularizer) -> dict[str, Any]:
     """Return the options whose values are not the class's own defaults."""
     options = options_of(type(regularizer)).values()
-    values = {option.name: getattr(regularizer, option.name, REQUIRED) for option in options}
-    return {o.name: values[o.name] for o in options if values[o.name] is not REQUIRED and values[o.name] != o.default}
+    values = {
+        option.name: getattr(regularizer, option.name, REQUIRED) for option in options
+    }
+    return {
+        o.name: values[o.name]
+        for o in options
+        if values[o.name] is not REQUIRED and values[o.name] != o.default
+    }
 
 
 def hook_arguments(owner: object, hook: str) -> tuple[str, ...] | None:
@@ -106,22 +130,36 @@ def hook_arguments(owner: object, hook: str) -> tuple[str, ...] | None:
     function = getattr(owner, hook, None)
     if not hasattr(function, "regplug_impl"):
         return None
-    return tuple(name for name in inspect.signature(cast(Any, function)).parameters if name != "self")
+    return tuple(
+        name
+        for name in inspect.signature(cast(Any, function)).parameters
+        if name != "self"
+    )
 
 
 def uses_weight(cls: type[Regularizer]) -> bool:
     """Tell whether the class has a loss, or takes ``weight`` in a hook."""
-    return any(hook == "loss" or "weight" in arguments
-               for hook in HOOKS if (arguments := hook_arguments(cls, hook)) is not None)
+    return any(
+        hook == "loss" or "weight" in arguments
+        for hook in HOOKS
+        if (arguments := hook_arguments(cls, hook)) is not None
+    )
 
 
 def reads_weight(cls: type[Regularizer]) -> bool:
     """Tell whether a method of the class reads ``self.weight``, as the ancestor's regularizers do."""
     own = [base for base in cls.__mro__ if base not in Regularizer.__mro__]
-    codes = [code for base in own for value in vars(base).values() if (code := getattr(value, "__code__", None))]
+    codes = [
+        code
+        for base in own
+        for value in vars(base).values()
+        if (code := getattr(value, "__code__", None))
+    ]
     while codes:
         code = codes.pop()
         if "weight" in code.co_names:
             return True
-        codes += [each for each in code.co_consts if isinstance(each, CodeType)]  # a comprehension, up to Python 3.11
+        codes += [
+            each for each in code.co_consts if isinstance(each, CodeType)
+        ]  # a comprehension, up to Python 3.11
     return False

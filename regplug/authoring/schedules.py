@@ -24,7 +24,12 @@ from typing import Any
 from regplug.errors import did_you_mean
 
 _RAMP = ("start", "stop", "steps")
-KINDS = {"linear": _RAMP, "cosine": _RAMP, "exponential": _RAMP, "piecewise": ("steps", "values")}
+KINDS = {
+    "linear": _RAMP,
+    "cosine": _RAMP,
+    "exponential": _RAMP,
+    "piecewise": ("steps", "values"),
+}
 
 
 class Schedule(dict):
@@ -40,11 +45,17 @@ class Schedule(dict):
         super().__init__(spec)
         kind = self.get("schedule")
         if "schedule" not in self:
-            raise ValueError(f"{dict(self)!r} has no key 'schedule'. Schedules: {', '.join(KINDS)}")
+            raise ValueError(
+                f"{dict(self)!r} has no key 'schedule'. Schedules: {', '.join(KINDS)}"
+            )
         if not isinstance(kind, str) or kind not in KINDS:
-            raise ValueError(f"{kind!r} is no schedule.{did_you_mean(kind, KINDS)} Schedules: {', '.join(KINDS)}")
+            raise ValueError(
+                f"{kind!r} is no schedule.{did_you_mean(kind, KINDS)} Schedules: {', '.join(KINDS)}"
+            )
         if set(self) != {"schedule", *KINDS[kind]}:
-            raise ValueError(f"{dict(self)!r}: a {kind} schedule has the keys {', '.join(KINDS[kind])}")
+            raise ValueError(
+                f"{dict(self)!r}: a {kind} schedule has the keys {', '.join(KINDS[kind])}"
+            )
         is_piecewise = kind == "piecewise"
         steps = self["steps"] if is_piecewise else [self["steps"]]
         if not isinstance(steps, (list, tuple)) or not all(map(_is_step, steps)):
@@ -56,17 +67,23 @@ class Schedule(dict):
         if is_piecewise:
             values = self["values"]
             if not isinstance(values, (list, tuple)) or len(values) != len(steps) + 1:
-                raise ValueError(f"{values!r}: {len(steps)} steps need {len(steps) + 1} values")
+                raise ValueError(
+                    f"{values!r}: {len(steps)} steps need {len(steps) + 1} values"
+                )
             self["values"] = [_number(check(value)) for value in values]
             return
         start, stop = (_number(check(self[key])) for key in ("start", "stop"))
         self["start"], self["stop"] = start, stop
         if kind == "exponential" and not (start > 0 and stop > 0):
-            raise ValueError(f"{[start, stop]!r}: an exponential schedule needs start and stop > 0")
+            raise ValueError(
+                f"{[start, stop]!r}: an exponential schedule needs start and stop > 0"
+            )
 
     def at(self, step: Any, xp: ModuleType) -> Any:
         """Return the weight at a step, with NumPy or the tensor module of an engine; float64."""
-        step = xp.where(step < 0, _exact(2.0**64), step)  # an int64 that counted beyond 2**63
+        step = xp.where(
+            step < 0, _exact(2.0**64), step
+        )  # an int64 that counted beyond 2**63
         if self["schedule"] == "piecewise":
             value = _exact(self["values"][0])
             for reached, new in zip(self["steps"], self["values"][1:], strict=True):
@@ -74,12 +91,16 @@ class Schedule(dict):
             return value
         start, stop = self["start"], self["stop"]
         share = xp.minimum(step / _exact(self["steps"]), 1)
-        ramp = {"linear": _linear, "cosine": _cosine, "exponential": _exponential}[self["schedule"]]
+        ramp = {"linear": _linear, "cosine": _cosine, "exponential": _exponential}[
+            self["schedule"]
+        ]
         value = ramp(start, stop, share, xp)
         low, high = _exact(min(start, stop)), _exact(max(start, stop))
         value = xp.minimum(xp.maximum(value, low), high)  # the last digit is rounded
         is_over = step >= _exact(self["steps"], "int64")
-        return xp.where(is_over, _exact(stop), xp.where(step <= 0, _exact(start), value))
+        return xp.where(
+            is_over, _exact(stop), xp.where(step <= 0, _exact(start), value)
+        )
 
 
 def _linear(start: float, stop: float, share: Any, xp: ModuleType) -> Any:

@@ -9,10 +9,15 @@ from numbers import Real
 from typing import Any
 
 from regplug.authoring.options import check_options, options_of
-from regplug.authoring.regularizer import Regularizer, given_options, reads_weight, uses_weight
+from regplug.authoring.regularizer import (
+    Regularizer,
+    given_options,
+    reads_weight,
+    uses_weight,
+)
 from regplug.authoring.validation import validate_class
 from regplug.composition import lock
-from regplug.composition.bound import Member, check_wrappers
+from regplug.composition.bound import BoundRegularizer, check_wrappers
 from regplug.composition.manager import Manager
 from regplug.composition.run_state import check_integer
 from regplug.composition.toml import read_document
@@ -30,7 +35,9 @@ from regplug.models.naming import unique_name
 __all__ = ["compose", "read"]
 
 
-def compose(regularizers: Any, *, seed: int = 0, plugins: Iterable[object] = ()) -> Manager:
+def compose(
+    regularizers: Any, *, seed: int = 0, plugins: Iterable[object] = ()
+) -> Manager:
     """Return a manager of the regularizers, in the order given.
 
     Parameters
@@ -57,16 +64,20 @@ def compose(regularizers: Any, *, seed: int = 0, plugins: Iterable[object] = ())
     if isinstance(regularizers, Mapping):
         regularizers = list(regularizers.items())
     if isinstance(regularizers, str) or not isinstance(regularizers, Iterable):
-        raise BadComposition(f"{regularizers!r} is no list or mapping of regularizers: write [{regularizers!r}].")
+        raise BadComposition(
+            f"{regularizers!r} is no list or mapping of regularizers: write [{regularizers!r}]."
+        )
     wrappers = check_wrappers(plugins)
-    members: list[Member] = []
+    members: list[BoundRegularizer] = []
     for item in regularizers:
         regularizer, canonical, entry = _build(item)
         if any(regularizer is member.regularizer for member in members):
-            raise BadComposition(f"{regularizer!r} is listed twice: make a second instance.")
+            raise BadComposition(
+                f"{regularizer!r} is listed twice: make a second instance."
+            )
         name = regularizer.name or canonical
         label = unique_name(name, {member.label for member in members})
-        members.append(Member(regularizer, name, label, entry, wrappers))
+        members.append(BoundRegularizer(regularizer, name, label, entry, wrappers))
     return Manager(members, check_integer("seed", seed, -(2**63), 2**64))
 
 
@@ -84,7 +95,9 @@ def _build(item: Any) -> tuple[Regularizer, str, Entry | None]:
     if isinstance(options, Real) and not isinstance(options, bool):
         options = {"weight": options}
     if not isinstance(options, Mapping):
-        raise BadComposition(f"{name!r}: {options!r} is no mapping of options and no weight.")
+        raise BadComposition(
+            f"{name!r}: {options!r} is no mapping of options and no weight."
+        )
     cls = registry.load(name)
     given = check_options(cls, name, dict(options))
     _check_weight(cls, name, given)
@@ -93,16 +106,20 @@ def _build(item: Any) -> tuple[Regularizer, str, Entry | None]:
     except RegplugError:
         raise
     except Exception as error:
-        raise BadOption(f"{name}: its constructor raised {type(error).__name__}: {error}") from error
+        raise BadOption(
+            f"{name}: its constructor raised {type(error).__name__}: {error}"
+        ) from error
     return _check(regularizer)
 
 
 def _check(regularizer: Regularizer) -> tuple[Regularizer, str, Entry | None]:
     cls = type(regularizer)
     entry = registry.origin(cls)
-    name = entry.name if entry else registry.canonical(cls.__name__)
+    name = entry.name if entry else registry.snake_case(cls.__name__)
     if fault := validate_class(cls):
-        raise PluginLoadError(f"{cls.__module__}.{cls.__qualname__} is refused: it {fault}.")
+        raise PluginLoadError(
+            f"{cls.__module__}.{cls.__qualname__} is refused: it {fault}."
+        )
     if uses_weight(cls) and getattr(regularizer, "weight", None) is None:
         how = f"write ({name!r}, {{'weight': ...}}); 0 is off"
         raise BadOption(f"{name}: no weight given, and it has none of its own: {how}.")
@@ -113,9 +130,16 @@ def _check(regularizer: Regularizer) -> tuple[Regularizer, str, Entry | None]:
 def _check_weight(cls: type[Regularizer], name: str, given: dict[str, Any]) -> None:
     options = options_of(cls)
     is_plain = options.get("weight") == options_of(Regularizer)["weight"]
-    if "weight" in given and is_plain and not uses_weight(cls) and not reads_weight(cls):
+    if (
+        "weight" in given
+        and is_plain
+        and not uses_weight(cls)
+        and not reads_weight(cls)
+    ):
         others = ", ".join(option for option in options if option != "weight")
-        raise BadOption(f"{name}(weight={given['weight']!r}): it has no weight. Options: {others}.")
+        raise BadOption(
+            f"{name}(weight={given['weight']!r}): it has no weight. Options: {others}."
+        )
 
 
 def _short_form(text: str) -> tuple[str, dict[str, Any]]:
@@ -126,7 +150,9 @@ def _short_form(text: str) -> tuple[str, dict[str, Any]]:
         try:
             options["weight"] = float(weight)
         except ValueError as error:
-            raise BadComposition(f"{text!r}: weight {weight!r} is no number; NAME[=WEIGHT][@PATTERN].") from error
+            raise BadComposition(
+                f"{text!r}: weight {weight!r} is no number; NAME[=WEIGHT][@PATTERN]."
+            ) from error
     if at:
         patterns = pattern.split(",")
         options["pattern"] = patterns if len(patterns) > 1 else pattern

@@ -7,7 +7,7 @@ import warnings
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from regplug.composition.bound import Member
+from regplug.composition.bound import BoundRegularizer
 from regplug.discovery import registry
 from regplug.discovery.registry import Entry
 from regplug.errors import RegplugWarning, UnknownRegularizer
@@ -25,16 +25,18 @@ class Packaged(NamedTuple):
     attributes: dict[str, Any]
 
 
-def pack(members: list[Member]) -> tuple:
+def pack(members: list[BoundRegularizer]) -> tuple:
     """Return the regularizers and wrapper plugins of a composition, as `pickle` takes them."""
     packed = [(_source(member), member.name, member.label) for member in members]
     plugins = members[0].plugins if members else ()
     # a module is not pickled; by its name it is found again
-    wrappers = [each.__name__ if isinstance(each, ModuleType) else each for each in plugins]
+    wrappers = [
+        each.__name__ if isinstance(each, ModuleType) else each for each in plugins
+    ]
     return packed, wrappers
 
 
-def unpack(packed: tuple) -> list[Member]:
+def unpack(packed: tuple) -> list[BoundRegularizer]:
     """Return the members of what `pack` returned.
 
     Raises
@@ -44,7 +46,8 @@ def unpack(packed: tuple) -> list[Member]:
     """
     sources, wrappers = packed
     plugins = tuple(
-        importlib.import_module(each) if isinstance(each, str) else each for each in wrappers
+        importlib.import_module(each) if isinstance(each, str) else each
+        for each in wrappers
     )
     members = []
     for source, name, label in sources:
@@ -52,11 +55,11 @@ def unpack(packed: tuple) -> list[Member]:
             regularizer, entry = _load(source)
         else:
             regularizer, entry = source, None
-        members.append(Member(regularizer, name, label, entry, plugins))
+        members.append(BoundRegularizer(regularizer, name, label, entry, plugins))
     return members
 
 
-def _source(member: Member) -> Any:
+def _source(member: BoundRegularizer) -> Any:
     entry = member.entry
     if entry is None:
         return member.regularizer

@@ -15,13 +15,13 @@ from typing import Any
 import numpy as np
 
 from regplug.composition import saved_state
-from regplug.composition.shared import Shared
+from regplug.composition.shared import LazySharedVariable
 from regplug.errors import BadComposition, BadModel, RegularizerError, listing
 from regplug.graph.rewiring import toposort
 from regplug.models.model import Model
 
 
-class KeptArray(Shared):
+class KeptArray(LazySharedVariable):
     """An array that a regularizer keeps between steps.
 
     Parameters
@@ -38,7 +38,11 @@ class KeptArray(Shared):
     """
 
     def __init__(
-        self, key: str, value: np.ndarray, owners: frozenset, make: Callable[[], np.ndarray]
+        self,
+        key: str,
+        value: np.ndarray,
+        owners: frozenset,
+        make: Callable[[], np.ndarray],
     ):
         super().__init__(f"regplug.state:{key}", value, value.dtype.name)
         self.key, self.owners, self.make = key, owners, make
@@ -59,7 +63,9 @@ class KeptArrays:
         self.by_key: dict[str, KeptArray] = {}
         self.by_parameter: dict[tuple[str, Any], KeptArray] = {}
         self._restored: dict[str, np.ndarray] | None = None
-        self._is_complete = False  # a whole model was seen, which needs these arrays and no others
+        self._is_complete = (
+            False  # a whole model was seen, which needs these arrays and no others
+        )
 
     @property
     def has_model(self) -> bool:
@@ -67,7 +73,11 @@ class KeptArrays:
         return self._is_complete or bool(self.by_key)
 
     def add(
-        self, key: str, owners: frozenset, make: Callable[[], np.ndarray], parameter: Any = None
+        self,
+        key: str,
+        owners: frozenset,
+        make: Callable[[], np.ndarray],
+        parameter: Any = None,
     ) -> KeptArray:
         """Make the array of a new key; what was restored wins over what it begins as."""
         value = make()
@@ -117,7 +127,10 @@ class KeptArrays:
             return found
         missing = [key for key in self.by_key if key not in found]
         unknown = [key for key in found if key not in self.by_key]
-        for what, keys in (("lacks", missing), ("has, and this model does not need,", unknown)):
+        for what, keys in (
+            ("lacks", missing),
+            ("has, and this model does not need,", unknown),
+        ):
             if keys:
                 raise BadComposition(
                     f"the state {what} the arrays {listing(keys)}; needed are {listing(self.by_key)}: "
@@ -144,7 +157,9 @@ class KeptArrays:
             kept.set(arrays[key])
 
 
-def _taken(restored: Mapping[str, np.ndarray], key: str, needed: np.ndarray) -> np.ndarray:
+def _taken(
+    restored: Mapping[str, np.ndarray], key: str, needed: np.ndarray
+) -> np.ndarray:
     """Return the restored array of a key, for one that begins as `needed`."""
     if key not in restored:
         raise BadComposition(
@@ -247,11 +262,15 @@ class State:
         """Have each training step replace the array kept for an entry by `new`."""
         kept = self._find(name)
         if kept is None:
-            raise ValueError(f"no array is kept for {name!r}: ask for it with state.array first")
+            raise ValueError(
+                f"no array is kept for {name!r}: ask for it with state.array first"
+            )
         self._updates[kept.connect(self._engine)] = new
 
     def _find(self, name: str) -> KeptArray | None:
-        of_parameter = self._arrays.by_parameter.get((self._label, self._entries.get(name)))
+        of_parameter = self._arrays.by_parameter.get(
+            (self._label, self._entries.get(name))
+        )
         return of_parameter or self._arrays.by_key.get(f"{self._label}/{name}")
 
     def _owners(self, name: str) -> frozenset:

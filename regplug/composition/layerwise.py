@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 from types import ModuleType
 from typing import Any
 
-from regplug.composition.bound import Member
-from regplug.composition.graph_pass import Pass, Trail
+from regplug.composition.bound import BoundRegularizer
+from regplug.composition.graph_pass import GraphPass, PassHistory
 from regplug.composition.model_updates import collect, warn_of_unknown
-from regplug.composition.run_state import Live
+from regplug.composition.run_state import RunState
 from regplug.models.build_model import as_named_dict, build_model
 
 __all__ = ["Layerwise"]
@@ -22,11 +22,17 @@ __all__ = ["Layerwise"]
 class _Building:
     """What is known of a model while it is being built, layer by layer."""
 
-    trail: Trail = field(default_factory=Trail)
-    arrays: list[str] = field(default_factory=list)  # kept for it, as long as it is not over
+    history: PassHistory = field(default_factory=PassHistory)
+    arrays: list[str] = field(
+        default_factory=list
+    )  # kept for it, as long as it is not over
     seen: set[Any] = field(default_factory=set)
-    names: dict[str, dict[str, Any]] = field(default_factory=lambda: {"outputs": {}, "params": {}})
-    updates: dict[Any, Any] = field(default_factory=OrderedDict)  # Theano warns of a plain dict
+    names: dict[str, dict[str, Any]] = field(
+        default_factory=lambda: {"outputs": {}, "params": {}}
+    )
+    updates: dict[Any, Any] = field(
+        default_factory=OrderedDict
+    )  # Theano warns of a plain dict
     is_over: bool = False
 
 
@@ -35,11 +41,11 @@ class Layerwise:
 
     Parameters
     ----------
-    live : Live
-    members : list of Member
+    live : RunState
+    members : list of BoundRegularizer
     """
 
-    def __init__(self, live: Live, members: list[Member]):
+    def __init__(self, live: RunState, members: list[BoundRegularizer]):
         self._live, self.members = live, members
         self._building = _Building()
 
@@ -56,13 +62,25 @@ class Layerwise:
             model = build_model(outputs, seen=building.seen)
             model.roles = {}  # the layers to come are not known
             self._live.connect(model.engine)
-            modifying = [member for member in self.members if member.implements["modify_graph"] is not None]
-            matches = {member: member.match(model, optional=True) for member in modifying}
+            modifying = [
+                member
+                for member in self.members
+                if member.hooks["modify_graph"] is not None
+            ]
+            matches = {
+                member: member.match(model, optional=True) for member in modifying
+            }
             model_updates = collect(model, {}, building.seen)
-            step = Pass(self._live, model, matches, building.trail, model_updates)
+            step = GraphPass(
+                self._live, model, matches, building.history, model_updates
+            )
             modified = step.rewire(modifying)
             building.updates |= {**step.rewired_updates(), **step.updates()}
-            building.seen.update(variable for node in model.nodes for variable in (*node.inputs, *node.outputs))
+            building.seen.update(
+                variable
+                for node in model.nodes
+                for variable in (*node.inputs, *node.outputs)
+            )
             building.seen.update(outputs.values(), modified.values())
             building.names["outputs"].update(model.outputs)
             building.names["params"].update(model.params)
@@ -74,21 +92,38 @@ class Layerwise:
             self._publish(model.engine)
         outputs.update(modified)
 
-    def loss(self, layers: Iterable[Any], outputs: Mapping[str, Any]) -> tuple[Any, dict]:
+    def loss(
+        self, layers: Iterable[Any], outputs: Mapping[str, Any]
+    ) -> tuple[Any, dict]:
         """Return the sum of the terms, and what matched; see `Manager.loss`."""
         with self._all_or_nothing() as building:
             layers = list(layers)
             params = [p for layer in layers for p in getattr(layer, "params", ())]
-            model = build_model(outputs, [p for p in params if getattr(p, "name", None)] if params else None, layers)
+            model = build_model(
+                outputs,
+                [p for p in params if getattr(p, "name", None)] if params else None,
+                layers,
+            )
             model.unnamed.extend(p for p in params if not getattr(p, "name", None))
             self._live.connect(model.engine)
             matches = {}
             for m in self.members:
-                if m.implements["modify_graph"] is not None:
+                if m.hooks["modify_graph"] is not None:
                     target = m.regularizer.targets
-                    m.pattern.resolve(building.names[target], {}, m.label, target, m.regularizer.optional)
-                matches[m] = m.match(model, optional=m.implements["loss"] is None)
-            step = Pass(self._live, model, matches, Trail(draws=Counter(building.trail.draws)))
+                    m.pattern.resolve(
+                        building.names[target],
+                        {},
+                        m.label,
+                        target,
+                        m.regularizer.optional,
+                    )
+                matches[m] = m.match(model, optional=m.hooks["loss"] is None)
+            step = GraphPass(
+                self._live,
+                model,
+                matches,
+                PassHistory(draws=Counter(building.history.draws)),
+            )
             terms = step.terms(model.outputs)
             building.updates |= step.updates()
             self._publish(model.engine)
@@ -110,15 +145,23 @@ class Layerwise:
             raise
         building.arrays += list(self._live.arrays.by_key)[known:]
 
-    def constrain(self, params: Any, updates: Any, learning_rate: Any) -> dict[Any, Any]:
+    def constrain(
+        self, params: Any, updates: Any, learning_rate: Any
+    ) -> dict[Any, Any]:
         """Return updates with the constraints applied; see `Manager.constrain`."""
         params = as_named_dict(params)
         with self._live.undo_on_failure():
             model = build_model(params, params)
             self._live.connect(model.engine)
-            constraining = [member for member in self.members if member.implements["constrain"] is not None]
+            constraining = [
+                member
+                for member in self.members
+                if member.hooks["constrain"] is not None
+            ]
             matches = {member: member.match(model) for member in constraining}
-            return Pass(self._live, model, matches).constrain(updates, learning_rate)
+            return GraphPass(self._live, model, matches).constrain(
+                updates, learning_rate
+            )
 
     def _publish(self, engine: ModuleType) -> None:
         self._live.publish_keys()

@@ -27,7 +27,7 @@ def difference(name: str, locks: Mapping[str, str], strict: bool) -> str:
         locked = locks[name]
         advice = f"The file is locked to {locked}: {remedy} {locked}."
         raise UnknownRegularizer(f"{error} {advice}") from error
-    locked = locks.get(name) or locks.get(entry.handle)
+    locked = locks.get(name) or locks.get(entry.qualified_name)
     found = requirement(entry)
     if found == locked:
         return ""

@@ -9,12 +9,17 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from regplug.composition.bound import Member
+from regplug.composition.bound import BoundRegularizer
 from regplug.composition.copying import pack, unpack
-from regplug.composition.graph_pass import Pass
+from regplug.composition.graph_pass import GraphPass
 from regplug.composition.layerwise import Layerwise
-from regplug.composition.model_updates import as_ordered, check_updates, collect, warn_of_unknown
-from regplug.composition.run_state import Live, Weights, check_integer
+from regplug.composition.model_updates import (
+    as_ordered,
+    check_updates,
+    collect,
+    warn_of_unknown,
+)
+from regplug.composition.run_state import RunState, Weights, check_integer
 from regplug.composition.toml import write_document
 from regplug.errors import CannotCopy, RegplugWarning
 from regplug.models.adapters import as_model
@@ -51,7 +56,7 @@ class Result:
     updates: dict[Any, Any]
     clean_updates: dict[Any, Any]
     matches: dict[str, list[str]]
-    _pass: Pass = field(repr=False)
+    _pass: GraphPass = field(repr=False)
 
     def constrain(self, updates: Any, learning_rate: Any = None) -> dict[Any, Any]:
         """Return an optimizer's updates with the constraints applied, each in the list's order.
@@ -92,19 +97,19 @@ class Manager:
     ----------
     weights : mapping of str to float
         The strengths by label. Assigning one changes compiled functions.
-    members : list of Member
+    members : list of BoundRegularizer
         The regularizers in the user's order, each with its label and package.
     """
 
     weight = 1
     _numbers = itertools.count()
 
-    def __init__(self, members: list[Member], seed: int):
+    def __init__(self, members: list[BoundRegularizer], seed: int):
         self.members = members
         self.pattern = f"regplug-{next(self._numbers)}"  # theanets keys its graph cache by this text
-        self._live = Live(seed, members)
+        self._live = RunState(seed, members)
         self._layerwise = Layerwise(self._live, members)
-        self._matches: dict[Member, dict[str, Any]] = {}
+        self._matches: dict[BoundRegularizer, dict[str, Any]] = {}
         self.weights = Weights(self._live)
 
     def __repr__(self) -> str:
@@ -168,10 +173,14 @@ class Manager:
         with self._live.undo_on_failure():
             self._live.connect(model.engine, model.new_step)
             matches = {member: member.match(model) for member in self.members}
-            training = Pass(self._live, model, matches, model_updates=model_updates)
-            clean = Pass(self._live, model, matches, model_updates=model_updates)
+            training = GraphPass(
+                self._live, model, matches, model_updates=model_updates
+            )
+            clean = GraphPass(self._live, model, matches, model_updates=model_updates)
             outputs = training.rewire(self.members)
-            clean_outputs = clean.rewire(m for m in self.members if m.regularizer.applies == "always")
+            clean_outputs = clean.rewire(
+                m for m in self.members if m.regularizer.applies == "always"
+            )
             terms = training.terms(outputs)
             clean_terms = clean.terms(clean_outputs, reuse=(terms, outputs))
             if not model.finds_updates:
@@ -215,7 +224,9 @@ class Manager:
         total, self._matches = self._layerwise.loss(layers, outputs)
         return total
 
-    def constrain(self, params: Any, updates: Any, learning_rate: Any = None) -> dict[Any, Any]:
+    def constrain(
+        self, params: Any, updates: Any, learning_rate: Any = None
+    ) -> dict[Any, Any]:
         """Return an optimizer's updates with the constraints applied; see `Result.constrain`.
 
         Parameters
@@ -301,7 +312,9 @@ class Manager:
         RegularizerError
             A regularizer cannot make an array anew. In both cases nothing was changed.
         """
-        seed = self.seed if seed is None else check_integer("seed", seed, -(2**63), 2**64)
+        seed = (
+            self.seed if seed is None else check_integer("seed", seed, -(2**63), 2**64)
+        )
         self._live.assign(seed, 0, {}, None)
 
     def __reduce__(self) -> tuple:
@@ -324,7 +337,9 @@ class Manager:
 def _rebuild(packed: tuple, state: dict[str, Any], row_offset: int) -> Manager:
     """Return a copy of a manager, for `copy` and `pickle`."""
     manager = Manager(unpack(packed), state["seed"])
-    manager._live.assign(state["seed"], state["step"], state["weights"], state["arrays"])
+    manager._live.assign(
+        state["seed"], state["step"], state["weights"], state["arrays"]
+    )
     manager.row_offset = row_offset
     return manager
 
@@ -333,5 +348,9 @@ def _warn_of_linker(model: Model) -> None:
     """Warn of a dtype that fails only when the user compiles."""
     for name, variable in (model.outputs | model.params).items():
         if problem := model.engine.linker_problem(variable.dtype):
-            warnings.warn(f"{name!r} is {variable.dtype}, and {problem}.", RegplugWarning, stacklevel=3)
+            warnings.warn(
+                f"{name!r} is {variable.dtype}, and {problem}.",
+                RegplugWarning,
+                stacklevel=3,
+            )
             return

@@ -32,7 +32,9 @@ class ModelUpdates:
     defaults: dict[Any, Any] = field(default_factory=OrderedDict)
     nodes: list[Any] = field(default_factory=list)
 
-    def rewired(self, memo: Mapping[Any, Any], without: Collection[Any] = ()) -> dict[Any, Any]:
+    def rewired(
+        self, memo: Mapping[Any, Any], without: Collection[Any] = ()
+    ) -> dict[Any, Any]:
         """Return the updates of the graph that `memo` leads to.
 
         Of the default updates only those are there that are others in that graph: the engine
@@ -64,7 +66,9 @@ def as_ordered(updates: Any, label: str) -> dict[Any, Any]:
         raise BadModel(f"{label}: the updates {updates!r} are {what}.") from error
     for shared, new in pairs:
         if ordered[shared] is not new:
-            raise BadModel(f"{label}: there are two updates of {shared}: hand over one.")
+            raise BadModel(
+                f"{label}: there are two updates of {shared}: hand over one."
+            )
     return ordered
 
 
@@ -79,7 +83,9 @@ def check_updates(updates: Mapping[Any, Any], engine: ModuleType) -> dict[Any, A
     checked = OrderedDict()
     for shared, new in updates.items():
         if not isinstance(shared, engine.SharedVariable):
-            raise BadModel(f"apply: updates has {shared!r}, which is no shared variable of this engine.")
+            raise BadModel(
+                f"apply: updates has {shared!r}, which is no shared variable of this engine."
+            )
         try:
             checked[shared] = shared.type.filter_variable(new)
         except (TypeError, ValueError, AttributeError, NotImplementedError) as error:
@@ -88,7 +94,9 @@ def check_updates(updates: Mapping[Any, Any], engine: ModuleType) -> dict[Any, A
     return checked
 
 
-def collect(model: Model, given: dict[Any, Any], seen: Collection[Any] = ()) -> ModelUpdates:
+def collect(
+    model: Model, given: dict[Any, Any], seen: Collection[Any] = ()
+) -> ModelUpdates:
     """Return the updates of a model, with the default ones; the walk stops at variables in `seen`.
 
     Raises
@@ -100,9 +108,13 @@ def collect(model: Model, given: dict[Any, Any], seen: Collection[Any] = ()) -> 
     computed.update(seen)
     _refuse_gradients(given, computed, model.engine)
     defaults: dict[Any, Any] = OrderedDict()
-    while True:  # the update of one variable may depend on another one that has an update
+    while (
+        True
+    ):  # the update of one variable may depend on another one that has an update
         nodes = toposort([*given.values(), *defaults.values()], computed)
-        used = dict.fromkeys([*model.outputs.values(), *given.values(), *defaults.values()])
+        used = dict.fromkeys(
+            [*model.outputs.values(), *given.values(), *defaults.values()]
+        )
         for node in [*model.nodes, *nodes]:
             used.update(dict.fromkeys(node.inputs))
         found = OrderedDict()
@@ -115,7 +127,9 @@ def collect(model: Model, given: dict[Any, Any], seen: Collection[Any] = ()) -> 
         defaults = found
 
 
-def _refuse_gradients(given: Mapping[Any, Any], computed: Collection[Any], engine: ModuleType) -> None:
+def _refuse_gradients(
+    given: Mapping[Any, Any], computed: Collection[Any], engine: ModuleType
+) -> None:
     """Refuse an optimizer's updates: a gradient, rewired, is the gradient of nothing."""
     for shared, new in given.items():
         if any(_is_gradient_seed(node, engine) for node in toposort([new], computed)):
@@ -128,7 +142,9 @@ def _refuse_gradients(given: Mapping[Any, Any], computed: Collection[Any], engin
 
 def _is_gradient_seed(node: Any, engine: ModuleType) -> bool:
     """Tell whether a node is the 1, in the shape of a cost, that `grad` begins with."""
-    if not isinstance(node.op, engine.Elemwise) or not isinstance(node.op.scalar_op, engine.Second):
+    if not isinstance(node.op, engine.Elemwise) or not isinstance(
+        node.op.scalar_op, engine.Second
+    ):
         return False
     cost, value = node.inputs
     return cost.ndim == 0 and getattr(value, "data", None) == 1
@@ -151,13 +167,19 @@ def unadvanced(
     engine = model.engine
     made = {variable for node in model.nodes for variable in node.outputs}
     changed = {variable for variable in visited if variable in memo}
-    origin: dict[Any, Any] = {}  # a state -> the shared variable from which the states come
+    origin: dict[
+        Any, Any
+    ] = {}  # a state -> the shared variable from which the states come
     draws: dict[Any, set[Any]] = {}
     drawn_anew: dict[Any, None] = {}
     for node in model.nodes:
         if isinstance(node.op, (engine.Shape, engine.Shape_i)):
             continue  # a draw in the shape of what was replaced is the draw that it was
-        changed.update(variable for variable in node.inputs if variable in memo and variable not in made)
+        changed.update(
+            variable
+            for variable in node.inputs
+            if variable in memo and variable not in made
+        )
         is_changed = not changed.isdisjoint(node.inputs)
         if is_changed:
             changed.update(node.outputs)
@@ -169,7 +191,9 @@ def unadvanced(
             if is_changed:
                 drawn_anew[shared] = None
             for output in node.outputs:
-                if _dtype(output) == _dtype(shared):  # the state goes on; a Theano scan stacks it
+                if _dtype(output) == _dtype(
+                    shared
+                ):  # the state goes on; a Theano scan stacks it
                     origin[output] = shared
     unknown = []
     for shared in drawn_anew:
@@ -182,7 +206,10 @@ def unadvanced(
 
 def _is_made_by(nodes: Collection[Any], variable: Any, made: Collection[Any]) -> bool:
     """Tell whether one of the nodes computes a variable, with nothing of `made` in between."""
-    reached = [variable, *(each for node in toposort([variable], made) for each in node.inputs)]
+    reached = [
+        variable,
+        *(each for node in toposort([variable], made) for each in node.inputs),
+    ]
     return any(each.owner in nodes for each in reached)
 
 
@@ -195,7 +222,9 @@ def _dtype(variable: Any) -> str | None:
     return getattr(variable.type, "dtype", None)
 
 
-def warn_of_unknown(generators: Iterable[Any], remedy: str, stacklevel: int = 3) -> None:
+def warn_of_unknown(
+    generators: Iterable[Any], remedy: str, stacklevel: int = 3
+) -> None:
     """Warn of generators whose next state is not known, where the manager was called."""
     names = [str(generator) for generator in generators]
     if names:

@@ -18,7 +18,7 @@ import numpy as np
 from regplug.noise.reference import share
 
 if TYPE_CHECKING:
-    from regplug.composition.run_state import Live
+    from regplug.composition.run_state import RunState
 
 
 class Noise:
@@ -29,7 +29,7 @@ class Noise:
 
     Parameters
     ----------
-    live : Live
+    live : RunState
         The manager's keys, step and row offset.
     site : tuple of (str, str, int)
         The regularizer's name, the output's name and k.
@@ -45,7 +45,7 @@ class Noise:
 
     def __init__(
         self,
-        live: Live,
+        live: RunState,
         site: tuple[str, str, int],
         draws: Counter[tuple],
         exact: dict[Any, Any],
@@ -58,8 +58,12 @@ class Noise:
     def at(self, output: str) -> Noise:
         """Return the source of this regularizer at one of the outputs that matched (in `loss`)."""
         if output not in self._sites:
-            raise ValueError(f"noise.at({output!r}): there is {', '.join(self._sites) or 'none; this is one already'}")
-        return Noise(self._live, self._sites[output], self._draws, self._exact, self._rows)
+            raise ValueError(
+                f"noise.at({output!r}): there is {', '.join(self._sites) or 'none; this is one already'}"
+            )
+        return Noise(
+            self._live, self._sites[output], self._draws, self._exact, self._rows
+        )
 
     def keep(self, like: Any, rate: Any, shared_axes: Iterable[int] = ()) -> Any:
         """Draw a mask, true with probability 1 - `rate`.
@@ -93,14 +97,34 @@ class Noise:
         """Draw standard normal numbers, of the shape and dtype of `like`."""
         return self._draw("normal", like, like.dtype)
 
-    def _draw(self, kind: str, like: Any, dtype: str, shared_axes: Iterable[int] = (), *rate: Any) -> Any:
+    def _draw(
+        self,
+        kind: str,
+        like: Any,
+        dtype: str,
+        shared_axes: Iterable[int] = (),
+        *rate: Any,
+    ) -> Any:
         if "float" not in like.dtype:
-            raise ValueError(f"noise is drawn for float variables, and {like} is {like.dtype}")
+            raise ValueError(
+                f"noise is drawn for float variables, and {like} is {like.dtype}"
+            )
         live, engine, axes = self._live, self._live.engine, tuple(shared_axes)
         offset = live.row_offset.connect(engine) if self._rows and like.ndim else 0
         static, offset = share(engine.static_shape(like), axes, offset)
-        shape = engine.T.stack(share([like.shape[a] for a in range(like.ndim)], axes, 0)[0]) if axes else like.shape
+        shape = (
+            engine.T.stack(share([like.shape[a] for a in range(like.ndim)], axes, 0)[0])
+            if axes
+            else like.shape
+        )
         index = live.key_index((*self._site, self._draws[self._site]))
         self._draws[self._site] += 1
         op = engine.Draw(kind, dtype, static)
-        return op(live.keys.connect(engine), index, live.step.connect(engine), offset, *rate, shape)
+        return op(
+            live.keys.connect(engine),
+            index,
+            live.step.connect(engine),
+            offset,
+            *rate,
+            shape,
+        )

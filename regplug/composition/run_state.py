@@ -16,47 +16,57 @@ import numpy as np
 from regplug.authoring.schedules import Schedule
 from regplug.composition import saved_state
 from regplug.composition.kept_arrays import KeptArrays
-from regplug.composition.shared import Shared
+from regplug.composition.shared import LazySharedVariable
 from regplug.errors import BadComposition, BadModel, BadOption, did_you_mean
 from regplug.noise.reference import site_key
 
 if TYPE_CHECKING:
-    from regplug.composition.bound import Member
+    from regplug.composition.bound import BoundRegularizer
 
 
 def check_integer(name: str, value: Any, low: int, high: int) -> int:
     """Return `value` as an int; refuse what is none, or not in [low, high)."""
     value = saved_state.unwrapped(value)
-    if not isinstance(value, Integral) or isinstance(value, bool) or not low <= int(value) < high:
+    if (
+        not isinstance(value, Integral)
+        or isinstance(value, bool)
+        or not low <= int(value) < high
+    ):
         raise BadOption(f"{name} {value!r} is no integer from {low} to {high - 1}.")
     return int(value)
 
 
-class Live:
+class RunState:
     """All that a manager owns and may change.
 
     Parameters
     ----------
     seed : int
         Within 64 bits.
-    members : list of Member
+    members : list of BoundRegularizer
         The composition.
     """
 
-    def __init__(self, seed: int, members: Sequence[Member]):
+    def __init__(self, seed: int, members: Sequence[BoundRegularizer]):
         self.seed, self.members = seed, members
-        self.weighted = {member.label: member for member in members if member.weight is not None}
+        self.weighted = {
+            member.label: member for member in members if member.weight is not None
+        }
         self.engine: Any = None
-        self.step = Shared("regplug.step", 0, "int64")
-        self.row_offset = Shared("regplug.row_offset", 0, "int64")
-        self.keys = Shared("regplug.keys", np.zeros((0, 2)), "uint32")
+        self.step = LazySharedVariable("regplug.step", 0, "int64")
+        self.row_offset = LazySharedVariable("regplug.row_offset", 0, "int64")
+        self.keys = LazySharedVariable("regplug.keys", np.zeros((0, 2)), "uint32")
         self.arrays = KeptArrays()
         self._sites: dict[tuple, int] = {}
 
-    def connect(self, engine: ModuleType, new_step: Callable[[], Any] | None = None) -> None:
+    def connect(
+        self, engine: ModuleType, new_step: Callable[[], Any] | None = None
+    ) -> None:
         """Take the engine of the first model, and its kind of step variable; a second of either is refused."""
         if self.engine not in (None, engine):
-            raise BadModel(f"this manager serves {self.engine.T.__name__} and the model is of {engine.T.__name__}.")
+            raise BadModel(
+                f"this manager serves {self.engine.T.__name__} and the model is of {engine.T.__name__}."
+            )
         self.engine = engine
         if new_step is not None:
             self.step.become(new_step())
@@ -103,11 +113,19 @@ class Live:
     def reseed(self, seed: int) -> None:
         """Change the seed, of compiled functions, too."""
         self.seed = seed
-        self.keys.set(np.array([site_key(seed, *site) for site in self._sites], "uint32").reshape(-1, 2))
+        self.keys.set(
+            np.array([site_key(seed, *site) for site in self._sites], "uint32").reshape(
+                -1, 2
+            )
+        )
 
-    def _numbers(self) -> dict[str, Member]:
+    def _numbers(self) -> dict[str, BoundRegularizer]:
         """Return the members whose weights are numbers, not schedules."""
-        return {label: member for label, member in self.weighted.items() if isinstance(member.weight, Shared)}
+        return {
+            label: member
+            for label, member in self.weighted.items()
+            if isinstance(member.weight, LazySharedVariable)
+        }
 
     def state(self) -> dict[str, Any]:
         """Return what a run needs to continue; see `Manager.state`."""
@@ -127,16 +145,22 @@ class Live:
         weights, arrays, own = state["weights"], state["arrays"], self._numbers()
         if set(weights) != set(own):
             found = sorted(map(str, weights))
-            raise BadComposition(f"the state has weights of {found}, this composition of {sorted(own)}.")
+            raise BadComposition(
+                f"the state has weights of {found}, this composition of {sorted(own)}."
+            )
         seed = check_integer("seed", state["seed"], -(2**63), 2**64)
         step = check_integer("step", state["step"], 0, 2**64)
         for key in arrays or ():
-            if not any(str(key).startswith(f"{member.label}/") for member in self.members):
+            if not any(
+                str(key).startswith(f"{member.label}/") for member in self.members
+            ):
                 what = "is of no regularizer of this composition"
                 raise BadComposition(f"the state's array {key!r} {what}.")
         if arrays is not None:
             arrays = self.arrays.checked(arrays)
-        weights = {label: own[label].check_weight(value) for label, value in weights.items()}
+        weights = {
+            label: own[label].check_weight(value) for label, value in weights.items()
+        }
         self.assign(seed, step, weights, arrays)
 
     def assign(
@@ -166,26 +190,37 @@ class Weights(MutableMapping):
         a schedule, or the plugin baked its number into the graph.
     """
 
-    def __init__(self, live: Live):
+    def __init__(self, live: RunState):
         self._live, self._members = live, live.weighted
 
     def __getitem__(self, label: str) -> float:
         if label not in self._members:
-            hint, labels = did_you_mean(label, self._members), ", ".join(self._members) or "none"
+            hint, labels = (
+                did_you_mean(label, self._members),
+                ", ".join(self._members) or "none",
+            )
             raise BadOption(f"no weight labelled {label!r}.{hint} Weights: {labels}.")
         weight = self._members[label].weight
-        return float(weight.at(self._live.step.get(), np) if isinstance(weight, Schedule) else weight.get())
+        return float(
+            weight.at(self._live.step.get(), np)
+            if isinstance(weight, Schedule)
+            else weight.get()
+        )
 
     def __setitem__(self, label: str, value: float) -> None:
         self[label]  # raises for an unknown label
         member = self._members[label]
         if isinstance(member.weight, Schedule):
             schedule = dict(member.weight)
-            raise BadOption(f"{label}: its weight follows the schedule {schedule}: compose anew to change it.")
+            raise BadOption(
+                f"{label}: its weight follows the schedule {schedule}: compose anew to change it."
+            )
         member.weight.set(member.check_weight(value))
 
     def __delitem__(self, label: str) -> None:
-        raise BadOption(f"a weight cannot be deleted: assign 0 to switch {label!r} off.")
+        raise BadOption(
+            f"a weight cannot be deleted: assign 0 to switch {label!r} off."
+        )
 
     def __contains__(self, label: object) -> bool:
         return label in self._members
@@ -200,4 +235,6 @@ class Weights(MutableMapping):
         return repr(dict(self))
 
     def __reduce__(self) -> tuple:
-        return dict, (dict(self),)  # a copy is the numbers: what is live stays with the manager
+        return dict, (
+            dict(self),
+        )  # a copy is the numbers: what is live stays with the manager

@@ -38,24 +38,37 @@ def as_mapping(state: Any) -> dict[str, Any]:
         raise _no_state(state, "seed, step and weights")
     try:
         found = {key: unwrapped(value) for key, value in given.items()}
-    except ValueError as error:  # an .npz file reads its entries when they are asked for
+    except (
+        ValueError
+    ) as error:  # an .npz file reads its entries when they are asked for
         raise BadComposition(f"the state cannot be read: {error}") from error
     is_old = "format" not in found
     if not is_old:
         _check_format(found.pop("format"))
-    missing = [key for key in (*_KEYS, "arrays") if key not in found and not (is_old and key == "arrays")]
+    missing = [
+        key
+        for key in (*_KEYS, "arrays")
+        if key not in found and not (is_old and key == "arrays")
+    ]
     if missing:
-        needed = "seed, step and weights" if is_old else "seed, step, weights and arrays"
+        needed = (
+            "seed, step and weights" if is_old else "seed, step, weights and arrays"
+        )
         raise _no_state(state, f"{needed}, and there is no {', '.join(missing)}")
     for key in found:
         if key not in (*_KEYS, "arrays"):
             known = ("format", *_KEYS, "arrays")
             hint = did_you_mean(key, known)
-            raise BadComposition(f"the state has an unknown key {key!r}.{hint} Keys: {', '.join(known)}.")
+            raise BadComposition(
+                f"the state has an unknown key {key!r}.{hint} Keys: {', '.join(known)}."
+            )
     for key in ("weights", "arrays"):
         is_none = key == "arrays" and found.get(key) is None
         if not is_none and not isinstance(found[key], Mapping):
-            raise _no_state(state, f"seed, step and weights; {key} are a mapping, and not {found[key]!r}")
+            raise _no_state(
+                state,
+                f"seed, step and weights; {key} are a mapping, and not {found[key]!r}",
+            )
     return {"arrays": None, **found}
 
 
@@ -67,10 +80,14 @@ def _check_format(number: Any) -> None:
     is_number = isinstance(number, Integral) and not isinstance(number, bool)
     if is_number and number > FORMAT:
         remedy = "upgrade regplug (python -m pip install --upgrade regplug)"
-        raise BadComposition(f"the state is of format {number}, and this regplug reads {FORMAT}: {remedy}.")
+        raise BadComposition(
+            f"the state is of format {number}, and this regplug reads {FORMAT}: {remedy}."
+        )
     if not is_number or number != FORMAT:
         valid = f"it is {FORMAT}, and regplug 0.1 wrote none"
-        raise BadComposition(f"the state is of format {number!r}, which does not exist: {valid}.")
+        raise BadComposition(
+            f"the state is of format {number!r}, which does not exist: {valid}."
+        )
 
 
 def as_array(key: str, value: Any) -> np.ndarray:
@@ -83,15 +100,23 @@ def as_array(key: str, value: Any) -> np.ndarray:
     """
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("error")  # NumPy 1.21 warns of rows of different lengths, later ones raise
+            warnings.simplefilter(
+                "error"
+            )  # NumPy 1.21 warns of rows of different lengths, later ones raise
             array = np.array(value)
     except (ValueError, TypeError, Warning) as error:
-        raise BadComposition(f"the state's array {key!r} is no array: {error}.") from error
+        raise BadComposition(
+            f"the state's array {key!r} is no array: {error}."
+        ) from error
     if array.dtype.kind not in "biuf":
-        raise BadComposition(f"the state's array {key!r} is of {array.dtype}, and no array of real numbers.")
+        raise BadComposition(
+            f"the state's array {key!r} is of {array.dtype}, and no array of real numbers."
+        )
     if not np.isfinite(array).all():
         remedy = "the run had diverged when it was saved: restore an earlier state"
-        raise BadComposition(f"the state's array {key!r} has entries that are NaN or infinite: {remedy}.")
+        raise BadComposition(
+            f"the state's array {key!r} has entries that are NaN or infinite: {remedy}."
+        )
     return array
 
 
@@ -109,5 +134,7 @@ def converted(key: str, array: np.ndarray, dtype: Any) -> np.ndarray:
         new = array.astype(dtype)
     fits = np.isfinite(new) if new.dtype.kind == "f" else new == array
     if not fits.all():
-        raise BadComposition(f"the state's array {key!r} has entries that do not fit {new.dtype}.")
+        raise BadComposition(
+            f"the state's array {key!r} has entries that do not fit {new.dtype}."
+        )
     return new

@@ -1,4 +1,4 @@
-"""Shared: a value that a manager owns, and that changes without a recompile."""
+"""LazySharedVariable: a value that a manager owns, and that changes without a recompile."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 from regplug.errors import BadModel
 
 
-class Shared:
+class LazySharedVariable:
     """A value that is a NumPy array until a graph is there, and a shared variable from then on."""
 
     def __init__(self, name: str, value: Any, dtype: str):
@@ -21,7 +21,9 @@ class Shared:
     def get(self) -> np.ndarray:
         """Return a copy of the value."""
         # on JAX the variable holds an array of JAX
-        return np.array(self.value if self.variable is None else self.variable.get_value())
+        return np.array(
+            self.value if self.variable is None else self.variable.get_value()
+        )
 
     def set(self, value: Any) -> None:
         """Assign the value, in compiled functions, too."""

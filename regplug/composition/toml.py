@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from regplug.authoring.regularizer import given_options
 from regplug.composition import lock
-from regplug.composition.bound import Member
+from regplug.composition.bound import BoundRegularizer
 from regplug.errors import BadComposition, did_you_mean
 
 if sys.version_info >= (3, 11):
@@ -49,26 +49,41 @@ def read_document(path: str | os.PathLike) -> Document:
     for key in content:
         if key not in _KEYS:
             hint = did_you_mean(key, _KEYS)
-            raise BadComposition(f"{path}: unknown key {key!r}.{hint} Keys: seed, [[regularizer]], [lock].")
+            raise BadComposition(
+                f"{path}: unknown key {key!r}.{hint} Keys: seed, [[regularizer]], [lock]."
+            )
 
     tables = content.get("regularizer", [])
-    if not isinstance(tables, list) or not all(isinstance(table, dict) for table in tables):
-        raise BadComposition(f"{path}: 'regularizer' is no list of tables: write [[regularizer]].")
+    if not isinstance(tables, list) or not all(
+        isinstance(table, dict) for table in tables
+    ):
+        raise BadComposition(
+            f"{path}: 'regularizer' is no list of tables: write [[regularizer]]."
+        )
     regularizers = []
     for number, table in enumerate(tables, 1):
         name = table.pop("use", None)
         if not isinstance(name, str):
-            raise BadComposition(f"{path}: [[regularizer]] number {number} does not say `use = \"NAME\"`.")
+            raise BadComposition(
+                f'{path}: [[regularizer]] number {number} does not say `use = "NAME"`.'
+            )
         regularizers.append((name, table))
 
     locks = content.get("lock", {})
-    if not isinstance(locks, dict) or not all(isinstance(text, str) for text in locks.values()):
-        raise BadComposition(f"{path}: 'lock' is no table of texts: write [lock] and NAME = \"PACKAGE==VERSION\".")
+    if not isinstance(locks, dict) or not all(
+        isinstance(text, str) for text in locks.values()
+    ):
+        raise BadComposition(
+            f"{path}: 'lock' is no table of texts: write [lock] and NAME = \"PACKAGE==VERSION\"."
+        )
     return Document(content.get("seed", 0), regularizers, locks)
 
 
 def write_document(
-    path: str | os.PathLike, seed: int, members: Iterable[Member], is_locked: bool
+    path: str | os.PathLike,
+    seed: int,
+    members: Iterable[BoundRegularizer],
+    is_locked: bool,
 ) -> None:
     """Write a composition as it was composed; see `Manager.write`."""
     lines = [f"seed = {seed}"]
@@ -76,8 +91,8 @@ def write_document(
     for member in members:
         if member.entry is None:
             what = "is of no installed package: a file cannot name it"
-            raise BadComposition(f"{member.label} ({member.who}) {what}.")
-        name = member.entry.handle
+            raise BadComposition(f"{member.label} ({member.provenance}) {what}.")
+        name = member.entry.qualified_name
         locks[name] = lock.requirement(member.entry)
         lines += ["", "[[regularizer]]", f"use = {as_toml(name)}"]
         for key, value in given_options(member.regularizer).items():
@@ -87,7 +102,9 @@ def write_document(
             lines.append(f"{key} = {as_toml(value)}")
     if is_locked:
         lines += ["", "[lock]"]
-        lines += [f"{as_toml(name)} = {as_toml(package)}" for name, package in locks.items()]
+        lines += [
+            f"{as_toml(name)} = {as_toml(package)}" for name, package in locks.items()
+        ]
     try:
         Path(path).write_text("\n".join(lines) + "\n", "utf-8")
     except OSError as error:

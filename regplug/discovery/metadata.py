@@ -10,14 +10,14 @@ from functools import cache
 from importlib.metadata import Distribution
 
 
-def points(group: str) -> Iterator[tuple[Distribution, str, str]]:
+def iter_entry_points(group: str) -> Iterator[tuple[Distribution, str, str]]:
     """Yield distribution, name and value of each entry point of a group.
 
     `importlib.metadata.entry_points` would do, but stops at the first malformed file of any package.
     """
     seen = set()
     for distribution in importlib.metadata.distributions():
-        package = normal(stem(distribution))
+        package = canonicalize_name(dist_info_name(distribution))
         if package in seen:  # hidden by one of that name earlier on the path
             continue
         seen.add(package)
@@ -39,24 +39,26 @@ def text_of(distribution: Distribution, file: str) -> str:
         return ""
 
 
-def stem(distribution: Distribution) -> str:
+def dist_info_name(distribution: Distribution) -> str:
     """Return the package's name as its metadata folder has it: no file is read."""
     folder = os.path.basename(str(getattr(distribution, "_path", "")).rstrip("/"))
     return folder.rpartition(".")[0].partition("-")[0] or distribution.name
 
 
-def normal(package: str) -> str:
+def canonicalize_name(package: str) -> str:
     """Return a package's name in the one spelling that all others stand for."""
     return re.sub(r"[-_.]+", "-", package).lower()
 
 
 @cache
-def is_met(requirement: str, version: str) -> bool:
+def satisfies(requirement: str, version: str) -> bool:
     """Tell whether a requirement is on another package, or met by this version of regplug."""
     if not re.match(r"regplug(?![\w.-])", requirement, re.IGNORECASE):
         return True
     least = re.fullmatch(r"regplug\s*>=\s*(\d+(?:\.\d+)*)", requirement, re.IGNORECASE)
-    if least and re.fullmatch(r"\d+(\.\d+)*", version):  # most say this; to import packaging takes a third of `list`
+    if least and re.fullmatch(
+        r"\d+(\.\d+)*", version
+    ):  # most say this; to import packaging takes a third of `list`
         return _release(least[1]) <= _release(version)
     from packaging.requirements import InvalidRequirement, Requirement
 

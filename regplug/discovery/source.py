@@ -30,7 +30,9 @@ def find(module: str, attribute: str, hops: int = 8) -> Found:
     try:
         text, tree = _parse(path, os.stat(path).st_mtime_ns)
     except SyntaxError as error:
-        return Found(path, problem=f"syntax error in {path}, line {error.lineno}: {error.msg}")
+        return Found(
+            path, problem=f"syntax error in {path}, line {error.lineno}: {error.msg}"
+        )
     except (OSError, ValueError) as error:
         return Found(path, problem=f"cannot read {path}: {error}")
     for statement in tree.body:
@@ -38,10 +40,16 @@ def find(module: str, attribute: str, hops: int = 8) -> Found:
             return Found(path, ast.get_docstring(statement) or "", _missing(tree))
         if isinstance(statement, ast.ImportFrom):
             for alias in statement.names:
-                if (alias.asname or alias.name) == attribute and (other := _absolute(statement, module, path)):
+                if (alias.asname or alias.name) == attribute and (
+                    other := _absolute(statement, module, path)
+                ):
                     return find(other, alias.name, hops - 1)
-    absent = not re.search(rf"\b({attribute}|import \*|__getattr__)(?!\w)".encode(), text)
-    return Found(path, problem=f"{path} has no {attribute!r}" if absent else _missing(tree))
+    absent = not re.search(
+        rf"\b({attribute}|import \*|__getattr__)(?!\w)".encode(), text
+    )
+    return Found(
+        path, problem=f"{path} has no {attribute!r}" if absent else _missing(tree)
+    )
 
 
 @lru_cache(maxsize=16)  # the regularizers of one module come one after another
@@ -59,7 +67,9 @@ def locate(module: str) -> str | None:
         for index, _ in enumerate(rest):
             if spec is None or spec.submodule_search_locations is None:
                 return None
-            spec = PathFinder.find_spec(".".join([top, *rest[: index + 1]]), spec.submodule_search_locations)
+            spec = PathFinder.find_spec(
+                ".".join([top, *rest[: index + 1]]), spec.submodule_search_locations
+            )
     except (ImportError, ValueError):
         return None
     return spec.origin if spec is not None and spec.has_location else None
@@ -67,7 +77,11 @@ def locate(module: str) -> str | None:
 
 def _missing(tree: ast.Module) -> str:
     for statement in tree.body:
-        names = [alias.name for alias in statement.names] if isinstance(statement, ast.Import) else []
+        names = (
+            [alias.name for alias in statement.names]
+            if isinstance(statement, ast.Import)
+            else []
+        )
         if isinstance(statement, ast.ImportFrom) and not statement.level:
             names = [statement.module or ""]
         for name in names:
@@ -79,7 +93,9 @@ def _missing(tree: ast.Module) -> str:
 def _is_installed(name: str) -> bool:
     top = name.partition(".")[0]
     try:
-        return top in sys.stdlib_module_names or importlib.util.find_spec(top) is not None
+        return (
+            top in sys.stdlib_module_names or importlib.util.find_spec(top) is not None
+        )
     except (ImportError, ValueError):
         return True
 

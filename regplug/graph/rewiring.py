@@ -31,7 +31,9 @@ def toposort(outputs: Iterable[Variable], seen: Collection[Variable] = ()) -> li
 
 
 def rewire(
-    nodes: Collection[Any], visits: Mapping[Variable, Callable[[Variable], Variable]], memo: dict[Variable, Variable]
+    nodes: Collection[Any],
+    visits: Mapping[Variable, Callable[[Variable], Variable]],
+    memo: dict[Variable, Variable],
 ) -> None:
     """Visit what no node makes, then walk once over `nodes`, rebuilding each one that lies downstream of a change.
 
@@ -58,7 +60,9 @@ def rewire(
     for node in nodes:
         outputs = node.outputs
         if any(variable in memo for variable in node.inputs):
-            rebuilt = node.clone_with_new_inputs([memo.get(variable, variable) for variable in node.inputs])
+            rebuilt = node.clone_with_new_inputs(
+                [memo.get(variable, variable) for variable in node.inputs]
+            )
             renew_test_values(rebuilt)
             outputs = rebuilt.outputs
         for old, new in zip(node.outputs, outputs, strict=True):

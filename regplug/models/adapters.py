@@ -26,9 +26,16 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from regplug import engine as engines
-from regplug.discovery.metadata import points
+from regplug.discovery.metadata import iter_entry_points
 from regplug.discovery.registry import Entry
-from regplug.errors import BadModel, NameConflict, PluginLoadError, RegplugError, RegplugWarning, listing
+from regplug.errors import (
+    BadModel,
+    NameConflict,
+    PluginLoadError,
+    RegplugError,
+    RegplugWarning,
+    listing,
+)
 from regplug.graph.rewiring import toposort
 from regplug.models.build_model import build_model, named_variables
 from regplug.models.model import Model
@@ -39,7 +46,10 @@ GROUP = "regplug.models"
 def available() -> list[Entry]:
     """Return the adapters that the installed packages offer, sorted by name; imports none."""
     importlib.invalidate_caches()  # sees what was installed a moment ago
-    entries = [Entry(name, (), value, distribution) for distribution, name, value in points(GROUP)]
+    entries = [
+        Entry(name, (), value, distribution)
+        for distribution, name, value in iter_entry_points(GROUP)
+    ]
     return sorted(entries, key=lambda entry: (entry.name, entry.package))
 
 
@@ -48,11 +58,18 @@ def missing(entry: Entry) -> list[str]:
     faults, library = [], canonicalize_name(entry.name)
     for text in entry.distribution.requires or ():
         wanted = Requirement(text)
-        is_for = [wanted.marker is None or wanted.marker.evaluate({"extra": extra}) for extra in ("", library)]
+        is_for = [
+            wanted.marker is None or wanted.marker.evaluate({"extra": extra})
+            for extra in ("", library)
+        ]
         if is_for == [False, True]:
             try:
                 version = importlib.metadata.version(wanted.name)
-                found = "" if wanted.specifier.contains(version, prereleases=True) else f"{version} is installed"
+                found = (
+                    ""
+                    if wanted.specifier.contains(version, prereleases=True)
+                    else f"{version} is installed"
+                )
             except importlib.metadata.PackageNotFoundError:
                 found = "it is not installed"
             faults += [f"{wanted.name}{wanted.specifier}, and {found}"] if found else []
@@ -76,16 +93,24 @@ def require(name: str) -> Entry:
 def _usable(name: str, entries: list[Entry]) -> Entry:
     offers = [entry for entry in entries if entry.name == name]
     if not offers:
-        raise PluginLoadError(f"no package offers an adapter for {name!r}. Adapters: {listing(map(str, entries))}.")
+        raise PluginLoadError(
+            f"no package offers an adapter for {name!r}. Adapters: {listing(map(str, entries))}."
+        )
     if len(offers) > 1:
-        who = " and ".join(f"{entry.package} {entry.version} ({entry.value})" for entry in offers)
-        raise NameConflict(f"an adapter for {name!r} is offered by {who}. Uninstall one.")
+        who = " and ".join(
+            f"{entry.package} {entry.version} ({entry.value})" for entry in offers
+        )
+        raise NameConflict(
+            f"an adapter for {name!r} is offered by {who}. Uninstall one."
+        )
     entry = offers[0]
-    if entry.refusal:
-        raise PluginLoadError(f"{entry} is refused: {entry.refusal}.")
+    if entry.blocked_reason:
+        raise PluginLoadError(f"{entry} is refused: {entry.blocked_reason}.")
     if faults := missing(entry):
         extra = f"{entry.package}[{canonicalize_name(name)}]"
-        raise PluginLoadError(f"{entry} needs {'; '.join(faults)}. Write: pip install '{extra}'.")
+        raise PluginLoadError(
+            f"{entry} needs {'; '.join(faults)}. Write: pip install '{extra}'."
+        )
     return entry
 
 
@@ -106,7 +131,14 @@ def from_library(model: Any) -> Model | None:
     """
     entries = available()
     modules = [cls.__module__.partition(".")[0] for cls in type(model).__mro__]
-    name = next((module for module in modules if any(entry.name == module for entry in entries)), None)
+    name = next(
+        (
+            module
+            for module in modules
+            if any(entry.name == module for entry in entries)
+        ),
+        None,
+    )
     if name is None:
         return None
     entry = _usable(name, entries)
@@ -119,10 +151,14 @@ def from_library(model: Any) -> Model | None:
     except RegplugError:
         raise
     except Exception as error:
-        raise BadModel(f"{who} cannot see {model!r}: {type(error).__name__}: {error}") from error
+        raise BadModel(
+            f"{who} cannot see {model!r}: {type(error).__name__}: {error}"
+        ) from error
     if not isinstance(seen, Model):
         advice = "have it return regplug.as_model(...)"
-        raise BadModel(f"{who} sees {seen!r} in {model!r}, and not a regplug.Model: {advice}.")
+        raise BadModel(
+            f"{who} sees {seen!r} in {model!r}, and not a regplug.Model: {advice}."
+        )
     return seen
 
 
@@ -181,9 +217,15 @@ def warn_of_unused(model: Any, result: Any, loss: Any) -> None:
     loss : scalar variable
         What is minimized: the data's loss and the penalty.
     """
-    used = {variable for node in toposort([loss]) for variable in (*node.inputs, *node.outputs)}
+    used = {
+        variable
+        for node in toposort([loss])
+        for variable in (*node.inputs, *node.outputs)
+    }
     for label, names in result.matches.items():
         for name in names:
-            if (result.outputs[name] if name in result.outputs else model.params[name]) not in used:
+            if (
+                result.outputs[name] if name in result.outputs else model.params[name]
+            ) not in used:
                 text = f"{label}: the loss does not depend on {name!r}, which its pattern matches."
                 warnings.warn(text, RegplugWarning, stacklevel=3)

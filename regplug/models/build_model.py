@@ -15,11 +15,15 @@ from regplug.models.naming import group_by_prefix, unique_name
 __all__ = ["as_named_dict", "build_model", "named_variables"]
 
 
-def build_model(outputs: Any, params: Any = None, layers: Any = None, seen: Collection[Any] = ()) -> Model:
+def build_model(
+    outputs: Any, params: Any = None, layers: Any = None, seen: Collection[Any] = ()
+) -> Model:
     """Build the `Model` of a mapping of outputs; the walk stops at variables in `seen`."""
     given = None if params is None else as_named_dict(params)
     if not isinstance(outputs, Mapping) or not outputs:
-        raise BadModel(f"{outputs!r} is no mapping 'layer:output' -> variable with at least one entry.")
+        raise BadModel(
+            f"{outputs!r} is no mapping 'layer:output' -> variable with at least one entry."
+        )
     engine = _common_engine({**outputs, **(given or {})})
     nodes = toposort([outputs[name] for name in sorted(outputs)], seen)
     order: dict[Any, int] = {}
@@ -27,11 +31,18 @@ def build_model(outputs: Any, params: Any = None, layers: Any = None, seen: Coll
         for variable in (*node.inputs, *node.outputs):
             order.setdefault(variable, len(order))
     last = len(order)
-    outputs = dict(sorted(outputs.items(), key=lambda item: (order.get(item[1], last), item[0])))
+    outputs = dict(
+        sorted(outputs.items(), key=lambda item: (order.get(item[1], last), item[0]))
+    )
     unnamed: list[Any] = []
     if given is None:
-        found = dict.fromkeys(v for v in (*order, *outputs.values()) if _is_parameter(v, engine))
-        given, unnamed = as_named_dict(v for v in found if v.name), [v for v in found if not v.name]
+        found = dict.fromkeys(
+            v for v in (*order, *outputs.values()) if _is_parameter(v, engine)
+        )
+        given, unnamed = (
+            as_named_dict(v for v in found if v.name),
+            [v for v in found if not v.name],
+        )
     given = dict(sorted(given.items(), key=lambda item: order.get(item[1], last)))
     own = _infer_layers(outputs, given) if layers is None else list(layers)
     return Model(engine, outputs, given, nodes, own, unnamed)
@@ -49,15 +60,23 @@ def named_variables(variables: Iterable[Any]) -> dict[str, Any]:
             labels[number] = f"{head.name} ({labels[number]})"
     engine = _common_engine(dict(zip(labels, variables, strict=True)))
     heads = dict.fromkeys(variables)
-    found = [variable for node in toposort(heads, ()) for variable in (*node.inputs, *node.outputs)]
+    found = [
+        variable
+        for node in toposort(heads, ())
+        for variable in (*node.inputs, *node.outputs)
+    ]
     outputs: dict[str, Any] = {}
     for variable in dict.fromkeys([*found, *heads]):
         name = variable.name or ("output" if variable in heads else None)
-        is_constant = isinstance(variable, engine.SharedVariable) or hasattr(variable, "data")
+        is_constant = isinstance(variable, engine.SharedVariable) or hasattr(
+            variable, "data"
+        )
         if name and engine.is_dense(variable) and not is_constant:
             outputs[unique_name(name, outputs)] = variable
     if not outputs:
-        raise BadModel(f"{listing(map(str, heads))}: there is nothing but constants and shared variables.")
+        raise BadModel(
+            f"{listing(map(str, heads))}: there is nothing but constants and shared variables."
+        )
     return outputs
 
 
@@ -66,11 +85,15 @@ def as_named_dict(params: Any) -> dict[str, Any]:
     if isinstance(params, Mapping):
         return dict(params)
     if isinstance(params, str) or not isinstance(params, Iterable):
-        raise BadModel(f"params: {params!r} is no mapping name -> variable and no list of named variables.")
+        raise BadModel(
+            f"params: {params!r} is no mapping name -> variable and no list of named variables."
+        )
     found: dict[str, Any] = {}
     for variable in {id(each): each for each in params}.values():
         if not getattr(variable, "name", None):
-            raise BadModel(f"params: {variable!r} has no name: name it, or pass a mapping name -> variable.")
+            raise BadModel(
+                f"params: {variable!r} has no name: name it, or pass a mapping name -> variable."
+            )
         found[unique_name(variable.name, found)] = variable
     return found
 
@@ -80,9 +103,13 @@ def _common_engine(variables: Mapping[str, Any]) -> ModuleType:
     for name, variable in variables.items():
         engine = engines.name_of(variable)
         if not isinstance(name, str):
-            raise BadModel(f"{name!r} is no name: outputs and parameters are named by texts.")
+            raise BadModel(
+                f"{name!r} is no name: outputs and parameters are named by texts."
+            )
         if engine is None:
-            raise BadModel(f"{name!r} is {variable!r}, which is no variable of {' or '.join(engines.ENGINES)}.")
+            raise BadModel(
+                f"{name!r} is {variable!r}, which is no variable of {' or '.join(engines.ENGINES)}."
+            )
         found.setdefault(engine, name)
     if len(found) > 1:
         which = " and ".join(f"{name!r} of {engine}" for engine, name in found.items())
@@ -125,6 +152,11 @@ def _infer_layers(outputs: Mapping[str, Any], params: Mapping[str, Any]) -> list
             prefix = prefix.rpartition(".")[0]
         owned.setdefault(prefix, []).append(variable)
     return [
-        Layer(name, tuple(owned.get(name, ())), tuple(names), main if (main := f"{name}:out") in names else names[-1])
+        Layer(
+            name,
+            tuple(owned.get(name, ())),
+            tuple(names),
+            main if (main := f"{name}:out") in names else names[-1],
+        )
         for name, names in groups.items()
     ]

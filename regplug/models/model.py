@@ -37,7 +37,9 @@ class Outputs(dict):
         ------
         NoMatch
         """
-        names = Pattern(pattern).resolve(self, self._model.roles, "outputs.match", "outputs")
+        names = Pattern(pattern).resolve(
+            self, self._model.roles, "outputs.match", "outputs"
+        )
         return {name: self[name] for name in names}
 
 
@@ -87,15 +89,29 @@ class Model:
     @cached_property
     def siblings(self) -> dict[str, dict[str, list[str]]]:
         """By target: each name with all names of its layer."""
-        tables = {"outputs": group_by_prefix(self.outputs, ":"), "params": group_by_prefix(self.params, ".")}
-        return {target: {name: own for own in groups.values() for name in own} for target, groups in tables.items()}
+        tables = {
+            "outputs": group_by_prefix(self.outputs, ":"),
+            "params": group_by_prefix(self.params, "."),
+        }
+        return {
+            target: {name: own for own in groups.values() for name in own}
+            for target, groups in tables.items()
+        }
 
     @cached_property
     def roles(self) -> dict[str, set[str]]:
         """The names of outputs behind each role."""
-        main = {name for layer in self.layers if (name := _output_name(layer)) in self.outputs}
-        inputs = {name for name, variable in self.outputs.items() if variable.owner is None}
-        feeds: set[Any] = set()  # variables from which an output further down is computed
+        main = {
+            name
+            for layer in self.layers
+            if (name := _output_name(layer)) in self.outputs
+        }
+        inputs = {
+            name for name, variable in self.outputs.items() if variable.owner is None
+        }
+        feeds: set[Any] = (
+            set()
+        )  # variables from which an output further down is computed
         named = self.names["outputs"]
         for node in reversed(self.nodes):
             if any(variable in named or variable in feeds for variable in node.outputs):
@@ -103,7 +119,9 @@ class Model:
         last = {name for name in main - inputs if self.outputs[name] not in feeds}
         return dict(zip(ROLES, (inputs, main - inputs - last, last), strict=True))
 
-    def match(self, pattern: Pattern, targets: str, label: str, optional: bool = False) -> dict[str, Any]:
+    def match(
+        self, pattern: Pattern, targets: str, label: str, optional: bool = False
+    ) -> dict[str, Any]:
         """Return what a pattern matches, in graph order, each variable once under its canonical name.
 
         Raises
@@ -117,9 +135,15 @@ class Model:
                 "name them, or pass params={name: variable}."
             )
         roles = self.roles if targets == "outputs" and pattern.roles else {}
-        found = set(pattern.resolve(getattr(self, targets), roles, label, targets, optional))
+        found = set(
+            pattern.resolve(getattr(self, targets), roles, label, targets, optional)
+        )
         table = self.names[targets]
-        return {names[0]: variable for variable, names in table.items() if not found.isdisjoint(names)}
+        return {
+            names[0]: variable
+            for variable, names in table.items()
+            if not found.isdisjoint(names)
+        }
 
 
 def _output_name(layer: Any) -> Any:

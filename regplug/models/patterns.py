@@ -27,19 +27,33 @@ class Pattern:
 
     def __init__(self, spec: str | list[str]):
         entries = list(spec) if isinstance(spec, (list, tuple)) else [spec]
-        if not entries or not all(isinstance(entry, str) and entry.strip("!") for entry in entries):
-            raise BadOption(f"pattern {spec!r} is no text or list of texts: write a glob such as 'hid*:out'.")
+        if not entries or not all(
+            isinstance(entry, str) and entry.strip("!") for entry in entries
+        ):
+            raise BadOption(
+                f"pattern {spec!r} is no text or list of texts: write a glob such as 'hid*:out'."
+            )
         self.spec = spec
-        self.positive = [entry for entry in entries if not entry.startswith("!")] or ["*"]
+        self.positive = [entry for entry in entries if not entry.startswith("!")] or [
+            "*"
+        ]
         self.negative = [entry[1:] for entry in entries if entry.startswith("!")]
-        self._globs = {e: re.compile(fnmatch.translate(e)) for e in self.positive + self.negative}
+        self._globs = {
+            e: re.compile(fnmatch.translate(e)) for e in self.positive + self.negative
+        }
 
     @property
     def roles(self) -> list[str]:
         """The roles among the entries."""
         return [entry for entry in self._globs if entry.startswith("@")]
 
-    def _select(self, entry: str, names: Mapping[str, None], roles: Mapping[str, set[str]], label: str) -> set[str]:
+    def _select(
+        self,
+        entry: str,
+        names: Mapping[str, None],
+        roles: Mapping[str, set[str]],
+        label: str,
+    ) -> set[str]:
         if entry in names:
             return {entry}
         if entry.startswith("@"):
@@ -52,7 +66,12 @@ class Pattern:
         return {name for name in names if self._globs[entry].match(name)}
 
     def resolve(
-        self, names: Iterable[str], roles: Mapping[str, set[str]], label: str, kind: str, optional: bool = False
+        self,
+        names: Iterable[str],
+        roles: Mapping[str, set[str]],
+        label: str,
+        kind: str,
+        optional: bool = False,
     ) -> list[str]:
         """Return the names that match, in the order given.
 
@@ -74,8 +93,14 @@ class Pattern:
         """
         names = dict.fromkeys(names)
         found = [self._select(entry, names, roles, label) for entry in self.positive]
-        excluded = set().union(*(self._select(entry, names, roles, label) for entry in self.negative))
-        matched = [name for name in names if name not in excluded and any(name in each for each in found)]
+        excluded = set().union(
+            *(self._select(entry, names, roles, label) for entry in self.negative)
+        )
+        matched = [
+            name
+            for name in names
+            if name not in excluded and any(name in each for each in found)
+        ]
         if optional:
             return matched
         for entry, each in zip(self.positive, found, strict=True):
@@ -87,5 +112,7 @@ class Pattern:
                     f"{kind.capitalize()}: {listing(names)}."
                 )
         if not matched:
-            raise NoMatch(f"{label}: pattern {self.spec!r} excludes all {len(names)} {kind}: {listing(names)}.")
+            raise NoMatch(
+                f"{label}: pattern {self.spec!r} excludes all {len(names)} {kind}: {listing(names)}."
+            )
         return matched

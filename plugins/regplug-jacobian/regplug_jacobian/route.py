@@ -35,16 +35,23 @@ def routes(outputs, wrt, matched):
     found = outputs.match(wrt)
     for name, x in found.items():
         if "float" not in x.dtype:
-            raise ValueError(f"wrt={wrt!r}: {name!r} is {x.dtype} and has no derivative; name float outputs")
+            raise ValueError(
+                f"wrt={wrt!r}: {name!r} is {x.dtype} and has no derivative; name float outputs"
+            )
     chosen = {
-        name: [x for x in dict.fromkeys(found.values()) if x is h or route([x], h)] for name, h in matched.items()
+        name: [x for x in dict.fromkeys(found.values()) if x is h or route([x], h)]
+        for name, h in matched.items()
     }
     for name, inputs in chosen.items():
         if not inputs:
-            raise ValueError(f"{name!r} does not depend on {', '.join(map(repr, found))}, which wrt={wrt!r} matches")
+            raise ValueError(
+                f"{name!r} does not depend on {', '.join(map(repr, found))}, which wrt={wrt!r} matches"
+            )
     for name, x in found.items():
         if not any(x in inputs for inputs in chosen.values()):
-            raise ValueError(f"wrt={wrt!r}: {', '.join(map(repr, matched))} does not depend on {name!r}")
+            raise ValueError(
+                f"wrt={wrt!r}: {', '.join(map(repr, matched))} does not depend on {name!r}"
+            )
     return chosen
 
 
@@ -57,7 +64,9 @@ def route(inputs, output):
     carry = set(inputs)
     for node in nodes:
         if not carry.isdisjoint(node.inputs):
-            carry.update(v for v in node.outputs if "float" in str(getattr(v.type, "dtype", "")))
+            carry.update(
+                v for v in node.outputs if "float" in str(getattr(v.type, "dtype", ""))
+            )
     feed = carry & {output}
     along = []
     for node in reversed(nodes):
@@ -97,7 +106,10 @@ def products(nodes, x):
         left, right = node.inputs if len(node.inputs) == 2 else (None, None)
         if left is not x or right in made or (x.ndim, right.ndim) != (2, 2):
             return []
-        if node.op not in [product(x, right).owner.op for product in (T.dot, getattr(T, "matmul", T.dot))]:
+        if node.op not in [
+            product(x, right).owner.op
+            for product in (T.dot, getattr(T, "matmul", T.dot))
+        ]:
             return []
         pairs.append((node.outputs[0], right))
     return pairs
@@ -106,7 +118,9 @@ def products(nodes, x):
 def is_elementwise(nodes, inputs):
     """Tell whether each entry of what `nodes` make of the matrices `inputs` depends on the same entry of these only."""
     kind = type((inputs[0] + inputs[0]).owner.op)
-    shapes = {ones(v) for node in nodes for v in node.outputs} | {ones(v) for v in inputs}
+    shapes = {ones(v) for node in nodes for v in node.outputs} | {
+        ones(v) for v in inputs
+    }
     return len(shapes) == 1 and all(isinstance(node.op, kind) for node in nodes)
 
 
@@ -120,7 +134,9 @@ def refuse_few_axes(matched, least, expected):
     for name, h in matched.items():
         if h.ndim < least:
             found = "is a scalar" if h.ndim == 0 else f"has {h.ndim} dimensions"
-            raise ValueError(f"{name!r} {found}, expected {expected}: match another output")
+            raise ValueError(
+                f"{name!r} {found}, expected {expected}: match another output"
+            )
 
 
 def wide(x):

@@ -69,7 +69,9 @@ class Orthogonality(Regularizer):
         if self.kind == "gram":
             is_empty = T.eq(matrix.size, 0)
             return T.switch(is_empty, 0, ((gram - identity) ** 2).sum())
-        pairs = T.cast(T.maximum(count * (count - 1), 1), matrix.dtype)  # each pair is there twice
+        pairs = T.cast(
+            T.maximum(count * (count - 1), 1), matrix.dtype
+        )  # each pair is there twice
         return (abs(gram) * (1 - identity)).sum() / pairs
 
 
