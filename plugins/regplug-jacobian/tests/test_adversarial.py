@@ -235,6 +235,24 @@ def test_rows_of_float16_are_those_of_float32():
     assert np.isfinite(values["float16"][1]).all()
 
 
+@pytest.mark.filterwarnings("ignore:.* is float16, and numba")
+def test_directions_of_more_squares_than_float16_holds_are_right():
+    T = installed_engine().T
+    x = T.TensorType("float16", (None, None))("x")
+    w = np.zeros((70_000, 2), "float16")
+    w[:, 0] = 0.1
+    e = T.exp(T.dot(x, T.as_tensor_variable(w)))
+    loss = penalty(
+        {"in:out": x, "out:out": e / e.sum(axis=1, keepdims=True)}, radius=0.05
+    ).loss
+    found = evaluate(loss, {x: np.zeros((1, 70_000), "float16")})
+    # the worst change is along the first class, up or down
+    q = softmax(np.array([[0.05 * 0.1 * np.sqrt(70_000), 0]]))
+    np.testing.assert_allclose(
+        found, divergence(np.array([[0.5, 0.5]]), q)[0], rtol=2e-2
+    )
+
+
 def test_an_empty_batch_is_zero():
     x, value, w, p = classifier()
     loss = penalty({"in:out": x, "out:out": p}).loss
