@@ -130,13 +130,10 @@ class GraphPass:
         return self.history.memo.get(variable, variable)
 
     def _visit(self, old: Any, members: list[BoundRegularizer], current: Any) -> Any:
-        done = self.history.applied_by.get(
-            current, set()
-        )  # by whom, where an earlier layer shares the variable
+        # an earlier layer may share the variable, and have been changed by some
+        done = self.history.applied_by.get(current, set())
         members = [member for member in members if member not in done]
-        if current.dtype == "float16" and any(
-            "weight" in member.hooks["modify_graph"] for member in members
-        ):
+        if current.dtype == "float16":
             # the gradient of a root takes the dtype of what the root meets, here that of the weight
             current, name = self.live.engine.T.tensor_copy(current), current.name
             current.name = name

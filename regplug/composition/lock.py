@@ -24,8 +24,7 @@ def difference(name: str, locks: Mapping[str, str], strict: bool) -> str:
     except UnknownRegularizer as error:
         if name not in locks:
             raise
-        locked = locks[name]
-        advice = f"The file is locked to {locked}: {remedy} {locked}."
+        advice = f"The file is locked to {locks[name]}: {remedy} {locks[name]}."
         raise UnknownRegularizer(f"{error} {advice}") from error
     locked = locks.get(name) or locks.get(entry.qualified_name)
     found = requirement(entry)

@@ -82,7 +82,7 @@ class Noise:
         """
         exact = rate
         if isinstance(rate, Real):
-            if not 0 <= rate < 1:
+            if not 0 <= float(rate) < 1:
                 raise ValueError(f"rate {rate!r} is out of range: >= 0, < 1")
             exact = np.float64(rate)  # engines take a float of Python for one of floatX
         elif hasattr(rate, "owner"):

@@ -224,11 +224,9 @@ def require_no_term(run: Run) -> None:
 def by_name(subject: Subject) -> Case:
     """Return the main case with the outputs that match: changed ones lead to no other, and so have no role."""
     case = main(subject)
-    return (
-        Case(case.kind, subject.run(case).matched)
-        if subject.cls.targets == "outputs"
-        else case
-    )
+    if subject.cls.targets == "params":  # type: ignore[attr-defined]
+        return case
+    return Case(case.kind, subject.run(case).matched)
 
 
 def require_refusal(subject: Subject, case: Case, sample: Sample) -> None:

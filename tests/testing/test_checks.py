@@ -687,7 +687,8 @@ def test_class_that_refuses_integers_by_name_passes():
 
 def test_gradient_of_an_infinite_term_at_weight_zero_is_named(monkeypatch):
     monkeypatch.setattr(
-        "regplug.composition.graph_pass.GraphPass._gated", lambda self, value, *given: value
+        "regplug.composition.graph_pass.GraphPass._gated",
+        lambda self, value, *given: value,
     )
     status, message = attempt(
         CHECKS["weight_zero_is_off_where_infinite"], Subject(Deviation)
