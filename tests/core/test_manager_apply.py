@@ -152,9 +152,10 @@ def test_apply_hands_one_weight_to_all_visits(engine):
             seen.append(weight)
             outputs.update({name: h * weight for name, h in matched.items()})
 
-    _, outputs = net(engine)
+    _, outputs = net(engine, "float32")
     regplug.compose([Look(["hid:out", "out:out"])]).apply(outputs)
     assert seen[0] is seen[1]
+    assert seen[0].dtype == "float32"
 
 
 def test_apply_matches_are_in_graph_order_by_label(engine):
