@@ -16,10 +16,14 @@ import pytest
 
 from regplug.testing import installed_engine
 
-gc.set_threshold(50_000)  # graphs are many small objects: looking for garbage took a fifth of the time
+gc.set_threshold(
+    50_000
+)  # graphs are many small objects: looking for garbage took a fifth of the time
 if worker := os.environ.get("PYTEST_XDIST_WORKER"):
     # two processes with one folder wait seconds for its lock, at each kernel that Theano compiles
-    os.environ["THEANO_FLAGS"] = f"{os.environ.get('THEANO_FLAGS', '')},compiledir_format={worker}"
+    os.environ["THEANO_FLAGS"] = (
+        f"{os.environ.get('THEANO_FLAGS', '')},compiledir_format={worker}"
+    )
 
 
 @pytest.fixture
@@ -39,8 +43,12 @@ def theanets(monkeypatch):
     """Return theanets, with what its helper libraries need from the outside."""
     if sys.version_info >= (3, 11):
         pytest.skip("theanets needs Theano, which needs Python 3.10")
-    monkeypatch.setattr(collections, "Callable", collections.abc.Callable, raising=False)  # gone from Python 3.10
-    climate = types.ModuleType("climate")  # its logger; the name is another project's on PyPI by now
+    monkeypatch.setattr(
+        collections, "Callable", collections.abc.Callable, raising=False
+    )  # gone from Python 3.10
+    climate = types.ModuleType(
+        "climate"
+    )  # its logger; the name is another project's on PyPI by now
     climate.get_logger = logging.getLogger
     with pytest.MonkeyPatch.context() as patch, warnings.catch_warnings():
         patch.setitem(sys.modules, "climate", climate)

@@ -5,13 +5,34 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.1.0"
 __all__ = [
-    "BadComposition", "BadModel", "BadOption", "CannotCopy", "Layer", "Manager", "Model", "NameConflict", "NoMatch",
-    "PluginLoadError", "RegplugError", "RegplugWarning", "Regularizer", "RegularizerError", "Result",
-    "UnknownRegularizer", "as_model", "available", "block", "compose", "hookimpl", "load", "read",
+    "BadComposition",
+    "BadModel",
+    "BadOption",
+    "CannotCopy",
+    "Layer",
+    "Manager",
+    "Model",
+    "NameConflict",
+    "NoMatch",
+    "PluginLoadError",
+    "RegplugError",
+    "RegplugWarning",
+    "Regularizer",
+    "RegularizerError",
+    "Result",
+    "UnknownRegularizer",
+    "__version__",
+    "as_model",
+    "available",
+    "block",
+    "compose",
+    "hookimpl",
+    "load",
+    "read",
 ]
 
+from regplug.discovery.registry import available, block, load
 from regplug.errors import (
     BadComposition,
     BadModel,
@@ -26,28 +47,37 @@ from regplug.errors import (
     UnknownRegularizer,
     did_you_mean,
 )
-from regplug.registry import available, block, load
+from regplug.version import __version__
 
 if TYPE_CHECKING:
-    from regplug.composition import compose, read
-    from regplug.hookspecs import hookimpl
-    from regplug.manager import Manager, Result
-    from regplug.model import Layer, Model, as_model
-    from regplug.regularizer import Regularizer
+    from regplug.authoring.hookspecs import hookimpl
+    from regplug.authoring.regularizer import Regularizer
+    from regplug.composition.compose import compose, read
+    from regplug.composition.manager import Manager, Result
+    from regplug.models.adapters import as_model
+    from regplug.models.model import Layer, Model
 
 # imported when they are used: a plugin that needs Regularizer alone pays for nothing else
 _HOMES = {
-    "compose": "composition", "read": "composition", "hookimpl": "hookspecs", "Manager": "manager",
-    "Result": "manager", "Layer": "model", "Model": "model", "as_model": "model", "Regularizer": "regularizer",
+    "Layer": "models.model",
+    "Manager": "composition.manager",
+    "Model": "models.model",
+    "Regularizer": "authoring.regularizer",
+    "Result": "composition.manager",
+    "as_model": "models.adapters",
+    "compose": "composition.compose",
+    "hookimpl": "authoring.hookspecs",
+    "read": "composition.compose",
 }
-_MODULES = ("engine", "noise", "schedules")
+_MODULES = {"engine": "engine", "noise": "noise", "schedules": "authoring.schedules"}
 
 
 def __getattr__(name: str) -> Any:
     if name in _MODULES:
-        return importlib.import_module(f"regplug.{name}")
+        return importlib.import_module(f"regplug.{_MODULES[name]}")
     if name not in _HOMES:
-        raise AttributeError(f"module 'regplug' has no attribute {name!r}.{did_you_mean(name, __all__)}")
+        hint = did_you_mean(name, __all__)
+        raise AttributeError(f"module 'regplug' has no attribute {name!r}.{hint}")
     return getattr(importlib.import_module(f"regplug.{_HOMES[name]}"), name)
 
 

@@ -17,7 +17,9 @@ import pytest
 def equal(engine):
     """Return a function that tells whether two variables are the same computation of the same inputs."""
     is_theano = engine.__name__.endswith("theano")
-    module = importlib.import_module("theano.scan_module.scan_utils" if is_theano else "pytensor.graph.basic")
+    module = importlib.import_module(
+        "theano.scan_module.scan_utils" if is_theano else "pytensor.graph.basic"
+    )
     return lambda one, other: module.equal_computations([one], [other])
 
 
@@ -31,9 +33,13 @@ def package(tmp_path_factory, monkeypatch):
     def add(name, points, module, source, version="0.1"):
         info = folder / f"{name.replace('-', '_')}-{version}.dist-info"
         info.mkdir()
-        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
+        (info / "METADATA").write_text(
+            f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n"
+        )
         lines = [f"{point} = {value}" for point, value in points.items()]
-        (info / "entry_points.txt").write_text("\n".join(["[regplug.regularizers]", *lines, ""]))
+        (info / "entry_points.txt").write_text(
+            "\n".join(["[regplug.regularizers]", *lines, ""])
+        )
         (folder / f"{module}.py").write_text(source)
         modules.append(module)
         return folder
@@ -48,10 +54,20 @@ class Environment:
 
     def __init__(self, folder):
         venv.create(folder, with_pip=False, symlinks=os.name != "nt")
-        self.python = str(Path(folder, "Scripts" if os.name == "nt" else "bin", "python"))
-        packages = Path(self.run("-c", "import sysconfig; print(sysconfig.get_path('purelib'))").stdout.strip())
+        self.python = str(
+            Path(folder, "Scripts" if os.name == "nt" else "bin", "python")
+        )
+        packages = Path(
+            self.run(
+                "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"
+            ).stdout.strip()
+        )
         # addsitedir, and not the bare path, because editable installs are .pth files themselves
-        lines = [f"import site; site.addsitedir({path!r})" for path in sys.path if Path(path).name == "site-packages"]
+        lines = [
+            f"import site; site.addsitedir({path!r})"
+            for path in sys.path
+            if Path(path).name == "site-packages"
+        ]
         (packages / "outer.pth").write_text("\n".join(lines) + "\n")
 
     def run(self, *words):
@@ -60,18 +76,37 @@ class Environment:
 
     def run_in(self, folder, *words, **env):
         """Run this environment's Python in a folder, with environment variables."""
-        options = {"cwd": folder, "env": {**os.environ, **env}, "capture_output": True, "text": True}
+        options = {
+            "cwd": folder,
+            "env": {**os.environ, **env},
+            "capture_output": True,
+            "text": True,
+        }
         return subprocess.run([self.python, *words], check=False, **options)
 
     def pip(self, *words):
         """Run pip for this environment."""
-        command = [sys.executable, "-m", "pip", "--python", self.python, "--disable-pip-version-check", *words]
+        command = [
+            sys.executable,
+            "-m",
+            "pip",
+            "--python",
+            self.python,
+            "--disable-pip-version-check",
+            *words,
+        ]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stdout + done.stderr
 
     def install(self, *projects):
         """Install projects with pip, without what they depend on."""
-        self.pip("install", "--quiet", "--no-deps", "--no-build-isolation", *map(str, projects))
+        self.pip(
+            "install",
+            "--quiet",
+            "--no-deps",
+            "--no-build-isolation",
+            *map(str, projects),
+        )
 
     def listed(self):
         """Return the rows of `regplug list`, by name."""

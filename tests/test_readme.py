@@ -13,7 +13,7 @@ from itertools import groupby
 from pathlib import Path
 
 import regplug
-from regplug.regularizer import hook_arguments
+from regplug.authoring.regularizer import hook_arguments
 from regplug.testing import installed_engine
 
 if sys.version_info >= (3, 11):
@@ -23,19 +23,32 @@ else:
 
 ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
-MARKED = re.compile(r"(?<=<!-- regularizers -->\n).*(?=<!-- /regularizers -->)", re.DOTALL)
-DOES = {"modify_graph": "changes {}", "loss": "penalty on {}", "constrain": "constrains {} after updates"}
+MARKED = re.compile(
+    r"(?<=<!-- regularizers -->\n).*(?=<!-- /regularizers -->)", re.DOTALL
+)
+DOES = {
+    "modify_graph": "changes {}",
+    "loss": "penalty on {}",
+    "constrain": "constrains {} after updates",
+}
 TARGETS = {"outputs": "outputs", "params": "parameters"}
 
 
 def blocks(language: str) -> list[str]:
-    return re.findall(rf"^```{language}\n(.*?)^```$", README.read_text("utf-8"), re.DOTALL | re.MULTILINE)
+    return re.findall(
+        rf"^```{language}\n(.*?)^```$",
+        README.read_text("utf-8"),
+        re.DOTALL | re.MULTILINE,
+    )
 
 
 def rendered() -> str:
     """Return the table of the regularizers of the packages in plugins/, in Markdown."""
     ours = {folder.name for folder in (ROOT / "plugins").iterdir()}
-    entries = sorted((entry for entry in regplug.available() if entry.package in ours), key=lambda entry: entry.package)
+    entries = sorted(
+        (entry for entry in regplug.available() if entry.package in ours),
+        key=lambda entry: entry.package,
+    )
     lines = ["| Name | What it does | How |", "|---|---|---|"]
     for package, group in groupby(entries, key=lambda entry: entry.package):
         lines.append(f"| **[{package}](plugins/{package})** | | |")
@@ -50,16 +63,30 @@ def rendered() -> str:
 
 
 def test_readme_table_is_of_what_is_installed():
-    assert MARKED.search(README.read_text("utf-8")).group() == rendered(), "run: python tests/test_readme.py"
+    assert MARKED.search(README.read_text("utf-8")).group() == rendered(), (
+        "run: python tests/test_readme.py"
+    )
 
 
 def test_readme_options_of_other_libraries_are_those_of_the_parity_page():
-    page, text = (ROOT / "docs" / "parity.md").read_text("utf-8"), README.read_text("utf-8")
-    sections = {section.partition("\n")[0]: section for section in page.split("\n### ")[1:]}
-    table = re.findall(r"^\| (Keras|torch|Lasagne|theanets)\b.*\| (.*?) ?\|$", text, re.MULTILINE)
+    page, text = (
+        (ROOT / "docs" / "parity.md").read_text("utf-8"),
+        README.read_text("utf-8"),
+    )
+    sections = {
+        section.partition("\n")[0]: section for section in page.split("\n### ")[1:]
+    }
+    table = re.findall(
+        r"^\| (Keras|torch|Lasagne|theanets)\b.*\| (.*?) ?\|$", text, re.MULTILINE
+    )
     for library, options in table:
-        assert all(option in sections[library] for option in re.findall("`(.+?)`", options)), library
-    count = sum(len(re.findall(r"^\| `", sections[library], re.MULTILINE)) for library, _ in table)
+        assert all(
+            option in sections[library] for option in re.findall("`(.+?)`", options)
+        ), library
+    count = sum(
+        len(re.findall(r"^\| `", sections[library], re.MULTILINE))
+        for library, _ in table
+    )
     assert len(table) == 4
     assert f"has {count} expressions" in text
 
@@ -79,7 +106,9 @@ def test_readme_commands_need_neither_python_nor_an_active_environment():
 
 
 def test_readme_commands_of_windows_are_the_same_steps():
-    ours = [re.findall(r"\.venv/bin/(.*?)(?: && |$)", command) for command in commands()]
+    ours = [
+        re.findall(r"\.venv/bin/(.*?)(?: && |$)", command) for command in commands()
+    ]
     windows = [
         re.findall(r"\.venv\\Scripts\\(.*?)(?:; |$)", line)
         for line in blocks("powershell")[0].splitlines()
@@ -102,27 +131,43 @@ def test_readme_test_command_is_what_the_continuous_integration_runs():
 
 def test_readme_code_runs(tmp_path):
     code = "\n".join(blocks("python"))
-    if installed_engine().__name__.endswith("theano"):  # as the comments beside the imports say
-        code = code.replace("import pytensor.tensor as pt", "import theano.tensor as pt")
+    if installed_engine().__name__.endswith(
+        "theano"
+    ):  # as the comments beside the imports say
+        code = code.replace(
+            "import pytensor.tensor as pt", "import theano.tensor as pt"
+        )
         code = code.replace("import pytensor ", "import theano as pytensor ")
     code += "\nassert list(result.matches.values()) == [['hid:out']]\nassert dict(manager.weights) == {'lasso': 1e-3}\n"
     code += "assert list(terms) == ['lasso']\n"
     (tmp_path / "readme.py").write_text(code, "utf-8")
-    flags = "mode=Mode,linker=py,optimizer=fast_compile,cxx="  # nothing is compiled: quick
+    flags = (
+        "mode=Mode,linker=py,optimizer=fast_compile,cxx="  # nothing is compiled: quick
+    )
     done = subprocess.run(
-        [sys.executable, "readme.py"], cwd=tmp_path, env=os.environ | {"PYTENSOR_FLAGS": flags, "THEANO_FLAGS": flags},
-        capture_output=True, text=True,
+        [sys.executable, "readme.py"],
+        cwd=tmp_path,
+        env=os.environ | {"PYTENSOR_FLAGS": flags, "THEANO_FLAGS": flags},
+        capture_output=True,
+        text=True,
     )
     assert done.returncode == 0, done.stderr
     assert 'use = "dropout"' in (tmp_path / "regplug.toml").read_text()
 
 
 def test_readme_plugin_is_found_by_its_name(package):
-    source = next(block for block in blocks("python") if block.startswith("# regplug_lasso.py"))
+    source = next(
+        block for block in blocks("python") if block.startswith("# regplug_lasso.py")
+    )
     project = tomllib.loads(blocks("toml")[0])["project"]
-    package(project["name"], project["entry-points"]["regplug.regularizers"], "regplug_lasso", source)
+    package(
+        project["name"],
+        project["entry-points"]["regplug.regularizers"],
+        "regplug_lasso",
+        source,
+    )
     manager = regplug.compose(["lasso=1e-3@*.w"])
-    assert manager.members[0].who == "regplug-lasso 0.1"
+    assert manager.members[0].provenance == "regplug-lasso 0.1"
 
 
 def test_readme_links_to_files_that_exist():
@@ -132,4 +177,6 @@ def test_readme_links_to_files_that_exist():
 
 
 if __name__ == "__main__":
-    README.write_text(MARKED.sub(lambda _: rendered(), README.read_text("utf-8")), "utf-8")
+    README.write_text(
+        MARKED.sub(lambda _: rendered(), README.read_text("utf-8")), "utf-8"
+    )

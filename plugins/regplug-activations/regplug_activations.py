@@ -122,7 +122,9 @@ class KLSparsity(Regularizer):
     @hookimpl
     def loss(self, matched):
         refuse_vectors(matched, "units")
-        return sum(tensor(h).cast(self.divergences(h).sum(), h.dtype) for h in matched.values())
+        return sum(
+            tensor(h).cast(self.divergences(h).sum(), h.dtype) for h in matched.values()
+        )
 
     def divergences(self, h):
         """Return KL(rho, q_j) of each unit of `h`, shape (units,), in float64."""
@@ -130,7 +132,9 @@ class KLSparsity(Regularizer):
         # beside 1, float32 holds neither a small epsilon nor a rho near 1
         p = mean(T.cast(h, "float64"), axis=range(h.ndim - 1))
         # 1 - q is no difference: engines would add up its constants, and 1 + epsilon is 1
-        on, off = (self.log_squeezed(T.clip(each, 0, 1), h.dtype) for each in (p, 1 - p))
+        on, off = (
+            self.log_squeezed(T.clip(each, 0, 1), h.dtype) for each in (p, 1 - p)
+        )
         for_on = number(rho, p) * (number(math.log(rho), p) - on)
         for_off = number(1 - rho, p) * (number(math.log1p(-rho), p) - off)
         return T.switch(h.size > 0, for_on + for_off, 0)
@@ -240,7 +244,9 @@ class TotalVariation(Regularizer):
     @hookimpl
     def loss(self, matched):
         if not self.axes:
-            raise ValueError("axes=() names no axis: give those along which entries are neighbours, such as (1, 2)")
+            raise ValueError(
+                "axes=() names no axis: give those along which entries are neighbours, such as (1, 2)"
+            )
         refuse_missing_axes(matched, self.axes)
         variations = (
             mean(abs(differences(h, axis)))
@@ -256,7 +262,9 @@ def reduced(values, reduction):
         return sum(mean(each) for each in values.values()) / len(values)
     for name, each in values.items():
         if each.ndim == 0:
-            raise ValueError(f"{name!r} is a scalar: reduction='batch' needs the batch on axis 0; use 'mean'")
+            raise ValueError(
+                f"{name!r} is a scalar: reduction='batch' needs the batch on axis 0; use 'mean'"
+            )
     return sum(each.sum() / samples(each) for each in values.values())
 
 
@@ -288,9 +296,9 @@ def entropy_of_logits(z):
     T, zero = tensor(z), number(0, z)
     largest = z.max(axis=-1, keepdims=True)
     shifted = z - T.switch(T.isinf(largest), zero, largest)
-    is_possible = shifted > -np.inf
-    shifted = T.switch(is_possible, shifted, zero)
-    e = T.switch(is_possible, T.exp(shifted), zero)
+    is_masked = T.eq(shifted, -np.inf)
+    shifted = T.switch(is_masked, zero, shifted)
+    e = T.switch(is_masked, zero, T.exp(shifted))
     total = nonzero(e.sum(axis=-1))
     return T.log(total) - (e * shifted).sum(axis=-1) / total
 
@@ -306,7 +314,9 @@ def refuse_vectors(matched, what):
 def refuse_missing_axes(matched, axes):
     """Refuse axes that an output does not have."""
     for name, h in matched.items():
-        valid = f"axes lie in {-h.ndim} to {h.ndim - 1}" if h.ndim else "a scalar has none"
+        valid = (
+            f"axes lie in {-h.ndim} to {h.ndim - 1}" if h.ndim else "a scalar has none"
+        )
         for axis in axes:
             if not -h.ndim <= axis < h.ndim:
                 shape = f"has shape {shape_text(h)}: it has no axis {axis}"

@@ -5,11 +5,12 @@ from __future__ import annotations
 import warnings
 from typing import Any
 
-from regplug import BadComposition, BadModel, Layer, Manager, adapters, as_model, compose
+from regplug import BadComposition, BadModel, Layer, Manager, as_model, compose
+from regplug.authoring.schedules import Schedule
 from regplug.engine import engine_of
 from regplug.errors import RegplugWarning
-from regplug.rewiring import toposort
-from regplug.schedules import Schedule
+from regplug.graph.rewiring import toposort
+from regplug.models import adapters
 
 
 class PyMC:
@@ -30,13 +31,25 @@ class PyMC:
     @staticmethod
     def see(model: Any) -> Any:
         """Return the `regplug.Model` of a `pymc.Model`."""
-        dense = [v for v in (*model.data_vars, *model.deterministics) if engine_of(v).is_dense(v)]
+        dense = [
+            v
+            for v in (*model.data_vars, *model.deterministics)
+            if engine_of(v).is_dense(v)
+        ]
         computed = [v for v in dense if "float" in v.dtype or v in model.deterministics]
         outputs = {variable.name: variable for variable in (*computed, *model.free_RVs)}
         if not outputs:
-            raise BadModel(f"{model!r} has no variables: regularize it when they are there.")
-        params = {variable.name: variable for variable in model.free_RVs if "float" in variable.dtype}
-        return as_model(outputs, params, [Layer(v.name, (), (v.name,), v.name) for v in computed])
+            raise BadModel(
+                f"{model!r} has no variables: regularize it when they are there."
+            )
+        params = {
+            variable.name: variable
+            for variable in model.free_RVs
+            if "float" in variable.dtype
+        }
+        return as_model(
+            outputs, params, [Layer(v.name, (), (v.name,), v.name) for v in computed]
+        )
 
 
 def regularize(model: Any, regularizers: Any) -> Manager:
@@ -83,11 +96,17 @@ def regularize(model: Any, regularizers: Any) -> Manager:
     if model is None:
         model = pymc.Model.get_context(error_if_none=False)
     if not isinstance(model, pymc.Model):
-        raise BadModel(f"{model!r} is no pymc.Model to regularize: hand one over, or call this inside `with model:`.")
-    manager = regularizers if isinstance(regularizers, Manager) else compose(regularizers)
+        raise BadModel(
+            f"{model!r} is no pymc.Model to regularize: hand one over, or call this inside `with model:`."
+        )
+    manager = (
+        regularizers if isinstance(regularizers, Manager) else compose(regularizers)
+    )
     for member in manager.members:
         if fault := _fault(model, member):
-            raise BadComposition(f"{member.label} ({member.who}) is refused for a PyMC model: it {fault}.")
+            raise BadComposition(
+                f"{member.label} ({member.provenance}) is refused for a PyMC model: it {fault}."
+            )
     result = manager.apply(model)
     _warn_of_constants(model, result)
     for label, term in result.terms.items():
@@ -97,17 +116,19 @@ def regularize(model: Any, regularizers: Any) -> Manager:
 
 def _fault(model: Any, member: Any) -> str | None:
     """Return why a regularizer has no place in a log-probability."""
-    if member.implements["modify_graph"] is not None:
+    if member.hooks["modify_graph"] is not None:
         return "modifies the graph, and a log-probability takes penalties only"
-    if member.implements["constrain"] is not None:
+    if member.hooks["constrain"] is not None:
         return "constrains an optimizer's updates, and a log-probability takes penalties only"
     for argument, what in (("noise", "draws noise"), ("state", "keeps state")):
-        if argument in member.implements["loss"]:
+        if argument in member.hooks["loss"]:
             return f"{what}, and a log-probability is a function of its variables"
     if isinstance(getattr(member.regularizer, "weight", None), Schedule):
         return "follows a schedule, and a log-probability has no steps"
     try:
-        name = model.name_for(member.label)  # with the prefix of a model that has a name
+        name = model.name_for(
+            member.label
+        )  # with the prefix of a model that has a name
     except (KeyError, ValueError) as error:
         return f"has a name that PyMC refuses ({error.args[0]}): give it another name="
     taken = model.root.named_vars.get(name)
@@ -124,7 +145,10 @@ def _warn_of_constants(model: Any, result: Any) -> None:
     for label, names in result.matches.items():
         for name in names:
             variable = result.outputs[name]
-            used = {variable, *(each for node in toposort([variable]) for each in node.inputs)}
+            used = {
+                variable,
+                *(each for node in toposort([variable]) for each in node.inputs),
+            }
             if used.isdisjoint(free):
                 text = f"{label}: {name!r}, which its pattern matches, depends on no free variable."
                 warnings.warn(text, RegplugWarning, stacklevel=3)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from regplug import BadModel, Layer, adapters, as_model
+from regplug import BadModel, Layer, as_model
 from regplug.engine import engine_of
-from regplug.model import free
-from regplug.rewiring import toposort
+from regplug.graph.rewiring import toposort
+from regplug.models import adapters
+from regplug.models.naming import unique_name
 
 
 class PytensorML:
@@ -40,7 +41,9 @@ class PytensorML:
         params = _params(nodes, outputs)
         seen = as_model(outputs, params, _layers(outputs, params))
         seen.new_step = step_counter
-        seen.finds_updates = True  # generators and running statistics, in the regularized graph
+        seen.finds_updates = (
+            True  # generators and running statistics, in the regularized graph
+        )
         return seen
 
     @staticmethod
@@ -94,13 +97,17 @@ class PytensorML:
         from pytensor_ml.pytensorf import collect_graph_inputs
 
         if (loss_fn is None) == (loss is None):
-            raise BadModel("compile_train needs one of loss_fn and loss, a scalar built from result.outputs.")
+            raise BadModel(
+                "compile_train needs one of loss_fn and loss, a scalar built from result.outputs."
+            )
         if loss_fn is not None:
             loss, target = supervised_loss(result.outputs[_result_name(model)], loss_fn)
             inputs = [*collect_graph_inputs(model.y), target]
         loss = loss + result.loss.astype(loss.dtype)
         adapters.warn_of_unused(PytensorML.see(model), result, loss)
-        updates = result.constrain(rule(loss, model.weights) if callable(rule) else rule, learning_rate)
+        updates = result.constrain(
+            rule(loss, model.weights) if callable(rule) else rule, learning_rate
+        )
         _check_counters([loss, *updates.values()])
         return optim.compile_train(
             loss,
@@ -109,11 +116,15 @@ class PytensorML:
             inputs=inputs,
             extra_outputs=extra_outputs,
             extra_updates=result.updates,
-            compile_kwargs=model._compile_kwargs if compile_kwargs is None else compile_kwargs,
+            compile_kwargs=model._compile_kwargs
+            if compile_kwargs is None
+            else compile_kwargs,
         )
 
     @staticmethod
-    def compile_predict(model: Any, result: Any, compile_kwargs: dict | None = None) -> Any:
+    def compile_predict(
+        model: Any, result: Any, compile_kwargs: dict | None = None
+    ) -> Any:
         """Compile the prediction on the clean graph: without noise, with the ``always`` changes.
 
         Parameters
@@ -129,7 +140,9 @@ class PytensorML:
         return compile_predict(
             result.clean[_result_name(model)],
             inputs=collect_graph_inputs(model.y),
-            compile_kwargs=model._compile_kwargs if compile_kwargs is None else compile_kwargs,
+            compile_kwargs=model._compile_kwargs
+            if compile_kwargs is None
+            else compile_kwargs,
         )
 
 
@@ -138,24 +151,36 @@ def _outputs(y: Any, nodes: list[Any]) -> dict[str, Any]:
     from pytensor_ml.layers import DropoutLayer
 
     outputs: dict[str, Any] = {}
-    home: dict[Any, str | None] = {}  # the layer that a variable is computed from; None where there are several
+    home: dict[
+        Any, str | None
+    ] = {}  # the layer that a variable is computed from; None where there are several
     layers: set[str] = set()
 
     def add(name: str, variable: Any) -> None:
-        home[variable] = layer = free(name, layers)
+        home[variable] = layer = unique_name(name, layers)
         layers.add(layer)
         outputs[f"{layer}:out"] = variable
 
-    for root in dict.fromkeys(variable for node in nodes for variable in node.inputs if _is_input(variable)):
+    for root in dict.fromkeys(
+        variable for node in nodes for variable in node.inputs if _is_input(variable)
+    ):
         add(root.name or "input", root)
     for node in nodes:
         homes = {home[variable] for variable in node.inputs if variable in home}
         for variable in node.outputs if homes else ():
             home[variable] = next(iter(homes)) if len(homes) == 1 else None
-            if isinstance(node.op, DropoutLayer) or not variable.name or not _is_float(variable):
+            if (
+                isinstance(node.op, DropoutLayer)
+                or not variable.name
+                or not _is_float(variable)
+            ):
                 continue
             key = f"{home[variable]}:{variable.name}"
-            if variable.name in vars(activations) and home[variable] and key not in outputs:
+            if (
+                variable.name in vars(activations)
+                and home[variable]
+                and key not in outputs
+            ):
                 outputs[key] = variable
             else:
                 add(_layer_name(variable), variable)
@@ -168,28 +193,46 @@ def _params(nodes: list[Any], outputs: dict[str, Any]) -> dict[str, Any]:
     """Return parameters by name: in the layer of their name whose output is the first that is computed from them."""
     from pytensor_ml.params import TrainableParameter
 
-    layer_of = {variable: name.removesuffix(":out") for name, variable in outputs.items() if name.endswith(":out")}
+    layer_of = {
+        variable: name.removesuffix(":out")
+        for name, variable in outputs.items()
+        if name.endswith(":out")
+    }
     names: dict[Any, str] = {}
     used: dict[Any, None] = {}
-    waiting: dict[Any, dict[Any, None]] = {}  # what a variable is computed from, with no output in between
+    waiting: dict[
+        Any, dict[Any, None]
+    ] = {}  # what a variable is computed from, with no output in between
     for node in nodes:
         near: dict[Any, None] = {}
         for variable in node.inputs:
-            near |= {variable: None} if isinstance(variable, TrainableParameter) else waiting.get(variable, {})
+            near |= (
+                {variable: None}
+                if isinstance(variable, TrainableParameter)
+                else waiting.get(variable, {})
+            )
         used |= near
         for variable in node.outputs:
             waiting[variable] = {} if variable in layer_of else near
-            own = [p for p in near if variable in layer_of and p.layer_name == _layer_name(variable) and p not in names]
-            nearest = {f"{layer_of[variable]}{_last(param)}": param for param in own}  # where two have one name
+            own = [
+                p
+                for p in near
+                if variable in layer_of
+                and p.layer_name == _layer_name(variable)
+                and p not in names
+            ]
+            nearest = {
+                f"{layer_of[variable]}{_last(param)}": param for param in own
+            }  # where two have one name
             names |= {param: name for name, param in nearest.items()}
     layers, taken, numbered = set(layer_of.values()), set(names.values()), {}
     for param in (each for each in used if each not in names):
         layer = param.layer_name
         if not layer:
-            names[param] = free(param.name or "parameter", taken)
+            names[param] = unique_name(param.name or "parameter", taken)
         else:
             if layer not in numbered or f"{numbered[layer]}{_last(param)}" in taken:
-                numbered[layer] = free(layer, layers)
+                numbered[layer] = unique_name(layer, layers)
                 layers.add(numbered[layer])
             names[param] = f"{numbered[layer]}{_last(param)}"
         taken.add(names[param])
@@ -211,7 +254,10 @@ def _layers(outputs: dict[str, Any], params: dict[str, Any]) -> list[Layer]:
     owned: dict[str, list[Any]] = {}
     for name, variable in params.items():
         owned.setdefault(name.rpartition(".")[0], []).append(variable)
-    return [Layer(name, tuple(owned.get(name, ())), tuple(own), own[-1]) for name, own in names.items()]
+    return [
+        Layer(name, tuple(owned.get(name, ())), tuple(own), own[-1])
+        for name, own in names.items()
+    ]
 
 
 def _is_input(variable: Any) -> bool:
@@ -226,14 +272,21 @@ def _is_float(variable: Any) -> bool:
 
 
 def _result_name(model: Any) -> str:
-    return next(name for name, variable in _outputs(model.y, toposort([model.y])).items() if variable is model.y)
+    return next(
+        name
+        for name, variable in _outputs(model.y, toposort([model.y])).items()
+        if variable is model.y
+    )
 
 
 def _check_counters(graph: list[Any]) -> None:
     """Refuse step counters that disagree, as after a checkpoint restored some of them."""
     from pytensor_ml.pytensorf import collect_step_counters
 
-    counts = {counter.name: int(counter.get_value()) for counter in collect_step_counters(graph)}
+    counts = {
+        counter.name: int(counter.get_value())
+        for counter in collect_step_counters(graph)
+    }
     if "regplug.step" in counts and len(set(counts.values())) > 1:
         which = ", ".join(f"{name} = {count}" for name, count in counts.items())
         raise BadModel(

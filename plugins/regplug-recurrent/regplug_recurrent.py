@@ -43,7 +43,9 @@ class RecurrentNorm(Regularizer):
     def loss(self, matched):
         refuse_untimed(matched, self.time_axis)
         norms = (norm(h, axis=-1) for h in matched.values())
-        return sum(squared_change(each, self.time_axis) for each in norms) / len(matched)
+        return sum(squared_change(each, self.time_axis) for each in norms) / len(
+            matched
+        )
 
 
 class RecurrentState(Regularizer):
@@ -79,7 +81,9 @@ class RecurrentState(Regularizer):
     def loss(self, matched):
         refuse_untimed(matched, self.time_axis)
         states = matched.values()
-        return sum(squared_change(each, self.time_axis) for each in states) / len(matched)
+        return sum(squared_change(each, self.time_axis) for each in states) / len(
+            matched
+        )
 
 
 def squared_change(x, time_axis):
@@ -88,7 +92,7 @@ def squared_change(x, time_axis):
 
 
 def refuse_untimed(matched, time_axis):
-    """Refuse outputs that have no time axis, or are known to have no second step on it."""
+    """Refuse outputs that have no time axis, or are known to have only one step on it."""
     for name, h in matched.items():
         shape = f"{name!r} has shape {shape_text(h)}"
         if time_axis >= h.ndim - 1:
@@ -96,7 +100,7 @@ def refuse_untimed(matched, time_axis):
                 f"{shape}: it has no time axis {time_axis} before its units; match outputs of shape "
                 "(batch, time, units), or set time_axis"
             )
-        if engine_of(h).static_shape(h)[time_axis] in (0, 1):
+        if engine_of(h).static_shape(h)[time_axis] == 1:
             raise ValueError(
                 f"{shape}: one step on time axis {time_axis}, and no "
                 "change to penalize; match outputs of more steps, or set time_axis"

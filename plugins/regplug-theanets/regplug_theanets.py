@@ -10,14 +10,37 @@ from numbers import Integral
 from typing import Any
 
 import regplug
-from regplug import BadComposition, BadModel, BadOption, Manager, Regularizer, adapters
+from regplug import BadComposition, BadModel, BadOption, Manager, Regularizer
 from regplug.engine import engine_of
+from regplug.models import adapters
 
 _PLACES = ("input", "hidden", "output")
-_CLASSES = {"bernoullidropout": "dropout", "gaussiannoise": "noise"}  # theanets takes its class names, too
-_WHERE = {"hidden_l1": "hidden", "contractive": "hidden", "recurrent_norm": "recurrent", "recurrent_state": "recurrent"}
-_WITHOUT_RATE = ("adadelta", "rprop")  # algorithms of downhill whose steps do not scale with a learning rate
-_WORDS = ("contractive", "dropout", "hidden", "l1", "l2", "noise", "recurrent", "regularizers", "sparsity", "weight")
+_CLASSES = {
+    "bernoullidropout": "dropout",
+    "gaussiannoise": "noise",
+}  # theanets takes its class names, too
+_WHERE = {
+    "hidden_l1": "hidden",
+    "contractive": "hidden",
+    "recurrent_norm": "recurrent",
+    "recurrent_state": "recurrent",
+}
+_WITHOUT_RATE = (
+    "adadelta",
+    "rprop",
+)  # algorithms of downhill whose steps do not scale with a learning rate
+_WORDS = (
+    "contractive",
+    "dropout",
+    "hidden",
+    "l1",
+    "l2",
+    "noise",
+    "recurrent",
+    "regularizers",
+    "sparsity",
+    "weight",
+)
 
 
 class Theanets:
@@ -55,7 +78,10 @@ class Theanets:
         result : regplug.Result
             Of ``manager.apply(network)``.
         """
-        return sum(loss.weight * loss(result.outputs) for loss in network.losses) + result.loss
+        return (
+            sum(loss.weight * loss(result.outputs) for loss in network.losses)
+            + result.loss
+        )
 
     @staticmethod
     def itertrain(
@@ -122,7 +148,9 @@ class Theanets:
             try:
                 return list(result.constrain(updates).items())
             except BadOption as error:
-                raise BadOption(f"{error} {algo!r} has no rate: choose another algorithm, such as 'sgd'.") from error
+                raise BadOption(
+                    f"{error} {algo!r} has no rate: choose another algorithm, such as 'sgd'."
+                ) from error
 
         optimizer.get_updates = get_updates
         yield from optimizer.iterate(train, valid=valid, **options)
@@ -189,22 +217,38 @@ def from_kwargs(network: Any, **kwargs: Any) -> list[Any]:
     elif isinstance(listed, str) or not isinstance(listed, Iterable):
         raise BadOption(f"regularizers={listed!r} is no list and no dict.")
     seed = _seed(given.pop("rng", 13))
-    composed: list[Any] = [item for name in ("dropout", "noise") for item in _noise(network, name, given)]
-    names = {each: entry.name for entry in regplug.available() for each in (entry.name, *entry.aliases)}
+    composed: list[Any] = [
+        item for name in ("dropout", "noise") for item in _noise(network, name, given)
+    ]
+    names = {
+        each: entry.name
+        for entry in regplug.available()
+        for each in (entry.name, *entry.aliases)
+    }
     names |= {name.replace("_", ""): entry for name, entry in names.items()} | _CLASSES
     for key, value in given.items():
         if name := names.get(key.lower()):
             composed.append((name, _located(network, name, key, _options(value))))
         else:
             _check_is_none(key, value, names)
-    ready = [each for each in listed if hasattr(each, "modify_graph") and not isinstance(each, Regularizer)]
+    ready = [
+        each
+        for each in listed
+        if hasattr(each, "modify_graph") and not isinstance(each, Regularizer)
+    ]
     composed += [each for each in listed if not any(each is other for other in ready)]
     regularizers = ([regplug.compose(composed, seed=seed)] if composed else []) + ready
-    for member in (member for each in regularizers if isinstance(each, Manager) for member in each.members):
-        if member.implements["constrain"] is not None:
+    for member in (
+        member
+        for each in regularizers
+        if isinstance(each, Manager)
+        for member in each.members
+    ):
+        if member.hooks["constrain"] is not None:
             raise BadComposition(
-                f"{member.label} ({member.who}) is refused for theanets' own training: it constrains an optimizer's "
-                "updates. Train with Theanets.itertrain(network, manager.apply(network), ...)."
+                f"{member.label} ({member.provenance}) is refused for theanets' own training: "
+                "it constrains an optimizer's updates. Train with "
+                "Theanets.itertrain(network, manager.apply(network), ...)."
             )
     return regularizers
 
@@ -252,7 +296,10 @@ def _quiet(manager: Manager) -> Iterator[None]:
     state = manager.state()
     try:
         for member in manager.members:
-            if member.implements["modify_graph"] is not None and member.regularizer.applies == "training":
+            if (
+                member.hooks["modify_graph"] is not None
+                and member.regularizer.applies == "training"
+            ):
                 try:
                     manager.weights[member.label] = 0
                 except BadOption as error:
@@ -271,7 +318,9 @@ def _place(network: Any, place: str, key: str) -> list[str]:
         "hidden": network.layers[1:-1],
         "output": network.layers[-1:],
         "recurrent": [
-            layer for layer in network.layers if isinstance(layer, (recurrent.Recurrent, recurrent.Bidirectional))
+            layer
+            for layer in network.layers
+            if isinstance(layer, (recurrent.Recurrent, recurrent.Bidirectional))
         ],
     }[place]
     if not layers:
@@ -280,19 +329,31 @@ def _place(network: Any, place: str, key: str) -> list[str]:
     return [layer.output_name() for layer in layers]
 
 
-def _noise(network: Any, name: str, given: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+def _noise(
+    network: Any, name: str, given: dict[str, Any]
+) -> Iterator[tuple[str, dict[str, Any]]]:
     """Take dropout's keywords, or noise's, out of `given`; yield the regularizers, those that are off left out."""
     for place in _PLACES:
         key = f"{place}_{name}"
         if value := given.pop(key, 0):
             yield name, {"pattern": _place(network, place, key), **_options(value)}
     by_pattern = given.pop(name, {})
-    if not isinstance(by_pattern, Mapping) or not {"weight", "schedule"}.isdisjoint(by_pattern):
+    if not isinstance(by_pattern, Mapping) or not {"weight", "schedule"}.isdisjoint(
+        by_pattern
+    ):
         how = f"{name}={{'hid1:out': {by_pattern!r}}} or hidden_{name}={by_pattern!r}"
-        raise BadOption(f"{name}={by_pattern!r} is no dict of pattern to number: write {how}.")
+        raise BadOption(
+            f"{name}={by_pattern!r} is no dict of pattern to number: write {how}."
+        )
     for pattern, value in by_pattern.items():
         if value:
-            yield name, {"pattern": [pattern] if isinstance(pattern, str) else list(pattern), **_options(value)}
+            yield (
+                name,
+                {
+                    "pattern": [pattern] if isinstance(pattern, str) else list(pattern),
+                    **_options(value),
+                },
+            )
 
 
 def _options(value: Any) -> dict[str, Any]:
@@ -301,16 +362,24 @@ def _options(value: Any) -> dict[str, Any]:
     return dict(value) if is_options else {"weight": value}
 
 
-def _located(network: Any, name: str, key: str, options: dict[str, Any]) -> dict[str, Any]:
+def _located(
+    network: Any, name: str, key: str, options: dict[str, Any]
+) -> dict[str, Any]:
     """Return the options with what theanets takes for granted: where, and (contractive) with respect to what."""
     if name in _WHERE and options.get("pattern") is None:
         options["pattern"] = _place(network, _WHERE[name], key)
     if isinstance(options.get("pattern"), tuple):
         options["pattern"] = list(options["pattern"])
     wrt = options.get("wrt")
-    if name == "contractive" and isinstance(wrt, str):  # for theanets a glob of input layers' names
+    if name == "contractive" and isinstance(
+        wrt, str
+    ):  # for theanets a glob of input layers' names
         inputs = _place(network, "input", key)
-        matched = [output for output in inputs if fnmatch.fnmatch(output.partition(":")[0], wrt)]
+        matched = [
+            output
+            for output in inputs
+            if fnmatch.fnmatch(output.partition(":")[0], wrt)
+        ]
         options["wrt"] = matched or wrt
     return options
 
@@ -319,19 +388,33 @@ def _seed(rng: Any) -> int:
     """Return the integer seed of ``rng``: an integer, or the random streams of Theano."""
     if isinstance(rng, Integral) and not isinstance(rng, bool):
         return int(rng)
-    if getattr(rng, "default_instance_seed", None) is not None:  # theano.tensor.shared_randomstreams
+    if (
+        getattr(rng, "default_instance_seed", None) is not None
+    ):  # theano.tensor.shared_randomstreams
         return int(rng.default_instance_seed)
-    if hasattr(rng, "rstate"):  # theano.sandbox.rng_mrg: the seed six times, or six seeds
+    if hasattr(
+        rng, "rstate"
+    ):  # theano.sandbox.rng_mrg: the seed six times, or six seeds
         return int(rng.rstate[0])
     raise BadOption(f"rng={rng!r} is no integer and no RandomStreams of Theano.")
 
 
 def _check_is_none(key: str, value: Any, names: Mapping[str, str]) -> None:
     """Refuse a keyword that looks like that of a regularizer."""
-    known = [*names, *(f"{place}_{name}" for place in _PLACES for name in ("dropout", "noise")), "regularizers"]
+    known = [
+        *names,
+        *(f"{place}_{name}" for place in _PLACES for name in ("dropout", "noise")),
+        "regularizers",
+    ]
     near = difflib.get_close_matches(key.lower(), known, n=1, cutoff=0.75)
-    alike = [word for part in key.lower().split("_") for word in difflib.get_close_matches(part, _WORDS, cutoff=0.8)]
+    alike = [
+        word
+        for part in key.lower().split("_")
+        for word in difflib.get_close_matches(part, _WORDS, cutoff=0.8)
+    ]
     if (near or alike) and not key.startswith("rms_"):  # RMSProp has an rms_regularizer
         hint = f" Did you mean {near[0]!r}?" if near else ""
         keywords = ", ".join(sorted(known))
-        raise BadOption(f"{key}={value!r}: no regularizer has this keyword.{hint} Keywords: {keywords}.")
+        raise BadOption(
+            f"{key}={value!r}: no regularizer has this keyword.{hint} Keywords: {keywords}."
+        )

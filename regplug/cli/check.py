@@ -12,7 +12,7 @@ from typing import Any
 import click
 from packaging.utils import canonicalize_name
 
-from regplug import registry
+from regplug.discovery import registry
 from regplug.errors import BadOption, PluginLoadError
 
 
@@ -49,7 +49,11 @@ def found(target: str) -> dict[str, Callable[[], Any]]:
     if ":" in target:
         return {target: partial(_imported, target)}
     entries = registry.available()
-    package = [entry for entry in entries if canonicalize_name(entry.package) == canonicalize_name(target)]
+    package = [
+        entry
+        for entry in entries
+        if canonicalize_name(entry.package) == canonicalize_name(target)
+    ]
     if any(target in (entry.name, *entry.aliases) for entry in entries) or not package:
         package = [registry.find(target)]
     return {str(entry): partial(registry.load, entry) for entry in package}
@@ -62,21 +66,37 @@ def _imported(target: str) -> Any:
         return getattr(importlib.import_module(module), attribute)
     except (Exception, SystemExit) as error:
         what = f"{type(error).__name__}: {error}"
-        raise BadOption(f"{target!r} could not be imported: {what}. Write module:Class.") from error
+        raise BadOption(
+            f"{target!r} could not be imported: {what}. Write module:Class."
+        ) from error
 
 
 def _print(report: Any) -> None:
     from rich.text import Text
 
-    from regplug.cli.tables import console, table
+    from regplug.tables import console, table
 
     output = console()
-    rows = [(o.check, o.status, "see below" if o.is_wrong else o.message) for o in report]
+    rows = [
+        (o.check, o.status, "see below" if o.is_wrong else o.message) for o in report
+    ]
     output.print(f"\n{report.name}", style="bold")
-    output.print(table(("Check", "Result", "What was seen"), rows, wraps=["What was seen"]))
+    output.print(
+        table(("Check", "Result", "What was seen"), rows, wraps=["What was seen"])
+    )
     for outcome in report:
         if outcome.is_wrong:
-            output.print(Text.assemble("\n", (outcome.check, "bold red"), f": {outcome.message}"), soft_wrap=True)
-            output.print(Text.assemble(("  Why: ", "bold"), outcome.reason), soft_wrap=True)
-            output.print(Text.assemble(("  What to do: ", "bold"), f"{outcome.remedy}."), soft_wrap=True)
+            output.print(
+                Text.assemble(
+                    "\n", (outcome.check, "bold red"), f": {outcome.message}"
+                ),
+                soft_wrap=True,
+            )
+            output.print(
+                Text.assemble(("  Why: ", "bold"), outcome.reason), soft_wrap=True
+            )
+            output.print(
+                Text.assemble(("  What to do: ", "bold"), f"{outcome.remedy}."),
+                soft_wrap=True,
+            )
     output.print(f"\n{report.closing}", soft_wrap=True)

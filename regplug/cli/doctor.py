@@ -22,9 +22,9 @@ import click
 from packaging.utils import canonicalize_name
 
 import regplug
-from regplug import registry
+from regplug.authoring.validation import deprecated_arguments
+from regplug.discovery import registry
 from regplug.errors import PluginLoadError
-from regplug.regularizer import deprecated_arguments
 
 SLOW = 5.0  # seconds; a plugin that imports its heavy needs inside its hooks takes milliseconds
 _LIBRARIES = ("numpy", "pluggy", "annotated-types", "packaging", "click", "rich")
@@ -42,7 +42,11 @@ class Finding(NamedTuple):
 
 @click.command("doctor")
 @click.argument("names", nargs=-1)
-@click.option("--report", is_flag=True, help="Print JSON for a bug report: versions, packages, what is wrong.")
+@click.option(
+    "--report",
+    is_flag=True,
+    help="Print JSON for a bug report: versions, packages, what is wrong.",
+)
 def command(names: tuple[str, ...], report: bool) -> None:
     """Load each regularizer, and say what is wrong and what to do.
 
@@ -57,40 +61,62 @@ def command(names: tuple[str, ...], report: bool) -> None:
 def _print(names: tuple[str, ...]) -> bool:
     from rich.text import Text
 
-    from regplug.cli.tables import console, table
+    from regplug.tables import console, table
 
     output = console()
     from regplug.engine import ENGINES  # imports NumPy, which `--help` does not need
 
     found = versions(ENGINES)
-    output.print(Text.assemble(
-        ("regplug ", "bold"), regplug.__version__, "  ", ("Python ", "bold"), platform.python_version(), "  ",
-        ("engine ", "bold"), ", ".join(f"{name} {version}" for name, version in found.items()) or "none", "\n",
-    ))
+    output.print(
+        Text.assemble(
+            ("regplug ", "bold"),
+            regplug.__version__,
+            "  ",
+            ("Python ", "bold"),
+            platform.python_version(),
+            "  ",
+            ("engine ", "bold"),
+            ", ".join(f"{name} {version}" for name, version in found.items()) or "none",
+            "\n",
+        )
+    )
     findings = []
     for entry in entries(names):
         with output.status(f"{entry.name} ({entry.package})"):
             findings.append(examine(entry))
-    rows = [(f.entry.name, _who(f.entry), f"{f.seconds * 1e3:.0f} ms", f.state) for f in findings]
+    rows = [
+        (f.entry.name, _who(f.entry), f"{f.seconds * 1e3:.0f} ms", f.state)
+        for f in findings
+    ]
     output.print(table(("Name", "Package", "Time", "State"), rows))
     faulty = [finding for finding in findings if finding.faults]
     for finding in faulty:
-        output.print(Text.assemble("\n", (finding.entry.name, "bold red"), f" ({_who(finding.entry)})"))
+        output.print(
+            Text.assemble(
+                "\n", (finding.entry.name, "bold red"), f" ({_who(finding.entry)})"
+            )
+        )
         for fault, remedy in finding.faults.items():
             output.print(Text(f"  {fault}"), soft_wrap=True)
-            output.print(Text.assemble(("  What to do: ", "bold"), f"{remedy}."), soft_wrap=True)
+            output.print(
+                Text.assemble(("  What to do: ", "bold"), f"{remedy}."), soft_wrap=True
+            )
     if not found:
         engine = "theano" if sys.version_info < (3, 11) else "pytensor"
         output.print(f"\nNo engine is installed: python -m pip install {engine}")
     right = sum(finding.state == "ok" for finding in findings)
-    output.print(f"\n{right} of {len(findings)} right." if findings else "No regularizers are installed.")
+    output.print(
+        f"\n{right} of {len(findings)} right."
+        if findings
+        else "No regularizers are installed."
+    )
     return bool(found) and not any(finding.state == "wrong" for finding in findings)
 
 
 def _report(names: tuple[str, ...]) -> bool:
     findings = [examine(entry) for entry in entries(names)]
-    from regplug import adapters
     from regplug.engine import ENGINES
+    from regplug.models import adapters
 
     found = versions(ENGINES)
     content = {
@@ -101,12 +127,20 @@ def _report(names: tuple[str, ...]) -> bool:
         "engines": found,
         "libraries": versions(_LIBRARIES),
         "blocked": sorted({finding.entry.blocked for finding in findings} - {""}),
-        "packages": {finding.entry.package: finding.entry.version for finding in findings},
+        "packages": {
+            finding.entry.package: finding.entry.version for finding in findings
+        },
         "adapters": {entry.package: entry.version for entry in adapters.available()},
         "models": versions(entry.name for entry in adapters.available()),
         "regularizers": [
-            {"name": entry.name, "package": entry.package, "object": entry.value, "state": state,
-             "seconds": round(seconds, 4), "faults": list(faults)}
+            {
+                "name": entry.name,
+                "package": entry.package,
+                "object": entry.value,
+                "state": state,
+                "seconds": round(seconds, 4),
+                "faults": list(faults),
+            }
             for entry, state, seconds, faults in findings
         ],
     }
@@ -134,8 +168,12 @@ def entries(names: tuple[str, ...]) -> list[registry.Entry]:
         return everything
     found = []
     for name in names:
-        offers = [entry for entry in everything if name in (entry.name, *entry.aliases)
-                  or canonicalize_name(name) == canonicalize_name(entry.package)]
+        offers = [
+            entry
+            for entry in everything
+            if name in (entry.name, *entry.aliases)
+            or canonicalize_name(name) == canonicalize_name(entry.package)
+        ]
         found += offers or [registry.find(name)]
     return list({(entry.package, entry.value): entry for entry in found}.values())
 
@@ -165,17 +203,26 @@ def examine(entry: registry.Entry) -> Finding:
         faults[f"importing it was interrupted after {LIMIT:g} s."] = author
     seconds = time.perf_counter() - start
     if not faults and seconds > SLOW:
-        faults[f"importing it took {seconds:.1f} s."] = f"{author}: what is slow is best imported inside the hooks"
+        faults[f"importing it took {seconds:.1f} s."] = (
+            f"{author}: what is slow is best imported inside the hooks"
+        )
     if text := output.getvalue().strip():
-        faults[f"it prints when it is imported: {' '.join(text.split())[:200]!r}."] = author
+        faults[f"it prints when it is imported: {' '.join(text.split())[:200]!r}."] = (
+            author
+        )
     if not faults and entry.problem:
         faults[f"{entry.problem}."] = author
     if entry.conflicts:
-        faults[f"{', '.join(entry.conflicts)} offers something else under the same name."] = (
-            f"write {entry.package}/{entry.name}, or uninstall one of the packages"
-        )
+        faults[
+            f"{', '.join(entry.conflicts)} offers something else under the same name."
+        ] = f"write {entry.package}/{entry.name}, or uninstall one of the packages"
     state = "wrong" if faults else "deprecated" if deprecated else "ok"
-    return Finding(entry, state, seconds, faults | dict.fromkeys((f"{text}." for text in deprecated), author))
+    return Finding(
+        entry,
+        state,
+        seconds,
+        faults | dict.fromkeys((f"{text}." for text in deprecated), author),
+    )
 
 
 @contextlib.contextmanager
@@ -205,10 +252,16 @@ class _TooLong(BaseException):
 
 def _place(error: BaseException | None) -> str:
     """Return the file and line in which an import failed; nothing where that was in the import system."""
-    if error is None or isinstance(error, SyntaxError):  # whose message ends with the place
+    if error is None or isinstance(
+        error, SyntaxError
+    ):  # whose message ends with the place
         return ""
     frames = traceback.extract_tb(error.__traceback__)
-    places = [(frame.filename, frame.lineno) for frame in frames if not frame.filename.startswith("<frozen")]
+    places = [
+        (frame.filename, frame.lineno)
+        for frame in frames
+        if not frame.filename.startswith("<frozen")
+    ]
     file, line = places[-1] if places else ("", 0)
     inside = file.startswith((os.path.dirname(regplug.__file__), importlib.__path__[0]))
     return "" if inside or not file else f" ({file}, line {line})"
@@ -223,5 +276,7 @@ def _remedy(entry: registry.Entry, error: BaseException | None) -> str:
         if top == re.split("[.:]", entry.value)[0]:
             return f"install it anew (python -m pip install --force-reinstall {package}), or uninstall it"
         how = f"such as: python -m pip install {top}"
-        return f"install what has the module {top!r} ({how}); {package} should require it"
+        return (
+            f"install what has the module {top!r} ({how}); {package} should require it"
+        )
     return f"upgrade it (python -m pip install --upgrade {package}), report it to its authors, or uninstall it"

@@ -22,7 +22,7 @@ COMMANDS = {
 
 
 def _block(ctx: click.Context, option: click.Parameter, words: tuple[str, ...]) -> None:
-    from regplug.registry import block
+    from regplug.discovery.registry import block
 
     for word in words:
         if not word.startswith("no:"):
@@ -31,7 +31,12 @@ def _block(ctx: click.Context, option: click.Parameter, words: tuple[str, ...]) 
 
 
 BLOCK = click.Option(
-    ["-p"], multiple=True, metavar="no:NAME", expose_value=False, is_eager=True, callback=_block,
+    ["-p"],
+    multiple=True,
+    metavar="no:NAME",
+    expose_value=False,
+    is_eager=True,
+    callback=_block,
     help="Block a regularizer or a package, before anything is imported. May be repeated.",
 )
 
@@ -59,7 +64,9 @@ class Group(click.Group):
             ctx.fail(f"No such command {args[0]!r}. Did you mean {near!r}?")
         return super().resolve_command(ctx, args)
 
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+    def format_commands(
+        self, ctx: click.Context, formatter: click.HelpFormatter
+    ) -> None:
         """List the commands for ``--help``, importing none."""
         with formatter.section("Commands"):
             formatter.write_dl(list(COMMANDS.items()))
@@ -72,8 +79,12 @@ class Group(click.Group):
             raise click.ClickException(" ".join(str(error).split())) from error
 
 
-@click.group(cls=Group, params=[BLOCK], context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(regplug.__version__, prog_name="regplug", message="%(prog)s %(version)s")
+@click.group(
+    cls=Group, params=[BLOCK], context_settings={"help_option_names": ["-h", "--help"]}
+)
+@click.version_option(
+    regplug.__version__, prog_name="regplug", message="%(prog)s %(version)s"
+)
 def group() -> None:
     """Regularizers as plugins, for models that are symbolic graphs of Theano or PyTensor.
 

@@ -10,7 +10,11 @@ from regplug.cli import listing
 @click.command("list")
 @click.option("--json", is_flag=True, help="Print JSON.")
 @click.option("--names", is_flag=True, help="Print the names only, one a line.")
-@click.option("--models", is_flag=True, help="List the libraries whose models are taken as they are.")
+@click.option(
+    "--models",
+    is_flag=True,
+    help="List the libraries whose models are taken as they are.",
+)
 def command(**forms: bool) -> None:
     """List the regularizers that are installed.
 

@@ -5,17 +5,26 @@ from __future__ import annotations
 import itertools
 import sys
 
-from regplug.registry import Entry, available
+from regplug.discovery.registry import Entry, available
 
 
 def show(form: str = "") -> None:
     """Print what is installed, in a form: a table, ``--json``, ``--names``, or ``--models``."""
-    {"": print_table, "--json": print_json, "--names": print_names, "--models": print_models}[form]()
+    {
+        "": print_table,
+        "--json": print_json,
+        "--names": print_names,
+        "--models": print_models,
+    }[form]()
 
 
 def print_names() -> None:
     """Print one name a line, each of which can be typed; none of what is blocked."""
-    sys.stdout.write("".join(f"{entry.handle}\n" for entry in available() if not entry.blocked))
+    sys.stdout.write(
+        "".join(
+            f"{entry.qualified_name}\n" for entry in available() if not entry.blocked
+        )
+    )
 
 
 def print_json() -> None:
@@ -23,21 +32,32 @@ def print_json() -> None:
     import json
 
     keys = ("name", "aliases", "package", "version", "status", "summary", "conflicts")
-    print(json.dumps([{key: getattr(entry, key) for key in keys} for entry in available()], indent=2))
+    print(
+        json.dumps(
+            [{key: getattr(entry, key) for key in keys} for entry in available()],
+            indent=2,
+        )
+    )
 
 
 def print_table() -> None:
     """Print a table, and how to name what several packages offer."""
     entries = available()
     if not entries:
-        print("No regularizers are installed. Install a package that offers some, such as:")
+        print(
+            "No regularizers are installed. Install a package that offers some, such as:"
+        )
         print("python -m pip install regplug-noise regplug-weights")
         return
     if sys.stdout.isatty():
         _print_on_terminal(entries)
     else:
-        _print_piped([("Name", "Aliases", "Package", "Status", "Summary"), *map(_row, entries)])
-    faulty = [entry.name for entry in entries if entry.status in ("broken", "incompatible")]
+        _print_piped(
+            [("Name", "Aliases", "Package", "Status", "Summary"), *map(_row, entries)]
+        )
+    faulty = [
+        entry.name for entry in entries if entry.status in ("broken", "incompatible")
+    ]
     if faulty:
         print(f"\nFor what to do: regplug doctor {' '.join(dict.fromkeys(faulty))}")
     offers: dict[str, list[str]] = {}
@@ -46,22 +66,29 @@ def print_table() -> None:
             offers.setdefault(name, []).append(f"{entry.package}/{name}")
     for name, handles in sorted(offers.items()):
         if len(handles) > 1:
-            print(f"\n{name!r} is offered by several packages. Write {' or '.join(handles)}.")
+            print(
+                f"\n{name!r} is offered by several packages. Write {' or '.join(handles)}."
+            )
 
 
 def print_models() -> None:
     """Print the libraries whose models can be regularized as they are, and what their adapters need."""
-    from regplug import adapters
+    from regplug.models import adapters
 
     entries = adapters.available()
     if not entries:
-        print("No adapters for models of other libraries are installed. Install a package that offers one, such as:")
+        print(
+            "No adapters for models of other libraries are installed. Install a package that offers one, such as:"
+        )
         print("python -m pip install regplug-pytensor-ml regplug-pymc regplug-theanets")
         return
     columns = ("Models of", "Package", "Status", "Summary")
-    rows = [(entry.name, f"{entry.package} {entry.version}", _needs(entry), entry.summary) for entry in entries]
+    rows = [
+        (entry.name, f"{entry.package} {entry.version}", _needs(entry), entry.summary)
+        for entry in entries
+    ]
     if sys.stdout.isatty():
-        from regplug.cli.tables import console, table
+        from regplug.tables import console, table
 
         console().print(table(columns, rows, wraps=["Status", "Summary"]))
     else:
@@ -69,16 +96,24 @@ def print_models() -> None:
 
 
 def _needs(entry: Entry) -> str:
-    from regplug import adapters
+    from regplug.models import adapters
 
     faults = adapters.missing(entry)
-    return f"needs {'; '.join(faults)}" if entry.status == "installed" and faults else entry.status
+    return (
+        f"needs {'; '.join(faults)}"
+        if entry.status == "installed" and faults
+        else entry.status
+    )
 
 
 def _print_piped(rows: list[tuple[str, ...]]) -> None:
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
-        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+        print(
+            "  ".join(
+                cell.ljust(width) for cell, width in zip(row, widths, strict=True)
+            ).rstrip()
+        )
 
 
 def _row(entry: Entry) -> tuple[str, str, str, str, str]:
@@ -87,7 +122,7 @@ def _row(entry: Entry) -> tuple[str, str, str, str, str]:
 
 
 def _print_on_terminal(entries: list[Entry]) -> None:
-    from regplug.cli.tables import console, table
+    from regplug.tables import console, table
 
     output = console()
     if output.width >= 120:
@@ -96,6 +131,14 @@ def _print_on_terminal(entries: list[Entry]) -> None:
         return
     rows: list[tuple[str, str, str]] = []
     packages = sorted(entries, key=lambda entry: (entry.package, entry.name))
-    for package, own in itertools.groupby(packages, key=lambda entry: f"{entry.package} {entry.version}"):
-        rows += [(package, "", ""), *(("  " + "\n    ".join([e.name, *e.aliases]), e.status, e.summary) for e in own)]
+    for package, own in itertools.groupby(
+        packages, key=lambda entry: f"{entry.package} {entry.version}"
+    ):
+        rows += [
+            (package, "", ""),
+            *(
+                ("  " + "\n    ".join([e.name, *e.aliases]), e.status, e.summary)
+                for e in own
+            ),
+        ]
     output.print(table(("Name", "Status", "Summary"), rows, wraps=["Summary"]))

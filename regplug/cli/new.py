@@ -12,8 +12,9 @@ from string import Template
 
 import click
 
-from regplug import __version__, registry
+from regplug.discovery import registry
 from regplug.errors import BadOption
+from regplug.version import __version__
 
 # template -> the file of the package
 FILES = {
@@ -34,11 +35,26 @@ _EXAMPLES = {"params": "1e-4@*.w", "outputs": "0.1@hid*:out"}
 
 @click.command("new")
 @click.argument("name")
-@click.option("--dir", "folder", default=".", metavar="DIR", show_default=True, help="Where to put the folder.")
-@click.option("--target", "--targets", "target", type=click.Choice(["params", "outputs"]), default="params",
-              show_default=True,
-              help="What it regularizes: a penalty on parameters, or noise on outputs, to begin with.")
-@click.option("--author", metavar="'NAME <EMAIL>'", help="By default: The authors of the package.")
+@click.option(
+    "--dir",
+    "folder",
+    default=".",
+    metavar="DIR",
+    show_default=True,
+    help="Where to put the folder.",
+)
+@click.option(
+    "--target",
+    "--targets",
+    "target",
+    type=click.Choice(["params", "outputs"]),
+    default="params",
+    show_default=True,
+    help="What it regularizes: a penalty on parameters, or noise on outputs, to begin with.",
+)
+@click.option(
+    "--author", metavar="'NAME <EMAIL>'", help="By default: The authors of the package."
+)
 def command(name: str, folder: str, target: str, author: str | None) -> None:
     """Write a new package with one regularizer, its tests and all that goes with it.
 
@@ -65,10 +81,14 @@ def command(name: str, folder: str, target: str, author: str | None) -> None:
         click.echo(path)
     for entry in registry.available():
         if values["name"] in (entry.name, *entry.aliases) and entry.package != package:
-            click.echo(f"\n{entry.package} {entry.version}, which is installed, offers {values['name']!r}, too: "
-                       f"users of both will have to write {package}/{values['name']}.")
-    click.echo(f"\nNext:\n  cd {home}\n  python -m pip install -e '.[test]'\n  python -m pytest\n"
-               f"  regplug check {values['name']}")
+            click.echo(
+                f"\n{entry.package} {entry.version}, which is installed, offers {values['name']!r}, too: "
+                f"users of both will have to write {package}/{values['name']}."
+            )
+    click.echo(
+        f"\nNext:\n  cd {home}\n  python -m pip install -e '.[test]'\n  python -m pytest\n"
+        f"  regplug check {values['name']}"
+    )
 
 
 def name_words(name: str) -> list[str]:
@@ -81,12 +101,21 @@ def name_words(name: str) -> list[str]:
     """
     words = re.sub(r"^regplug[-_]", "", name).lower().replace("-", "_").split("_")
     cls = "".join(word.capitalize() for word in words)
-    if not all(re.fullmatch(r"[a-z0-9]+", word) for word in words) or not words[0][0].isalpha():
-        raise BadOption(f"{name!r} is no name: write letters, digits and underscores, a letter first: group_lasso.")
+    if (
+        not all(re.fullmatch(r"[a-z0-9]+", word) for word in words)
+        or not words[0][0].isalpha()
+    ):
+        raise BadOption(
+            f"{name!r} is no name: write letters, digits and underscores, a letter first: group_lasso."
+        )
     if (length := len("_".join(words))) > LONGEST:
-        raise BadOption(f"{name!r} is no name: {length} characters are more than {LONGEST}, and users type it.")
+        raise BadOption(
+            f"{name!r} is no name: {length} characters are more than {LONGEST}, and users type it."
+        )
     if keyword.iskeyword(cls) or cls in _TAKEN:
-        raise BadOption(f"{name!r} is no name: its class would be {cls!r}, which means something else; choose another.")
+        raise BadOption(
+            f"{name!r} is no name: its class would be {cls!r}, which means something else; choose another."
+        )
     return words
 
 
@@ -102,16 +131,22 @@ def write(home: Path, values: dict[str, str]) -> list[Path]:
     contents = {}
     for names in FILES.items():
         source, target = (Template(each).substitute(values) for each in names)
-        contents[home / target] = Template(template.joinpath(f"{source}.in").read_text("utf-8")).substitute(values)
+        contents[home / target] = Template(
+            template.joinpath(f"{source}.in").read_text("utf-8")
+        ).substitute(values)
     if existing := [str(path) for path in contents if path.exists()]:
-        raise BadOption(f"nothing was written, for these exist: {', '.join(existing)}. Choose another name or --dir.")
+        raise BadOption(
+            f"nothing was written, for these exist: {', '.join(existing)}. Choose another name or --dir."
+        )
     try:
         for path, text in contents.items():
             path.parent.mkdir(parents=True, exist_ok=True)
             with path.open("x", encoding="utf-8") as file:
                 file.write(text)
     except OSError as error:
-        raise BadOption(f"{path} cannot be written: {error.strerror}. Choose another --dir.") from error
+        raise BadOption(
+            f"{path} cannot be written: {error.strerror}. Choose another --dir."
+        ) from error
     return list(contents)
 
 
@@ -119,6 +154,11 @@ def _author(author: str) -> dict[str, str]:
     found = re.fullmatch(r"\s*(.*?)\s*<(.+@.+)>\s*", author)
     name, email = found.groups() if found else (author.strip(), None)
     if not name:
-        raise BadOption(f"--author {author!r} has no name: write NAME, or 'NAME <EMAIL>': 'Ada L. <ada@example.org>'.")
+        raise BadOption(
+            f"--author {author!r} has no name: write NAME, or 'NAME <EMAIL>': 'Ada L. <ada@example.org>'."
+        )
     table = f"name = {json.dumps(name, ensure_ascii=False)}"
-    return {"author": name, "author_table": table + (f", email = {json.dumps(email)}" if email else "")}
+    return {
+        "author": name,
+        "author_table": table + (f", email = {json.dumps(email)}" if email else ""),
+    }

@@ -9,9 +9,14 @@ from typing import Any
 
 import click
 
-from regplug import registry
-from regplug.options import REQUIRED, Option, options_of
-from regplug.regularizer import HOOKS, Regularizer, hook_arguments, uses_weight
+from regplug.authoring.options import REQUIRED, Option, options_of
+from regplug.authoring.regularizer import (
+    HOOKS,
+    Regularizer,
+    hook_arguments,
+    uses_weight,
+)
+from regplug.discovery import registry
 
 _TARGETS = {"outputs": "outputs of layers", "params": "parameters"}
 _APPLIES = {"training": "while training", "always": "always, at prediction time too"}
@@ -20,7 +25,9 @@ _CONSTRAINS = "to an optimizer's updates, through result.constrain(updates)"
 
 @click.command("show")
 @click.argument("name")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON; the options as a JSON schema.")
+@click.option(
+    "--json", "as_json", is_flag=True, help="Print JSON; the options as a JSON schema."
+)
 def command(name: str, as_json: bool) -> None:
     """Show one regularizer: what it does, its options, its formula.
 
@@ -30,9 +37,14 @@ def command(name: str, as_json: bool) -> None:
     cls = registry.load(entry)
     sections = _sections(inspect.getdoc(cls) or "")
     about = _sections(inspect.getdoc(Regularizer) or "")
-    meanings = _meanings(about.get("Parameters", "")) | _meanings(sections.get("Parameters", ""))
-    options = {key: each for key, each in options_of(cls).items()
-               if key != "weight" or uses_weight(cls) or each.default is not REQUIRED}
+    meanings = _meanings(about.get("Parameters", "")) | _meanings(
+        sections.get("Parameters", "")
+    )
+    options = {
+        key: each
+        for key, each in options_of(cls).items()
+        if key != "weight" or uses_weight(cls) or each.default is not REQUIRED
+    }
     facts = {
         "name": entry.name,
         "aliases": list(entry.aliases),
@@ -44,16 +56,25 @@ def command(name: str, as_json: bool) -> None:
         "file": getattr(sys.modules[cls.__module__], "__file__", None),
         "targets": cls.targets,
         "applies": cls.applies,
-        "hooks": [hook for hook in HOOKS if hook != "log" and hook_arguments(cls, hook) is not None],
+        "hooks": [
+            hook
+            for hook in HOOKS
+            if hook != "log" and hook_arguments(cls, hook) is not None
+        ],
         "formula": sections.get("Notes", ""),
         "references": _items(sections.get("References", "")),
     }
     if as_json:
         schema = {
             "type": "object",
-            "properties": {key: each.schema() | ({"description": meanings[key]} if key in meanings else {})
-                           for key, each in options.items()},
-            "required": [key for key, each in options.items() if each.default is REQUIRED],
+            "properties": {
+                key: each.schema()
+                | ({"description": meanings[key]} if key in meanings else {})
+                for key, each in options.items()
+            },
+            "required": [
+                key for key, each in options.items() if each.default is REQUIRED
+            ],
             "additionalProperties": False,
         }
         click.echo(json.dumps(facts | {"options": schema}, indent=2, default=repr))
@@ -61,11 +82,13 @@ def command(name: str, as_json: bool) -> None:
         _print(facts, options, meanings)
 
 
-def _print(facts: dict[str, Any], options: dict[str, Option], meanings: dict[str, str]) -> None:
+def _print(
+    facts: dict[str, Any], options: dict[str, Option], meanings: dict[str, str]
+) -> None:
     from rich.padding import Padding
     from rich.text import Text
 
-    from regplug.cli.tables import console, table
+    from regplug.tables import console, table
 
     output = console()
     aliases = f"  (also {', '.join(facts['aliases'])})" if facts["aliases"] else ""
@@ -74,17 +97,37 @@ def _print(facts: dict[str, Any], options: dict[str, Option], meanings: dict[str
     output.print()
     for label, value in (
         ("Targets", _TARGETS[facts["targets"]]),
-        ("Applies", _CONSTRAINS if facts["hooks"] == ["constrain"] else _APPLIES[facts["applies"]]),
+        (
+            "Applies",
+            _CONSTRAINS
+            if facts["hooks"] == ["constrain"]
+            else _APPLIES[facts["applies"]],
+        ),
         ("Hooks", ", ".join(facts["hooks"])),
         ("Package", f"{facts['package']} {facts['version']}"),
         ("Class", facts["class"]),
         ("File", facts["file"]),
     ):
         output.print(Text.assemble((f"{label:<9}", "dim"), str(value)), soft_wrap=True)
-    rows = [(key, each.type_name, "must be given" if each.default is REQUIRED else repr(each.default), each.range,
-             _plain(meanings.get(key, ""))) for key, each in options.items()]
+    rows = [
+        (
+            key,
+            each.type_name,
+            "must be given" if each.default is REQUIRED else repr(each.default),
+            each.range,
+            _plain(meanings.get(key, "")),
+        )
+        for key, each in options.items()
+    ]
     blocks: list[tuple[str, Any]] = [
-        ("Options", table(("Name", "Type", "Default", "Range", "Meaning"), rows, wraps=["Type", "Meaning"])),
+        (
+            "Options",
+            table(
+                ("Name", "Type", "Default", "Range", "Meaning"),
+                rows,
+                wraps=["Type", "Meaning"],
+            ),
+        ),
         ("Formula", Text(_plain(facts["formula"]))),
         ("References", Text("\n".join(facts["references"]))),
     ]
@@ -119,7 +162,12 @@ def _meanings(parameters: str) -> dict[str, str]:
         if line and not line[0].isspace():
             names = [name.strip() for name in line.partition(" : ")[0].split(",")]
         elif line.strip():
-            meanings.update({name: f"{meanings.get(name, '')} {line.strip()}".strip() for name in names})
+            meanings.update(
+                {
+                    name: f"{meanings.get(name, '')} {line.strip()}".strip()
+                    for name in names
+                }
+            )
     return meanings
 
 

@@ -8,7 +8,10 @@ from typing import Any
 
 import numpy as np
 
-for name in ("theano.tensor.blas", "pytensor.tensor.blas"):  # say which BLAS was found: no news for small matrices
+for name in (
+    "theano.tensor.blas",
+    "pytensor.tensor.blas",
+):  # say which BLAS was found: no news for small matrices
     logging.getLogger(name).setLevel(logging.ERROR)
 
 try:
@@ -31,8 +34,12 @@ def perceptron(n_inputs: int) -> tuple[dict[str, Any], dict[str, Any]]:
     params: dict[str, Any] = {}
     h, size = x, n_inputs
     for layer, units in SIZES.items():
-        w = params[f"{layer}.w"] = engine.shared(np.zeros((size, units), "float32"), name=f"{layer}.w")
-        b = params[f"{layer}.b"] = engine.shared(np.zeros(units, "float32"), name=f"{layer}.b")
+        w = params[f"{layer}.w"] = engine.shared(
+            np.zeros((size, units), "float32"), name=f"{layer}.w"
+        )
+        b = params[f"{layer}.b"] = engine.shared(
+            np.zeros(units, "float32"), name=f"{layer}.b"
+        )
         h = T.dot(h, w) + b
         if layer != "out":
             h = T.maximum(h, 0)
@@ -45,7 +52,11 @@ def initialize(params: dict[str, Any], rng: np.random.Generator) -> None:
     """Set weights to normal numbers of variance 2 / inputs, and biases to zero."""
     for p in params.values():
         shape = p.get_value(borrow=True).shape
-        value = rng.normal(0, np.sqrt(2 / shape[0]), shape) if len(shape) > 1 else np.zeros(shape)
+        value = (
+            rng.normal(0, np.sqrt(2 / shape[0]), shape)
+            if len(shape) > 1
+            else np.zeros(shape)
+        )
         p.set_value(value.astype("float32"))
 
 
@@ -55,7 +66,9 @@ def cross_entropy(logits: Any, targets: Any) -> Any:
     return (T.log(T.exp(z).sum(axis=1)) - (targets * z).sum(axis=1)).mean()
 
 
-def momentum(cost: Any, params: dict[str, Any], rate: float, friction: float) -> dict[Any, Any]:
+def momentum(
+    cost: Any, params: dict[str, Any], rate: float, friction: float
+) -> dict[Any, Any]:
     """Return the updates of gradient descent with momentum: v = friction v - rate gradient, p = p + v."""
     updates = {}
     gradients: Any = engine.grad(cost, list(params.values()))
@@ -75,4 +88,6 @@ def function(inputs: list, outputs: Any, updates: dict[Any, Any]) -> Any:
     mode = "CVM" if engine.__name__ == "pytensor" and engine.config.cxx else None
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "PyTensor could not link to a BLAS")
-        return engine.function(inputs, outputs, updates=list(updates.items()), mode=mode)
+        return engine.function(
+            inputs, outputs, updates=list(updates.items()), mode=mode
+        )

@@ -70,12 +70,18 @@ class Experiment:
         cost = model.cross_entropy(result.outputs["out:out"], t) + result.loss
         updates = model.momentum(cost, self.params, RATE, FRICTION)
         self._velocities = [v for v in updates if v not in self.params.values()]
-        self._step = compile([x, t], list(result.terms.values()), {**updates, **result.updates})
+        self._step = compile(
+            [x, t], list(result.terms.values()), {**updates, **result.updates}
+        )
         clean = result.clean["out:out"]
-        self._measure = compile([x, t], [model.cross_entropy(clean, t), clean, result.clean_loss], {})
+        self._measure = compile(
+            [x, t], [model.cross_entropy(clean, t), clean, result.clean_loss], {}
+        )
         full = dict(self.manager.weights)
         self.compositions: dict[str, dict[str, float]] = {
-            "none": {}, **{label: {label: weight} for label, weight in full.items()}, "all": full,
+            "none": {},
+            **{label: {label: weight} for label, weight in full.items()},
+            "all": full,
         }
 
     def weigh(self, weights: dict[str, float]) -> None:
@@ -83,7 +89,13 @@ class Experiment:
         for label in self.manager.weights:
             self.manager.weights[label] = weights.get(label, 0)
 
-    def run(self, composition: str, seed: int, epochs: int, on_epoch: Callable[[], None] = lambda: None) -> Run:
+    def run(
+        self,
+        composition: str,
+        seed: int,
+        epochs: int,
+        on_epoch: Callable[[], None] = lambda: None,
+    ) -> Run:
         """Train from the seed's initial weights on the seed's choice of images."""
         rng = np.random.default_rng(seed)
         order = rng.permutation(len(self.images))
@@ -95,10 +107,14 @@ class Experiment:
         self.weigh(self.compositions[composition])
         curves: dict[str, list[float]] = {}
         for _ in range(epochs):
-            terms = [self._step(self.images[batch], self.targets[batch])
-                     for batch in rng.permutation(train).reshape(-1, BATCH)]
+            terms = [
+                self._step(self.images[batch], self.targets[batch])
+                for batch in rng.permutation(train).reshape(-1, BATCH)
+            ]
             for name, chosen in (("train", train), ("test", test)):
-                loss, logits, _ = self._measure(self.images[chosen], self.targets[chosen])
+                loss, logits, _ = self._measure(
+                    self.images[chosen], self.targets[chosen]
+                )
                 right = logits.argmax(axis=1) == self.targets[chosen].argmax(axis=1)
                 curves.setdefault(f"{name} loss", []).append(float(loss))
                 curves.setdefault(f"{name} accuracy", []).append(right.mean())
@@ -109,7 +125,13 @@ class Experiment:
             {name: np.array(values) for name, values in curves.items()},
             dict(zip(self.result.terms, np.mean(terms, axis=0).tolist(), strict=True)),
             {label: self.penalty(label, train) for label in self.result.terms},
-            np.concatenate([p.get_value().ravel() for name, p in self.params.items() if name.endswith(".w")]),
+            np.concatenate(
+                [
+                    p.get_value().ravel()
+                    for name, p in self.params.items()
+                    if name.endswith(".w")
+                ]
+            ),
         )
 
     def penalty(self, label: str, chosen: np.ndarray) -> float:
@@ -119,9 +141,19 @@ class Experiment:
 
 
 def train_all(
-    experiment: Experiment, seeds: Iterable[int], epochs: int, on_epoch: Callable[[str, int], None] = lambda *_: None
+    experiment: Experiment,
+    seeds: Iterable[int],
+    epochs: int,
+    on_epoch: Callable[[str, int], None] = lambda *_: None,
 ) -> list[Run]:
     """Train under every composition with every seed; `on_epoch` is told composition and seed."""
-    with threadpool_limits(1):  # on matrices this small, BLAS threads cost more than they bring
-        return [experiment.run(composition, seed, epochs, partial(on_epoch, composition, seed))
-                for seed in seeds for composition in experiment.compositions]
+    with threadpool_limits(
+        1
+    ):  # on matrices this small, BLAS threads cost more than they bring
+        return [
+            experiment.run(
+                composition, seed, epochs, partial(on_epoch, composition, seed)
+            )
+            for seed in seeds
+            for composition in experiment.compositions
+        ]

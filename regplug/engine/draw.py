@@ -51,7 +51,10 @@ static inline npy_uint32 regplug_mix(npy_uint32 a, npy_uint32 b, npy_uint32 j) {
 # The value of one cell from w (the words of the block), j and, for keep, threshold.
 CELLS = {
     ("keep", "bool"): "h0 >= threshold",
-    ("uniform", "float32"): "(npy_float32)(npy_int32)(h0 >> 8) * (npy_float32)(1.0 / 16777216.0)",
+    (
+        "uniform",
+        "float32",
+    ): "(npy_float32)(npy_int32)(h0 >> 8) * (npy_float32)(1.0 / 16777216.0)",
     ("uniform", "float64"): (
         "((npy_float64)(npy_int32)(h0 >> 5) * 67108864.0 + (npy_float64)(npy_int32)(h1 >> 6))"
         " * (1.0 / 9007199254740992.0)"
@@ -155,9 +158,22 @@ class DrawBase:
 
     def typed(self, T, inputs):
         """Return the inputs as variables of the right dtypes."""
-        dtypes = ["uint32", "int64", "int64", "int64", *["float64"] * (self.kind == "keep"), "int64"]
-        arrays = (x if hasattr(x, "type") else np.asarray(x, dtype) for x, dtype in zip(inputs, dtypes, strict=True))
-        return [T.cast(T.as_tensor_variable(x), dtype) for x, dtype in zip(arrays, dtypes, strict=True)]
+        dtypes = [
+            "uint32",
+            "int64",
+            "int64",
+            "int64",
+            *["float64"] * (self.kind == "keep"),
+            "int64",
+        ]
+        arrays = (
+            x if hasattr(x, "type") else np.asarray(x, dtype)
+            for x, dtype in zip(inputs, dtypes, strict=True)
+        )
+        return [
+            T.cast(T.as_tensor_variable(x), dtype)
+            for x, dtype in zip(arrays, dtypes, strict=True)
+        ]
 
     def perform(self, node, inputs, output_storage):
         keys, index, step, row_offset, *rate, shape = inputs
@@ -165,12 +181,19 @@ class DrawBase:
             raise ValueError(f"key {index} is outside the table of keys")
         what = float(rate[0]) if rate else self.dtype
         draw = getattr(reference, f"{self.kind}_from_key")
-        output_storage[0][0] = draw(keys[int(index)], shape, int(step), what, int(row_offset))
+        output_storage[0][0] = draw(
+            keys[int(index)], shape, int(step), what, int(row_offset)
+        )
 
     def infer_shape(self, *arguments):
         # PyTensor passes (fgraph, node, shapes), Theano (node, shapes)
         shape = arguments[-2].inputs[-1]
-        return [tuple(shape[axis] if n is None else n for axis, n in enumerate(self.static_shape))]
+        return [
+            tuple(
+                shape[axis] if n is None else n
+                for axis, n in enumerate(self.static_shape)
+            )
+        ]
 
     def connection_pattern(self, node):
         return [[False] for _ in node.inputs]
@@ -191,7 +214,14 @@ class DrawBase:
     def c_code(self, node, name, inputs, outputs, sub):
         if self.dtype not in C_TYPES:
             raise NotImplementedError("float16 is drawn by NumPy")
-        kinds = ("keys", "index", "step", "row_offset", *["rate"] * (self.kind == "keep"), "shape")
+        kinds = (
+            "keys",
+            "index",
+            "step",
+            "row_offset",
+            *["rate"] * (self.kind == "keep"),
+            "shape",
+        )
         names = dict(zip(kinds, inputs, strict=True), out=outputs[0], fail=sub["fail"])
         code = CODE % dict(
             names,
@@ -209,5 +239,7 @@ class DrawBase:
             first = "const npy_uint32 h1 = regplug_mix(w.c, w.d, j);"
         if self.kind == "normal":
             *others, last = reference.NORMAL
-            first += NORMAL % last + "".join(f"value = value * square + (REAL){c!r};\n" for c in reversed(others))
+            first += NORMAL % last + "".join(
+                f"value = value * square + (REAL){c!r};\n" for c in reversed(others)
+            )
         return f"{first} line[j] = {CELLS[self.kind, self.dtype]};"

@@ -22,7 +22,7 @@ from pytensor.link.numba.dispatch.basic import register_funcify_and_cache_key
 from pytensor.scalar import Add, Mul
 from pytensor.tensor.elemwise import Elemwise
 
-from regplug.engine.draw_pytensor import Draw
+from regplug.engine.draw import DrawBase
 from regplug.noise import reference
 from regplug.noise.reference import COLUMNS, NORMAL
 
@@ -32,7 +32,13 @@ helper = njit(fastmath=False, no_cpython_wrapper=True, no_cfunc_wrapper=True)
 
 
 philox, mix, halves, polynomial = (
-    helper(function) for function in (reference.rounds, reference.mix, reference.halves, reference.polynomial)
+    helper(function)
+    for function in (
+        reference.rounds,
+        reference.mix,
+        reference.halves,
+        reference.polynomial,
+    )
 )
 
 
@@ -57,7 +63,9 @@ def uniform_32(h0, h1, threshold):
 
 
 def uniform_64(h0, h1, threshold):
-    return (float64(int32(h0 >> uint32(5))) * 2.0**26 + float64(int32(h1 >> uint32(6)))) * 2.0**-53
+    return (
+        float64(int32(h0 >> uint32(5))) * 2.0**26 + float64(int32(h1 >> uint32(6)))
+    ) * 2.0**-53
 
 
 def normal(real):
@@ -133,16 +141,20 @@ def add(line, other, factor):
         line[j] = other[j] + factor * line[j]
 
 
-@register_funcify_and_cache_key(Draw)
+@register_funcify_and_cache_key(DrawBase)
 def numba_funcify_draw(op, node, **kwargs):
     if (op.kind, op.dtype) not in LINES:
-        raise NotImplementedError(f"{op}: numba has no {op.dtype}; compile with the C or the Python linker")
+        raise NotImplementedError(
+            f"{op}: numba has no {op.dtype}; compile with the C or the Python linker"
+        )
     return keyed(op.kind, op.dtype, len(op.static_shape), False)
 
 
 def keyed(*site):
     """Return the one function that serves all sites of a kind, dtype and number of dimensions, and its key on disk."""
-    return kernel(*site), sha256(repr(("regplug.Draw", VERSION, NORMAL, *site)).encode()).hexdigest()
+    return kernel(*site), sha256(
+        repr(("regplug.Draw", VERSION, NORMAL, *site)).encode()
+    ).hexdigest()
 
 
 @functools.cache
@@ -156,7 +168,9 @@ def kernel(kind, dtype, ndim, is_added):
         before=BASE.strip() if is_added else "",
         after="add(line, other[at : at + width], factor)" if is_added else "",
     )
-    names = dict(globals(), COLUMNS=COLUMNS, fill=LINES[kind, dtype], dtype=np.dtype(dtype))
+    names = dict(
+        globals(), COLUMNS=COLUMNS, fill=LINES[kind, dtype], dtype=np.dtype(dtype)
+    )
     return njit(fastmath=False)(compile_numba_function_src(source, "draw", names))
 
 
@@ -187,20 +201,49 @@ def local_add_draw(fgraph, node):
     """Replace ``base + scale * draw``, where nothing else uses the draw, by `AddedDraw`."""
 
     def made_by(variable, scalar_op):
-        is_made = variable.owner and isinstance(variable.owner.op, Elemwise) and len(variable.owner.inputs) == 2
-        return is_made and isinstance(variable.owner.op.scalar_op, scalar_op) and len(fgraph.clients[variable]) == 1
+        is_made = (
+            variable.owner
+            and isinstance(variable.owner.op, Elemwise)
+            and len(variable.owner.inputs) == 2
+        )
+        return (
+            is_made
+            and isinstance(variable.owner.op.scalar_op, scalar_op)
+            and len(fgraph.clients[variable]) == 1
+        )
 
     if not isinstance(node.op.scalar_op, Add) or len(node.inputs) != 2:
         return None
     for base, product in (node.inputs, node.inputs[::-1]):
-        for scale, noise in itertools.permutations(product.owner.inputs) if made_by(product, Mul) else ():
-            is_draw = noise.owner and isinstance(noise.owner.op, Draw) and len(fgraph.clients[noise]) == 1
-            is_drawn_here = is_draw and (noise.owner.op.kind, noise.owner.op.dtype) in LINES
-            if is_drawn_here and all(scale.type.broadcastable) and (
-                scale.dtype == noise.dtype and base.type == noise.type == node.outputs[0].type
+        for scale, noise in (
+            itertools.permutations(product.owner.inputs)
+            if made_by(product, Mul)
+            else ()
+        ):
+            is_draw = (
+                noise.owner
+                and isinstance(noise.owner.op, DrawBase)
+                and len(fgraph.clients[noise]) == 1
+            )
+            is_drawn_here = (
+                is_draw and (noise.owner.op.kind, noise.owner.op.dtype) in LINES
+            )
+            if (
+                is_drawn_here
+                and all(scale.type.broadcastable)
+                and (
+                    scale.dtype == noise.dtype
+                    and base.type == noise.type == node.outputs[0].type
+                )
             ):
-                return [AddedDraw(noise.owner.op)(base, scale.dimshuffle(), *noise.owner.inputs)]
+                return [
+                    AddedDraw(noise.owner.op)(
+                        base, scale.dimshuffle(), *noise.owner.inputs
+                    )
+                ]
     return None
 
 
-optdb["specialize"].register("local_add_draw", local_add_draw, "numba", use_db_name_as_tag=False)
+optdb["specialize"].register(
+    "local_add_draw", local_add_draw, "numba", use_db_name_as_tag=False
+)

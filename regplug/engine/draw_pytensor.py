@@ -16,7 +16,11 @@ class Draw(DrawBase, COp):
         # numba takes a second to import, which `import pytensor` does not spend
         from regplug.engine import draw_numba  # noqa: F401
 
-        return Apply(self, self.typed(pt, inputs), [pt.TensorType(self.dtype, shape=self.static_shape)()])
+        return Apply(
+            self,
+            self.typed(pt, inputs),
+            [pt.TensorType(self.dtype, shape=self.static_shape)()],
+        )
 
     def __setstate__(self, state):
         from regplug.engine import draw_numba  # noqa: F401

@@ -20,7 +20,9 @@ class Draw(DrawBase, Op):
 
     def make_node(self, *inputs):
         broadcastable = [length == 1 for length in self.static_shape]
-        return Apply(self, self.typed(T, inputs), [T.TensorType(self.dtype, broadcastable)()])
+        return Apply(
+            self, self.typed(T, inputs), [T.TensorType(self.dtype, broadcastable)()]
+        )
 
     def R_op(self, inputs, eval_points):
         return [None]
@@ -57,9 +59,17 @@ def local_switch_of_draw(node):
     if not isinstance(node.op.scalar_op, Switch):
         return False
     mask, value, other = node.inputs
-    if mask.dtype != "bool" or value.dtype != node.outputs[0].dtype or value.dtype not in Masked.words:
+    if (
+        mask.dtype != "bool"
+        or value.dtype != node.outputs[0].dtype
+        or value.dtype not in Masked.words
+    ):
         return False
-    source = mask.owner.inputs[0] if mask.owner and isinstance(mask.owner.op, T.DimShuffle) else mask
+    source = (
+        mask.owner.inputs[0]
+        if mask.owner and isinstance(mask.owner.op, T.DimShuffle)
+        else mask
+    )
     if not (source.owner and isinstance(source.owner.op, Draw)):
         return False
     zero = T.extract_constant(other)

@@ -25,7 +25,9 @@ def number(value: float, like: Any) -> np.ndarray:
         held = np.asarray(value, like.dtype)
     if np.isinf(held) and not np.isinf(value):
         largest = np.finfo(like.dtype).max
-        raise ValueError(f"{value!r} is beyond {like.dtype}, which holds up to {largest:.3g}")
+        raise ValueError(
+            f"{value!r} is beyond {like.dtype}, which holds up to {largest:.3g}"
+        )
     return held
 
 
@@ -98,7 +100,10 @@ def differences(x: Any, axis: int) -> Any:
 
 def shape_text(x: Any) -> str:
     """Return the shape of `x` as far as it is known, such as ``(?, 3)``."""
-    lengths = ["?" if length is None else str(length) for length in engine_of(x).static_shape(x)]
+    lengths = [
+        "?" if length is None else str(length)
+        for length in engine_of(x).static_shape(x)
+    ]
     return f"({', '.join(lengths)}{',' if len(lengths) == 1 else ''})"
 
 

@@ -48,12 +48,16 @@ __all__ = [
     "working_dtype",
 ]
 
-advances_unasked = False  # updates are explicit: a default_update is deprecated from 3.3
+advances_unasked = (
+    False  # updates are explicit: a default_update is deprecated from 3.3
+)
 
 
 def is_dense(variable):
     """Tell whether a variable is a dense tensor."""
-    return isinstance(variable.type, DenseTensorType)  # TensorType has sparse subclasses
+    return isinstance(
+        variable.type, DenseTensorType
+    )  # TensorType has sparse subclasses
 
 
 def is_generator(variable):

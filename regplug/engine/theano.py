@@ -73,7 +73,9 @@ def jacobian(vector, wrt):
 
 def like(new, old):
     """Return `new` with what the type of `old` knows of its shape, where that of `new` knows less."""
-    known = tuple(a or b for a, b in zip(new.broadcastable, old.broadcastable, strict=True))
+    known = tuple(
+        a or b for a, b in zip(new.broadcastable, old.broadcastable, strict=True)
+    )
     return new if known == new.broadcastable else T.patternbroadcast(new, known)
 
 

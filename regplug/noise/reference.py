@@ -77,7 +77,15 @@ __all__ = ["bits", "keep", "normal", "site_key", "uniform"]
 
 COLUMNS = 1024  # columns served by one call of Philox
 MOST_COLUMNS = COLUMNS * 2**32  # the block number has 32 bits
-NORMAL = (1.67047548, 0.0042948206, 0.168828294, -0.200446665, 0.116530396, -0.0311967749, 0.00326793338)
+NORMAL = (
+    1.67047548,
+    0.0042948206,
+    0.168828294,
+    -0.200446665,
+    0.116530396,
+    -0.0311967749,
+    0.00326793338,
+)
 FLOATS = ("float16", "float32", "float64")
 
 
@@ -111,13 +119,17 @@ def site_key(seed, name, output, k=0, draw=0):
     if isinstance(seed, (bool, np.bool_)) or not isinstance(seed, (int, np.integer)):
         raise TypeError(f"seed {seed!r} is not an integer: give one in [-2**63, 2**64)")
     if not -(2**63) <= seed < 2**64:
-        raise ValueError(f"seed {seed!r} does not fit into 64 bits: give one in [-2**63, 2**64)")
+        raise ValueError(
+            f"seed {seed!r} does not fit into 64 bits: give one in [-2**63, 2**64)"
+        )
     text = json.dumps([int(seed), name, output, int(k), int(draw)])
     digest = hashlib.sha256(text.encode("utf-8")).digest()
     return np.frombuffer(digest[:8], "<u4").astype("uint32")
 
 
-def keep(seed, name, output, shape, step, rate, draw=0, k=0, row_offset=0, shared_axes=()):
+def keep(
+    seed, name, output, shape, step, rate, draw=0, k=0, row_offset=0, shared_axes=()
+):
     """Return the mask that keeps each cell with probability ``1 - rate``.
 
     Parameters
@@ -141,19 +153,47 @@ def keep(seed, name, output, shape, step, rate, draw=0, k=0, row_offset=0, share
         Of ``shape``, with length 1 at ``shared_axes``.
     """
     shape, row_offset = share(shape, shared_axes, row_offset)
-    return keep_from_key(site_key(seed, name, output, k, draw), shape, step, rate, row_offset)
+    return keep_from_key(
+        site_key(seed, name, output, k, draw), shape, step, rate, row_offset
+    )
 
 
-def uniform(seed, name, output, shape, step, dtype="float32", draw=0, k=0, row_offset=0, shared_axes=()):
+def uniform(
+    seed,
+    name,
+    output,
+    shape,
+    step,
+    dtype="float32",
+    draw=0,
+    k=0,
+    row_offset=0,
+    shared_axes=(),
+):
     """Return uniform noise in [0, 1) of a float ``dtype``; else as `keep`."""
     shape, row_offset = share(shape, shared_axes, row_offset)
-    return uniform_from_key(site_key(seed, name, output, k, draw), shape, step, dtype, row_offset)
+    return uniform_from_key(
+        site_key(seed, name, output, k, draw), shape, step, dtype, row_offset
+    )
 
 
-def normal(seed, name, output, shape, step, dtype="float32", draw=0, k=0, row_offset=0, shared_axes=()):
+def normal(
+    seed,
+    name,
+    output,
+    shape,
+    step,
+    dtype="float32",
+    draw=0,
+    k=0,
+    row_offset=0,
+    shared_axes=(),
+):
     """Return normal noise of mean 0 and variance 1 of a float ``dtype``; else as `keep`."""
     shape, row_offset = share(shape, shared_axes, row_offset)
-    return normal_from_key(site_key(seed, name, output, k, draw), shape, step, dtype, row_offset)
+    return normal_from_key(
+        site_key(seed, name, output, k, draw), shape, step, dtype, row_offset
+    )
 
 
 def bits(key, shape, step, row_offset=0, stream=0):
@@ -177,7 +217,9 @@ def bits(key, shape, step, row_offset=0, stream=0):
     rows, columns = _rows_columns(shape)
     row = uint64(int(row_offset) % 2**64) + np.arange(rows, dtype="uint64")[:, None]
     block = np.arange(-(-columns // COLUMNS), dtype="uint32")[None, :]
-    words = philox((block, uint32(row), uint32(row >> uint64(32)), uint32(int(step) % 2**32)), key)
+    words = philox(
+        (block, uint32(row), uint32(row >> uint64(32)), uint32(int(step) % 2**32)), key
+    )
     a, b = words[2 * stream : 2 * stream + 2]
     width = min(columns, COLUMNS)
     x = mix(a[:, :, None], b[:, :, None], np.arange(width, dtype="uint32"))
@@ -190,7 +232,14 @@ def philox(counter, key):
     Counter and key broadcast against each other; the result has one dimension at least.
     """
     # scalars would warn of overflow
-    return rounds(*(np.atleast_1d(word) for word in np.broadcast_arrays(*(uint32(each) for each in (*counter, *key)))))
+    return rounds(
+        *(
+            np.atleast_1d(word)
+            for word in np.broadcast_arrays(
+                *(uint32(each) for each in (*counter, *key))
+            )
+        )
+    )
 
 
 # numba compiles the four functions below, too, for scalars. It widens what two uint32 give to 64 bits, hence the casts
@@ -219,13 +268,23 @@ def mix(a, b, j):
 
 def halves(h0, h1):
     """Return the odd integer n of a normal number."""
-    s = uint32(h0 >> uint32(16)) + uint32(h0 & uint32(0xFFFF)) + uint32(h1 >> uint32(16)) + uint32(h1 & uint32(0xFFFF))
-    return int32(int32((s << uint32(7)) + (uint32(h0 & uint32(63)) << uint32(1))) - int32(16777023))
+    s = (
+        uint32(h0 >> uint32(16))
+        + uint32(h0 & uint32(0xFFFF))
+        + uint32(h1 >> uint32(16))
+        + uint32(h1 & uint32(0xFFFF))
+    )
+    return int32(
+        int32((s << uint32(7)) + (uint32(h0 & uint32(63)) << uint32(1)))
+        - int32(16777023)
+    )
 
 
 def polynomial(x, c):
     """Return the polynomial of degree 6 in `x` with the coefficients `c`."""
-    return (((((c[6] * x + c[5]) * x + c[4]) * x + c[3]) * x + c[2]) * x + c[1]) * x + c[0]
+    return (
+        ((((c[6] * x + c[5]) * x + c[4]) * x + c[3]) * x + c[2]) * x + c[1]
+    ) * x + c[0]
 
 
 def keep_from_key(key, shape, step, rate, row_offset=0):
@@ -256,7 +315,9 @@ def normal_from_key(key, shape, step, dtype="float32", row_offset=0):
     h0, h1 = (bits(key, shape, step, row_offset, stream) for stream in (0, 1))
     # NumPy 1.21 makes a scalar of np.float64(an array of one element)
     t = halves(h0, h1).astype(real) * real(2**-23)
-    return np.asarray(polynomial(t * t, [real(each) for each in NORMAL]) * t).astype(dtype)
+    return np.asarray(polynomial(t * t, [real(each) for each in NORMAL]) * t).astype(
+        dtype
+    )
 
 
 def share(shape, shared_axes, row_offset):
@@ -264,7 +325,9 @@ def share(shape, shared_axes, row_offset):
     shape = list(shape)
     for axis in shared_axes:
         if not -len(shape) <= axis < len(shape):
-            raise ValueError(f"shared axis {axis} is outside an array of {len(shape)} dimensions")
+            raise ValueError(
+                f"shared axis {axis} is outside an array of {len(shape)} dimensions"
+            )
         if axis % len(shape) == 0:
             row_offset = 0
         shape[axis] = 1

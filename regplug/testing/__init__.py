@@ -11,7 +11,12 @@ if TYPE_CHECKING:
     from regplug.testing.fixtures import isolated_registry
 
 __all__ = [
-    "check_regularizer", "evaluate", "function", "installed_engine", "isolated_registry", "parametrize_with_checks",
+    "check_regularizer",
+    "evaluate",
+    "function",
+    "installed_engine",
+    "isolated_registry",
+    "parametrize_with_checks",
 ]
 
 

@@ -40,7 +40,9 @@ def check(remedy: str) -> Callable[[Function], Function]:
 
     def add(function: Function) -> Function:
         name = function.__name__
-        CHECKS[name] = Check(name, (function.__doc__ or "").partition("\n")[0], remedy, function)
+        CHECKS[name] = Check(
+            name, (function.__doc__ or "").partition("\n")[0], remedy, function
+        )
         return function
 
     return add

@@ -18,17 +18,27 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from regplug.composition import compose, read
+from regplug.authoring.options import REQUIRED, options_of
+from regplug.authoring.regularizer import given_options
+from regplug.authoring.validation import (
+    deprecated_arguments,
+    unannotated_attributes,
+    validate_class,
+)
+from regplug.composition.compose import compose, read
 from regplug.engine import ENGINES
 from regplug.errors import BadOption, listing
-from regplug.options import REQUIRED, options_of
-from regplug.regularizer import class_fault, deprecated_arguments, given_options, undeclared
 from regplug.testing.check import CheckFailure, NotApplicable, check
 from regplug.testing.isolation import isolated
 from regplug.testing.subject import Subject
 from regplug.testing.values import BASE, values
 
-_SHOWN = (bool, int, float, str)  # types whose values are short, and written as they are annotated
+_SHOWN = (
+    bool,
+    int,
+    float,
+    str,
+)  # types whose values are short, and written as they are annotated
 SLOW_IMPORT = 5  # times the import of NumPy, which regplug needs anyway
 LONGEST = 60  # seconds; then an import is interrupted
 _PROBING = "REGPLUG_CHECKS_AN_IMPORT"  # set in that process: a module that runs the kit must not start another one
@@ -37,7 +47,7 @@ import importlib, json, sys, time
 start = time.perf_counter()
 import numpy
 middle = time.perf_counter()
-import regplug, regplug.regularizer, regplug.registry
+import regplug, regplug.authoring.regularizer, regplug.discovery.registry
 sys.path[:] = json.loads(sys.argv[2])
 before = set(sys.modules)
 begin = time.perf_counter()
@@ -57,7 +67,7 @@ else:
 @check("change the class as the message says; plugins/README.md shows every hook")
 def class_is_accepted(subject):
     """A class that breaks the rules of the interface is refused when it is loaded."""
-    fault = class_fault(subject.cls)
+    fault = validate_class(subject.cls)
     if fault:
         raise CheckFailure(f"the class {fault}")
 
@@ -73,14 +83,22 @@ def no_deprecated_arguments(subject):
 def options_are_declared(subject):
     """What looks like an option must be one, or users cannot set it."""
     faults = []
-    for name, value in undeclared(subject.cls).items():
-        option = f"write `{name}: {type(value).__name__} = {value!r}`" if type(value) in _SHOWN else "annotate it"
-        faults.append(f"{name} has no annotation, so it is no option: {option}, or `_{name}` for a constant")
+    for name, value in unannotated_attributes(subject.cls).items():
+        option = (
+            f"write `{name}: {type(value).__name__} = {value!r}`"
+            if type(value) in _SHOWN
+            else "annotate it"
+        )
+        faults.append(
+            f"{name} has no annotation, so it is no option: {option}, or `_{name}` for a constant"
+        )
     if faults:
         raise CheckFailure("; ".join(faults))
 
 
-@check("give every option a default that lies in its own range, or `...` if the user must give it")
+@check(
+    "give every option a default that lies in its own range, or `...` if the user must give it"
+)
 def constructs_with_defaults(subject):
     """Users begin with the defaults."""
     instance = subject.make()
@@ -89,12 +107,16 @@ def constructs_with_defaults(subject):
             try:
                 option.check(option.default)
             except ValueError as error:
-                raise CheckFailure(f"the default of {name!r} is not valid: {error}") from error
+                raise CheckFailure(
+                    f"the default of {name!r} is not valid: {error}"
+                ) from error
     compose([instance])
     return f"made as {instance!r}"
 
 
-@check("keep options to numbers, texts, booleans and lists of them, and store each one under its own name")
+@check(
+    "keep options to numbers, texts, booleans and lists of them, and store each one under its own name"
+)
 def options_round_trip(subject):
     """A composition is kept in a TOML file."""
     asked = []
@@ -110,7 +132,9 @@ def options_round_trip(subject):
             raise CheckFailure(f"written as {before}, it was read as {after}")
 
 
-@check("let options be class attributes, or name each in __init__; take no **kwargs of your own")
+@check(
+    "let options be class attributes, or name each in __init__; take no **kwargs of your own"
+)
 def unknown_option_is_refused(subject):
     """A misspelt option must not be ignored."""
     known = options_of(subject.cls)
@@ -122,7 +146,9 @@ def unknown_option_is_refused(subject):
     raise CheckFailure("no_such_option=1 was taken without an error")
 
 
-@check("begin the class's docstring with one line that says what it does, and a full stop")
+@check(
+    "begin the class's docstring with one line that says what it does, and a full stop"
+)
 def docstring_summary(subject):
     """`regplug list` shows the summary, read from the source."""
     first = docstring(subject.cls).partition("\n")[0]
@@ -132,17 +158,23 @@ def docstring_summary(subject):
         raise CheckFailure(f"the first line {first!r} is no sentence with a full stop")
 
 
-@check("describe each option in the section Parameters: `name : type, range`, and below it what it does")
+@check(
+    "describe each option in the section Parameters: `name : type, range`, and below it what it does"
+)
 def docstring_options(subject):
     """Users read what an option means, its unit and range where they look the class up."""
     options = [name for name in options_of(subject.cls) if name not in BASE]
     heads = re.findall(r"(?m)^\S[^:\n]*", section(subject.cls, "Parameters"))
     described = {name.strip(" `*") for head in heads for name in head.split(",")}
     if missing := [name for name in options if name not in described]:
-        raise CheckFailure(f"the docstring's section Parameters lacks {', '.join(missing)}")
+        raise CheckFailure(
+            f"the docstring's section Parameters lacks {', '.join(missing)}"
+        )
 
 
-@check("add a section Notes with the formula between double backquotes, as computed: mean or sum, and factors")
+@check(
+    "add a section Notes with the formula between double backquotes, as computed: mean or sum, and factors"
+)
 def docstring_formula(subject):
     """Peers disagree about formulas of one name, so each says its own."""
     notes = section(subject.cls, "Notes")
@@ -150,40 +182,60 @@ def docstring_formula(subject):
         raise CheckFailure("the docstring has no section Notes with a formula")
 
 
-@check("add a section References: authors (year). Title. Where; or `The authors of PACKAGE.` if it is your own")
+@check(
+    "add a section References: authors (year). Title. Where; or `The authors of PACKAGE.` if it is your own"
+)
 def docstring_reference(subject):
     """Users want to know where it comes from."""
     if not section(subject.cls, "References").strip():
         raise CheckFailure("the docstring has no section References")
 
 
-@check("use regplug.engine.tensor(x) and regplug.engine.engine_of(x), and import what is slow inside the hooks")
+@check(
+    "use regplug.engine.tensor(x) and regplug.engine.engine_of(x), and import what is slow inside the hooks"
+)
 def imports_are_light(subject):
     """Composing imports the module, and a plugin serves the engine that built the model."""
     if _PROBING in os.environ:
-        raise NotApplicable("this process is such an import itself: the module runs the kit when it is imported")
+        raise NotApplicable(
+            "this process is such an import itself: the module runs the kit when it is imported"
+        )
     module: Any = sys.modules.get(subject.cls.__module__)
     if not getattr(module, "__file__", None) or module.__name__ == "__main__":
-        raise NotApplicable(f"the module {subject.cls.__module__!r} cannot be imported by another process")
+        raise NotApplicable(
+            f"the module {subject.cls.__module__!r} cannot be imported by another process"
+        )
     if found := engine_imports(module):
-        raise CheckFailure(f"{module.__name__} imports {', '.join(found)}: a plugin serves whichever engine is there")
+        raise CheckFailure(
+            f"{module.__name__} imports {', '.join(found)}: a plugin serves whichever engine is there"
+        )
     seen = import_report(module.__name__, tuple(sys.path))
     if "error" in seen:
-        raise NotApplicable(f"another process could not import {module.__name__!r}: {seen['error']}")
+        raise NotApplicable(
+            f"another process could not import {module.__name__!r}: {seen['error']}"
+        )
     names = listing(seen["names"]) if seen["names"] else "nothing but regplug and NumPy"
     note = f"{seen['seconds'] * 1e3:.0f} ms, imports {names}"
     if engines := set(ENGINES) & set(seen["names"]):
-        raise CheckFailure(f"what {module.__name__} imports brings {', '.join(engines)} with it ({note})")
+        raise CheckFailure(
+            f"what {module.__name__} imports brings {', '.join(engines)} with it ({note})"
+        )
     if seen["seconds"] > SLOW_IMPORT * seen["numpy"]:
-        raise CheckFailure(f"{module.__name__} is slow to import ({note}; NumPy took {seen['numpy'] * 1e3:.0f} ms)")
+        raise CheckFailure(
+            f"{module.__name__} is slow to import ({note}; NumPy took {seen['numpy'] * 1e3:.0f} ms)"
+        )
     return note
 
 
-@check("keep nothing in the instance but its options, and define the class at module level")
+@check(
+    "keep nothing in the instance but its options, and define the class at module level"
+)
 def survives_pickling(subject):
     """Work is sent to other processes."""
     if "<locals>" in subject.cls.__qualname__ or subject.cls.__module__ == "__main__":
-        raise NotApplicable("a class that is defined inside a function cannot be pickled")
+        raise NotApplicable(
+            "a class that is defined inside a function cannot be pickled"
+        )
     instance = subject.make()
     again = pickle.loads(pickle.dumps(instance))
     if type(again) is not subject.cls or vars(again) != vars(instance):
@@ -193,7 +245,9 @@ def survives_pickling(subject):
 def tried_values(subject: Subject) -> Iterator[tuple[str, Any]]:
     """Yield each option of the class's own, and the weight, with each value that its type and range suggest."""
     for name, option in options_of(subject.cls).items():
-        if name in ("pattern", "name", "optional") or (name == "weight" and name not in vars(subject.make())):
+        if name in ("pattern", "name", "optional") or (
+            name == "weight" and name not in vars(subject.make())
+        ):
             continue
         for value in values(option):
             yield name, value
@@ -206,7 +260,9 @@ def docstring(cls: type) -> str:
 
 def section(cls: type, title: str) -> str:
     """Return a section of a numpydoc docstring; empty where there is none."""
-    found = re.search(rf"(?ms)^{title}\n-+\n(.*?)(?=^\S[^\n]*\n-+\n|\Z)", docstring(cls))
+    found = re.search(
+        rf"(?ms)^{title}\n-+\n(.*?)(?=^\S[^\n]*\n-+\n|\Z)", docstring(cls)
+    )
     return found.group(1) if found else ""
 
 
@@ -220,14 +276,23 @@ def engine_imports(module: ModuleType) -> list[str]:
     nodes: list[ast.AST] = [tree]
     while nodes:
         node = nodes.pop()
-        if isinstance(node, ast.If) and ast.unparse(node.test) in ("TYPE_CHECKING", "typing.TYPE_CHECKING"):
+        if isinstance(node, ast.If) and ast.unparse(node.test) in (
+            "TYPE_CHECKING",
+            "typing.TYPE_CHECKING",
+        ):
             nodes += node.orelse  # nothing else runs
             continue
         if isinstance(node, (ast.Import, ast.ImportFrom)):
             names = [alias.name for alias in node.names]
             if isinstance(node, ast.ImportFrom):
-                names = [] if node.level else [node.module or ""]  # a relative import is of the package itself
-            found += [(node.lineno, name) for name in names if name.partition(".")[0] in ENGINES]
+                names = (
+                    [] if node.level else [node.module or ""]
+                )  # a relative import is of the package itself
+            found += [
+                (node.lineno, name)
+                for name in names
+                if name.partition(".")[0] in ENGINES
+            ]
         nodes += ast.iter_child_nodes(node)
     return [f"{name} in line {line}" for line, name in sorted(found)]
 
@@ -238,9 +303,16 @@ def import_report(module: str, path: tuple[str, ...]) -> dict[str, Any]:
     command = [sys.executable, "-c", _PROBE, module, json.dumps(path)]
     try:
         done = subprocess.run(
-            command, env=os.environ | {_PROBING: "1"}, timeout=LONGEST, capture_output=True, text=True, check=False
+            command,
+            env=os.environ | {_PROBING: "1"},
+            timeout=LONGEST,
+            capture_output=True,
+            text=True,
+            check=False,
         )
     except subprocess.TimeoutExpired as error:
-        raise CheckFailure(f"importing {module} was interrupted after {LONGEST} s") from error
+        raise CheckFailure(
+            f"importing {module} was interrupted after {LONGEST} s"
+        ) from error
     lines = done.stdout.splitlines()
     return json.loads(lines[-1]) if lines else {"error": done.stderr.strip()[-300:]}

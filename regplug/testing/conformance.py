@@ -14,9 +14,23 @@ from regplug.testing.check import CHECKS, Check, CheckFailure, NotApplicable
 from regplug.testing.graphs import installed_engine
 from regplug.testing.subject import Subject
 
-PASSED, FAILED, EXPECTED, UNEXPECTED, SKIPPED = "passed", "failed", "expected failure", "unexpected pass", "skipped"
-_WORDS = {PASSED: "passed", FAILED: "failed", UNEXPECTED: "passed unexpectedly", EXPECTED: "failed as expected"}
-_GATES = ("class_is_accepted", "constructs_with_defaults")  # without these nothing else can be checked
+PASSED, FAILED, EXPECTED, UNEXPECTED, SKIPPED = (
+    "passed",
+    "failed",
+    "expected failure",
+    "unexpected pass",
+    "skipped",
+)
+_WORDS = {
+    PASSED: "passed",
+    FAILED: "failed",
+    UNEXPECTED: "passed unexpectedly",
+    EXPECTED: "failed as expected",
+}
+_GATES = (
+    "class_is_accepted",
+    "constructs_with_defaults",
+)  # without these nothing else can be checked
 
 
 @dataclass(frozen=True)
@@ -78,7 +92,12 @@ class Report(list):
     def as_json(self) -> dict[str, Any]:
         """Return the report as JSON values."""
         checks = [asdict(outcome) for outcome in self]
-        return {"regularizer": self.name, "ok": self.ok, "closing": self.closing, "checks": checks}
+        return {
+            "regularizer": self.name,
+            "ok": self.ok,
+            "closing": self.closing,
+            "checks": checks,
+        }
 
     def __str__(self) -> str:
         lines = []
@@ -86,11 +105,16 @@ class Report(list):
             if outcome.status != PASSED:
                 lines.append(f"{outcome.status}: {outcome.check}: {outcome.message}")
             if outcome.is_wrong:
-                lines += [f"    why: {outcome.reason}", f"    what to do: {outcome.remedy}"]
+                lines += [
+                    f"    why: {outcome.reason}",
+                    f"    what to do: {outcome.remedy}",
+                ]
         return "\n".join([*lines, self.closing])
 
 
-def check_regularizer(regularizer: Any, *, expected_failures: Mapping[str, str] | None = None) -> Report:
+def check_regularizer(
+    regularizer: Any, *, expected_failures: Mapping[str, str] | None = None
+) -> Report:
     """Make every check of one regularizer.
 
     Parameters
@@ -124,21 +148,41 @@ def check_regularizer(regularizer: Any, *, expected_failures: Mapping[str, str] 
     subject = Subject(regularizer)
     outcomes: list[Outcome] = []
     for check in CHECKS.values():
-        failed = next((o.check for o in outcomes if o.check in _GATES and o.status in (FAILED, EXPECTED)), None)
+        failed = next(
+            (
+                o.check
+                for o in outcomes
+                if o.check in _GATES and o.status in (FAILED, EXPECTED)
+            ),
+            None,
+        )
         start = time.perf_counter()
         with installed_engine().untraced():
-            status, message = (SKIPPED, f"not possible: see {failed}") if failed else attempt(check, subject)
+            status, message = (
+                (SKIPPED, f"not possible: see {failed}")
+                if failed
+                else attempt(check, subject)
+            )
         if check.name in expected and status in (FAILED, PASSED):
             status = EXPECTED if status == FAILED else UNEXPECTED
-            message = f"{expected[check.name]} ({message})" if message else expected[check.name]
+            message = (
+                f"{expected[check.name]} ({message})"
+                if message
+                else expected[check.name]
+            )
         seconds = time.perf_counter() - start
-        outcomes.append(Outcome(check.name, status, message, check.reason, check.remedy, seconds))
+        outcomes.append(
+            Outcome(check.name, status, message, check.reason, check.remedy, seconds)
+        )
     return Report(subject.name, outcomes)
 
 
 def not_loaded(error: PluginLoadError) -> Report:
     """Return the report on a regularizer that could not be loaded."""
-    reason, remedy = "A class that cannot be loaded cannot be used.", "change the package as the message says"
+    reason, remedy = (
+        "A class that cannot be loaded cannot be used.",
+        "change the package as the message says",
+    )
     return Report("", [Outcome("loads", FAILED, str(error), reason, remedy, 0.0)])
 
 
@@ -160,11 +204,15 @@ def check_names(expected: Mapping[str, str]) -> None:
         if name not in CHECKS:
             near = nearest(name, CHECKS)
             hint = f" Did you mean {near!r}?" if near else ""
-            raise BadOption(f"expected_failures: no check named {name!r}.{hint} Checks: {listing(CHECKS, 99)}.")
+            raise BadOption(
+                f"expected_failures: no check named {name!r}.{hint} Checks: {listing(CHECKS, 99)}."
+            )
 
 
 def parametrize_with_checks(
-    regularizers: Iterable[Any], *, expected_failures: Mapping[Any, Mapping[str, str]] | None = None
+    regularizers: Iterable[Any],
+    *,
+    expected_failures: Mapping[Any, Mapping[str, str]] | None = None,
 ) -> Any:
     """Parametrize a test of pytest: one test for each check of each regularizer.
 
@@ -192,9 +240,17 @@ def parametrize_with_checks(
         for name, check in CHECKS.items():
             marks = []
             if name in expected:
-                marks.append(pytest.mark.xfail(reason=expected[name], raises=CheckFailure, strict=True))
+                marks.append(
+                    pytest.mark.xfail(
+                        reason=expected[name], raises=CheckFailure, strict=True
+                    )
+                )
             test = _Test(check, subject)
-            parameters.append(pytest.param(regularizer, test, id=f"{subject.name}-{name}", marks=marks))
+            parameters.append(
+                pytest.param(
+                    regularizer, test, id=f"{subject.name}-{name}", marks=marks
+                )
+            )
     return pytest.mark.parametrize(("regularizer", "check"), parameters)
 
 
@@ -211,4 +267,6 @@ class _Test:
         if status == SKIPPED:
             pytest.skip(message)
         if status == FAILED:
-            raise CheckFailure(f"{message}\nwhy: {self._check.reason}\nwhat to do: {self._check.remedy}")
+            raise CheckFailure(
+                f"{message}\nwhy: {self._check.reason}\nwhat to do: {self._check.remedy}"
+            )

@@ -35,7 +35,9 @@ def function(inputs: list, outputs: Any, updates: Any = None, **options: Any) ->
     updates = list((updates or {}).items())
     if "mode" in options:
         return engine.function(inputs, outputs, updates=updates, **options)
-    change_flags = engine.change_flags if name == "theano" else engine.config.change_flags
+    change_flags = (
+        engine.change_flags if name == "theano" else engine.config.change_flags
+    )
     with change_flags(cxx=""):  # else the inside of a scan is compiled
         mode = engine.compile.mode.Mode(linker="py", optimizer=None)
         return engine.function(inputs, outputs, updates=updates, mode=mode, **options)

@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
+from regplug.authoring.options import options_of
+from regplug.authoring.regularizer import Regularizer
 from regplug.engine import engine_of
 from regplug.errors import BadOption, listing
-from regplug.options import options_of
-from regplug.regularizer import Regularizer
-from regplug.rewiring import rewire, toposort
+from regplug.graph.rewiring import rewire, toposort
 from regplug.testing.check import CheckFailure, NotApplicable
 from regplug.testing.graphs import function
 from regplug.testing.samples import Sample
@@ -34,7 +34,9 @@ def nodes_of(outputs: Sequence[Any]) -> Iterator[Any]:
     """Yield the apply nodes of a graph, and those inside its loops."""
     for node in toposort(outputs):
         yield node
-        inner = getattr(node.op, "inner_outputs", None) or getattr(node.op, "outputs", None)
+        inner = getattr(node.op, "inner_outputs", None) or getattr(
+            node.op, "outputs", None
+        )
         if isinstance(inner, (list, tuple)):
             yield from nodes_of(inner)
 
@@ -67,10 +69,16 @@ def foreign_randomness(run: Run) -> list[str]:
 
 def differences(one: dict[str, np.ndarray], other: dict[str, np.ndarray]) -> list[str]:
     """Return the names, common to both, of values that are not exactly equal."""
-    return [name for name in one if name in other and not np.array_equal(one[name], other[name], equal_nan=True)]
+    return [
+        name
+        for name in one
+        if name in other and not np.array_equal(one[name], other[name], equal_nan=True)
+    ]
 
 
-def differ(ones: Sequence[dict[str, np.ndarray]], others: Sequence[dict[str, np.ndarray]]) -> bool:
+def differ(
+    ones: Sequence[dict[str, np.ndarray]], others: Sequence[dict[str, np.ndarray]]
+) -> bool:
     """Tell whether any step gave another value."""
     return any(differences(one, other) for one, other in zip(ones, others, strict=True))
 
@@ -78,35 +86,51 @@ def differ(ones: Sequence[dict[str, np.ndarray]], others: Sequence[dict[str, np.
 def snapshot(sample: Sample) -> dict[str, Any]:
     """Return all of a sample that a plugin could change."""
     nodes = toposort(sample.outputs.values())
-    variables = [variable for node in nodes for variable in (*node.inputs, *node.outputs)]
+    variables = [
+        variable for node in nodes for variable in (*node.inputs, *node.outputs)
+    ]
     return {
         "the map of outputs": list(sample.outputs.items()),
         "the map of parameters": list(sample.params.items()),
         "the graph": [(node, node.op, *node.inputs, *node.outputs) for node in nodes],
         "names of variables": [variable.name for variable in variables],
-        "values of parameters": [p.get_value().tobytes() for p in sample.params.values()],
+        "values of parameters": [
+            p.get_value().tobytes() for p in sample.params.values()
+        ],
     }
 
 
 def hold_constant(total: Any, run: Run) -> Any:
     """Return `total` with the values here and now in the place of what gradients treat as constant."""
     engine = engine_of(total)
-    held = [node.outputs[0] for node in toposort([total]) if classes(node.op) & _CONSTANT_TO_GRADIENTS]
+    held = [
+        node.outputs[0]
+        for node in toposort([total])
+        if classes(node.op) & _CONSTANT_TO_GRADIENTS
+    ]
     if not held:
         return total
     found = function([run.sample.x], held)(run.sample.value)
-    memo = {variable: engine.T.constant(value) for variable, value in zip(held, found, strict=True)}
+    memo = {
+        variable: engine.T.constant(value)
+        for variable, value in zip(held, found, strict=True)
+    }
     rewire(toposort([total], set(held)), {}, memo)
     return memo.get(total, total)
 
 
-def slope(measure: Any, run: Run, along: Sequence[np.ndarray], epsilon: float = 1e-6) -> float:
+def slope(
+    measure: Any, run: Run, along: Sequence[np.ndarray], epsilon: float = 1e-6
+) -> float:
     """Return the central difference of a function of the input, along a direction."""
     params = list(dict.fromkeys(run.sample.params.values()))
     start = [run.sample.value, *(p.get_value() for p in params)]
 
     def at(distance: float) -> float:
-        x, *moved = [value + distance * direction for value, direction in zip(start, along, strict=True)]
+        x, *moved = [
+            value + distance * direction
+            for value, direction in zip(start, along, strict=True)
+        ]
         for p, value in zip(params, moved, strict=True):
             p.set_value(value)
         return float(measure(x))
@@ -148,7 +172,9 @@ def loss_by_weight(run: Run) -> tuple[float, float] | None:
 def another_weight(run: Run) -> float:
     """Give a run another weight, which is not 0, and return it."""
     cls = type(run.manager.members[0].regularizer)
-    option = (options_of(Regularizer) | options_of(cls))["weight"]  # a constructor of its own may not take it
+    option = (options_of(Regularizer) | options_of(cls))[
+        "weight"
+    ]  # a constructor of its own may not take it
     before = run.manager.weights[run.label]
     for other in (before / 2, *values(option)):
         if other not in (0, before):
@@ -163,7 +189,9 @@ def require_dtype(run: Run, dtype: str, where: str = "") -> None:
     raw = [("the loss", value) for value in run.raw if hasattr(value, "dtype")]
     for name, variable in (*raw, *run.variables.items()):
         if variable.dtype != dtype:
-            raise CheckFailure(f"{name} is of dtype {variable.dtype} on a model of {dtype}{where}")
+            raise CheckFailure(
+                f"{name} is of dtype {variable.dtype} on a model of {dtype}{where}"
+            )
 
 
 def require_finite(found: dict[str, np.ndarray], where: str = "") -> None:

@@ -12,15 +12,17 @@ from types import ModuleType
 from typing import Any
 from unittest import mock
 
-from regplug import registry
-from regplug.registry import Entry
+from regplug.discovery import registry
+from regplug.discovery.registry import Entry
 
 
 class Package(importlib.metadata.Distribution):
     """An installed package that exists in memory only."""
 
     def __init__(self, name: str, version: str):
-        self.files_by_name = {"METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n"}
+        self.files_by_name = {
+            "METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n"
+        }
         self.points: dict[str, str] = {}
 
     def read_text(self, filename: str) -> str | None:
@@ -44,7 +46,14 @@ class IsolatedRegistry:
         self._packages: dict[tuple[str, str], Package] = {}
         self._modules: list[str] = []
 
-    def add(self, cls: type, name: str | None = None, *, package: str = "isolated", version: str = "0") -> Entry:
+    def add(
+        self,
+        cls: type,
+        name: str | None = None,
+        *,
+        package: str = "isolated",
+        version: str = "0",
+    ) -> Entry:
         """Offer a class under a name, as if `package` were installed.
 
         Parameters
@@ -62,10 +71,19 @@ class IsolatedRegistry:
         setattr(module, cls.__name__, cls)
         sys.modules[module.__name__] = module
         self._modules.append(module.__name__)
-        offered = self._packages.setdefault((package, version), Package(package, version))
-        name, value = name or registry.canonical(cls.__name__), f"{module.__name__}:{cls.__name__}"
+        offered = self._packages.setdefault(
+            (package, version), Package(package, version)
+        )
+        name, value = (
+            name or registry.snake_case(cls.__name__),
+            f"{module.__name__}:{cls.__name__}",
+        )
         offered.points[name] = value
-        return next(entry for entry in registry.available() if (entry.value, entry.package) == (value, package))
+        return next(
+            entry
+            for entry in registry.available()
+            if (entry.value, entry.package) == (value, package)
+        )
 
     def distributions(self, **context: Any) -> list[Package]:
         """Return the packages, in the place of `importlib.metadata.distributions`."""

@@ -71,9 +71,19 @@ def layers(engine: ModuleType, dtype: str, width: int | None = None) -> Sample:
     x, value = b.input(ROWS, inputs)
     pre = b.dot(x, b.param("hid1.w", inputs, first)) + b.param("hid1.b", first)
     h1 = b.logistic(pre)
-    h2 = b.logistic(b.dot(h1, b.param("hid2.w", first, second)) + b.param("hid2.b", second))
-    y = b.softmax(b.dot(h2, b.param("out.w", second, classes)) + b.param("out.b", classes))
-    outputs = {"in:out": x, "hid1:pre": pre, "hid1:out": h1, "hid2:out": h2, "out:out": y}
+    h2 = b.logistic(
+        b.dot(h1, b.param("hid2.w", first, second)) + b.param("hid2.b", second)
+    )
+    y = b.softmax(
+        b.dot(h2, b.param("out.w", second, classes)) + b.param("out.b", classes)
+    )
+    outputs = {
+        "in:out": x,
+        "hid1:pre": pre,
+        "hid1:out": h1,
+        "hid2:out": h2,
+        "out:out": y,
+    }
     return Sample(x, value, outputs, b.params, {"outputs": "hid1:out", "params": "*.w"})
 
 
@@ -85,7 +95,9 @@ def sequence(engine: ModuleType, dtype: str, width: int | None = None) -> Sample
     h = b.logistic(b.dot(x, b.param("rnn.w", inputs, units)) + b.param("rnn.b", units))
     y = b.softmax(b.dot(h.mean(axis=1), b.param("out.w", units, classes)))
     outputs = {"in:out": x, "rnn:out": h, "out:out": y}
-    return Sample(x, value, outputs, b.params, {"outputs": "rnn:out", "params": "rnn.w"})
+    return Sample(
+        x, value, outputs, b.params, {"outputs": "rnn:out", "params": "rnn.w"}
+    )
 
 
 def feature_map(engine: ModuleType, dtype: str, width: int | None = None) -> Sample:
@@ -93,11 +105,15 @@ def feature_map(engine: ModuleType, dtype: str, width: int | None = None) -> Sam
     b = _Builder(engine, dtype, width)
     inputs, channels, classes = map(b.size, (2, 2, 3))
     x, value = b.input(ROWS, 7, 7, inputs)
-    kernels = b.param("conv.w", channels, inputs, 3, 3)  # (channels out, channels in, height, width)
+    kernels = b.param(
+        "conv.w", channels, inputs, 3, 3
+    )  # (channels out, channels in, height, width)
     h = b.logistic(b.dot(x, kernels.mean(axis=(2, 3)).T) + b.param("conv.b", channels))
     y = b.softmax(b.dot(h.mean(axis=(1, 2)), b.param("out.w", channels, classes)))
     outputs = {"in:out": x, "conv:out": h, "out:out": y}
-    return Sample(x, value, outputs, b.params, {"outputs": "conv:out", "params": "conv.w"})
+    return Sample(
+        x, value, outputs, b.params, {"outputs": "conv:out", "params": "conv.w"}
+    )
 
 
 def cost(engine: ModuleType, dtype: str, width: int | None = None) -> Sample:
@@ -128,10 +144,14 @@ KINDS: tuple[Kind, ...] = (layers, sequence, feature_map, cost)
 # each changes a sample before anything is applied to it
 
 
-def with_integers(sample: Sample, engine: ModuleType, dtype: str | None = None) -> Sample:
+def with_integers(
+    sample: Sample, engine: ModuleType, dtype: str | None = None
+) -> Sample:
     """Have outputs in uint8, the last of them bool, and parameters in int8; with `dtype`, the same values in that."""
     T = engine.T
-    *others, last = [name for name, output in sample.outputs.items() if output is not sample.x]
+    *others, last = [
+        name for name, output in sample.outputs.items() if output is not sample.x
+    ]
     for name in others:
         sample.outputs[name] = T.cast(T.round(255 * sample.outputs[name]), "uint8")
     sample.outputs[last] = T.gt(sample.outputs[last], 0.3)
@@ -168,7 +188,9 @@ def huge(sample: Sample, engine: ModuleType) -> Sample:
     for name, output in sample.outputs.items():
         if output is not sample.x and output.ndim > 1:
             units = output.shape[-1]
-            sample.outputs[name] = output + np.asarray(HUGE, output.dtype) * engine.T.lt(engine.T.arange(units), 2)
+            sample.outputs[name] = output + np.asarray(
+                HUGE, output.dtype
+            ) * engine.T.lt(engine.T.arange(units), 2)
     return sample
 
 

@@ -10,13 +10,24 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from regplug.composition import compose
+from regplug.authoring.hookspecs import hookimpl
+from regplug.authoring.options import REQUIRED, options_of
+from regplug.authoring.regularizer import (
+    Regularizer,
+    given_options,
+    hook_arguments,
+    uses_weight,
+)
+from regplug.composition.compose import compose
+from regplug.composition.manager import Manager, Result
 from regplug.engine import engine_of
-from regplug.errors import BadModel, BadOption, NoMatch, RegplugWarning, RegularizerError
-from regplug.hookspecs import hookimpl
-from regplug.manager import Manager, Result
-from regplug.options import REQUIRED, options_of
-from regplug.regularizer import Regularizer, given_options, hook_arguments, uses_weight
+from regplug.errors import (
+    BadModel,
+    BadOption,
+    NoMatch,
+    RegplugWarning,
+    RegularizerError,
+)
 from regplug.testing.graphs import function, installed_engine
 from regplug.testing.samples import KINDS, Kind, Sample
 from regplug.testing.values import example
@@ -77,25 +88,34 @@ class Run:
     @property
     def is_live(self) -> bool:
         """Whether its weight can be changed."""
-        return self.label in self.manager.weights and not self.manager.members[0].is_baked
+        return (
+            self.label in self.manager.weights
+            and not self.manager.members[0].has_static_weight
+        )
 
     @cached_property
     def constrained(self) -> dict[str, Any]:
         """The parameters after an update, as the constraints leave them."""
         params = dict.fromkeys(self.sample.params.values())
-        updated = self.result.constrain([(p, p * np.asarray(1.25, p.dtype)) for p in params], LEARNING_RATE)
+        updated = self.result.constrain(
+            [(p, p * np.asarray(1.25, p.dtype)) for p in params], LEARNING_RATE
+        )
         return {name: updated[p] for name, p in self.sample.params.items()}
 
     @cached_property
     def variables(self) -> dict[str, Any]:
         """What a step gives, by name: each output, the loss, each updated parameter."""
-        updated = {f"updated {name}": variable for name, variable in self.constrained.items()}
+        updated = {
+            f"updated {name}": variable for name, variable in self.constrained.items()
+        }
         return {**self.result.outputs, "loss": self.result.loss, **updated}
 
     @cached_property
     def step(self) -> Any:
         """The compiled step."""
-        return function([self.sample.x], list(self.variables.values()), updates=self.result.updates)
+        return function(
+            [self.sample.x], list(self.variables.values()), updates=self.result.updates
+        )
 
     @cached_property
     def objective(self) -> Any:
@@ -110,14 +130,18 @@ class Run:
     def gradients(self) -> list[Any]:
         """The gradients of the objective with respect to the input and the parameters."""
         wrt = [self.sample.x, *dict.fromkeys(self.sample.params.values())]
-        return engine_of(self.objective).grad(self.objective, wrt, disconnected_inputs="ignore")
+        return engine_of(self.objective).grad(
+            self.objective, wrt, disconnected_inputs="ignore"
+        )
 
     @cached_property
     def backward(self) -> Any:
         """The compiled gradients."""
         return function([self.sample.x], self.gradients)
 
-    def values(self, steps: int = 1, x: np.ndarray | None = None) -> list[dict[str, np.ndarray]]:
+    def values(
+        self, steps: int = 1, x: np.ndarray | None = None
+    ) -> list[dict[str, np.ndarray]]:
         """Run some steps, on the sample's input or another one; return what each gave, by name.
 
         Raises
@@ -127,9 +151,14 @@ class Run:
         """
         x = self.sample.value if x is None else x
         try:
-            return [dict(zip(self.variables, self.step(x), strict=True)) for _ in range(steps)]
+            return [
+                dict(zip(self.variables, self.step(x), strict=True))
+                for _ in range(steps)
+            ]
         except (ValueError, AssertionError) as error:
-            raise Refused(f"the compiled step raised {type(error).__name__}: {error}") from error
+            raise Refused(
+                f"the compiled step raised {type(error).__name__}: {error}"
+            ) from error
 
 
 class Case(NamedTuple):
@@ -176,7 +205,10 @@ class Subject:
             for name, option in options.items()
             if name != "pattern"
             and option.default is REQUIRED
-            and (name != "weight" or (uses_weight(self.cls) and not hasattr(self.cls, "weight")))
+            and (
+                name != "weight"
+                or (uses_weight(self.cls) and not hasattr(self.cls, "weight"))
+            )
         }
 
     def make(self, **options: Any) -> Regularizer:
@@ -185,17 +217,28 @@ class Subject:
         known = options_of(self.cls)
         if "pattern" in known and known["pattern"].default is REQUIRED:
             options.setdefault("pattern", "*")
-        made = self.cls(**{name: value for name, value in options.items() if name in known})
+        made = self.cls(
+            **{name: value for name, value in options.items() if name in known}
+        )
         for name in set(options) - set(known):
-            setattr(made, name, options[name])  # a constructor of the class's own, which does not take a base option
+            setattr(
+                made, name, options[name]
+            )  # a constructor of the class's own, which does not take a base option
         return made
 
     def implements(self, hook: str) -> bool:
         """Tell whether the class has a hook."""
         return hook_arguments(self.cls, hook) is not None
 
-    def apply(self, case: Case, dtype: str = "float64", *, seed: int = 0, sample: Sample | None = None,
-              **options: Any) -> Run:
+    def apply(
+        self,
+        case: Case,
+        dtype: str = "float64",
+        *,
+        seed: int = 0,
+        sample: Sample | None = None,
+        **options: Any,
+    ) -> Run:
         """Apply a new instance to a sample, by default a new one of the case.
 
         Raises
@@ -208,8 +251,12 @@ class Subject:
         spy = Spy()
         manager = compose([self.make(**options)], seed=seed, plugins=[spy])
         try:
-            with warnings.catch_warnings():  # of what numba cannot compile: the kit runs in Python mode
-                warnings.filterwarnings("ignore", ".* is float16, and numba", RegplugWarning)
+            with (
+                warnings.catch_warnings()
+            ):  # of what numba cannot compile: the kit runs in Python mode
+                warnings.filterwarnings(
+                    "ignore", ".* is float16, and numba", RegplugWarning
+                )
                 result = manager.apply(sample.outputs, sample.params)
             run = Run(sample, manager, result, spy.losses)
             run.constrained  # noqa: B018  built here, so that a refusal is one of the model

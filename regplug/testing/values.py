@@ -6,8 +6,8 @@ import types
 import typing
 from typing import Any, Literal, get_args, get_origin
 
-from regplug.options import REQUIRED, Option, options_of
-from regplug.regularizer import Regularizer
+from regplug.authoring.options import REQUIRED, Option, options_of
+from regplug.authoring.regularizer import Regularizer
 
 BASE = tuple(options_of(Regularizer))
 
@@ -44,7 +44,11 @@ def _candidates(kind: Any, bounds: dict[str, float]) -> list[Any]:
     if origin is Literal:
         return list(parts)
     if origin in (typing.Union, types.UnionType):
-        return [value for part in parts for value in _candidates(Option("", part).type, Option("", part).bounds)]
+        return [
+            value
+            for part in parts
+            for value in _candidates(Option("", part).type, Option("", part).bounds)
+        ]
     if kind is bool:
         return [True, False]
     if kind is type(None):
@@ -54,10 +58,17 @@ def _candidates(kind: Any, bounds: dict[str, float]) -> list[Any]:
     if kind is str:
         return ["*"]
     if origin is tuple and parts[-1] is not ...:
-        firsts = [_candidates(Option("", part).type, Option("", part).bounds)[:1] for part in parts]
+        firsts = [
+            _candidates(Option("", part).type, Option("", part).bounds)[:1]
+            for part in parts
+        ]
         return [tuple(each[0] for each in firsts)] if all(firsts) else []
     if origin in (list, tuple):
-        return [origin(_candidates(Option("", parts[0]).type, Option("", parts[0]).bounds)[:1])]
+        return [
+            origin(
+                _candidates(Option("", parts[0]).type, Option("", parts[0]).bounds)[:1]
+            )
+        ]
     return []
 
 

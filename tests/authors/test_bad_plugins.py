@@ -5,15 +5,27 @@ from pathlib import Path
 
 import pytest
 
-PACKAGES = sorted(path.parent for path in (Path(__file__).parent.parent / "bad-plugins").glob("*/pyproject.toml"))
+PACKAGES = sorted(
+    path.parent
+    for path in (Path(__file__).parent.parent / "bad-plugins").glob("*/pyproject.toml")
+)
 
 # key -> status in `regplug list`, what `regplug doctor` says is wrong
 BAD = {
     "syntax": ("broken", "could not be imported: expected ':'"),
-    "dependency": ("broken", "could not be imported: No module named 'a_package_that_nobody_has'"),
-    "argument": ("installed", "hook 'loss' has no argument 'epoch'; it has: regularizer, layers, outputs, matched"),
+    "dependency": (
+        "broken",
+        "could not be imported: No module named 'a_package_that_nobody_has'",
+    ),
+    "argument": (
+        "installed",
+        "hook 'loss' has no argument 'epoch'; it has: regularizer, layers, outputs, matched",
+    ),
     "hook": ("installed", "@hookimpl on 'los', which is no hook. Did you mean 'loss'?"),
-    "eq": ("installed", "defines __eq__ (a dataclass does): regularizers compare by identity"),
+    "eq": (
+        "installed",
+        "defines __eq__ (a dataclass does): regularizers compare by identity",
+    ),
     "default": ("installed", "hook 'loss': argument 'weight=1.0' has a default"),
     "future": ("incompatible", "it needs regplug>=99, and regplug 0.1.0 is installed"),
     "exit": ("installed", "could not be imported: it calls exit(3)"),
@@ -63,11 +75,17 @@ def said(environment, *words):
 
 def test_there_are_twelve():
     assert len(PACKAGES) == 12
-    assert {path.name.removeprefix("regplug-bad-") for path in PACKAGES} == {*BAD, "duplicate"}
+    assert {path.name.removeprefix("regplug-bad-") for path in PACKAGES} == {
+        *BAD,
+        "duplicate",
+    }
 
 
 def test_list_has_them_all_beside_the_good_ones(bad):
-    rows = {row["package"]: row for row in json.loads(said(bad, "-m", "regplug", "list", "--json"))}
+    rows = {
+        row["package"]: row
+        for row in json.loads(said(bad, "-m", "regplug", "list", "--json"))
+    }
     found = {key: rows[f"regplug-bad-{key}"]["status"] for key in BAD}
     wanted = {key: status for key, (status, _) in BAD.items()}
     wanted["nothing"] = found["nothing"]  # only importing it would tell
@@ -78,9 +96,15 @@ def test_list_has_them_all_beside_the_good_ones(bad):
 
 def test_doctor_names_each_and_what_is_wrong(bad):
     names = [f"bad_{key}" for key in BAD]
-    done = bad.run("-m", "regplug", "doctor", *names, "regplug-bad-duplicate", "dropout")
+    done = bad.run(
+        "-m", "regplug", "doctor", *names, "regplug-bad-duplicate", "dropout"
+    )
     assert done.returncode == 1
-    named = (block for block in done.stdout.split("\n\n") if block.startswith(("bad_", "weight_l1 (")))
+    named = (
+        block
+        for block in done.stdout.split("\n\n")
+        if block.startswith(("bad_", "weight_l1 ("))
+    )
     blocks = dict(block.split(" (", 1) for block in named)
     for key, (_, fault) in BAD.items():
         assert (fault is None) == (f"bad_{key}" not in blocks), key
@@ -92,18 +116,34 @@ def test_doctor_names_each_and_what_is_wrong(bad):
     assert "write regplug-bad-duplicate/weight_l1" in blocks["weight_l1"]
 
 
-@pytest.mark.parametrize(("key", "check", "message"), [
-    ("raises", "works_on_each_engine",
-     "bad_raises (regplug-bad-raises 0.1, loss): raised KeyError: 'no such parameter'"),
-    ("vector", "works_on_each_engine",
-     "bad_vector (regplug-bad-vector 0.1, loss): returned a vector of shape (?,), expected a scalar"),
-    ("exit", "loads", "'bad_exit' (regplug-bad-exit 0.1) could not be imported: it calls exit(3)"),
-], ids=["raises", "vector", "exit"])
+@pytest.mark.parametrize(
+    ("key", "check", "message"),
+    [
+        (
+            "raises",
+            "works_on_each_engine",
+            "bad_raises (regplug-bad-raises 0.1, loss): raised KeyError: 'no such parameter'",
+        ),
+        (
+            "vector",
+            "works_on_each_engine",
+            "bad_vector (regplug-bad-vector 0.1, loss): returned a vector of shape (?,), expected a scalar",
+        ),
+        (
+            "exit",
+            "loads",
+            "'bad_exit' (regplug-bad-exit 0.1) could not be imported: it calls exit(3)",
+        ),
+    ],
+    ids=["raises", "vector", "exit"],
+)
 def test_check_names_what_only_shows_when_it_works(bad, key, check, message):
     done = bad.run("-m", "regplug", "check", f"bad_{key}", "--json")
     assert done.returncode == 1, done.stderr
     (report,) = json.loads(done.stdout)
-    assert next(each["message"] for each in report["checks"] if each["check"] == check).startswith(message)
+    assert next(
+        each["message"] for each in report["checks"] if each["check"] == check
+    ).startswith(message)
 
 
 def test_compose_names_the_package_at_fault(bad):
@@ -116,28 +156,49 @@ def test_compose_names_the_package_at_fault(bad):
         "        print(error)\n"
     )
     lines = said(bad, "-c", code).splitlines()
-    for key, line in zip(sorted(key for key, (_, fault) in BAD.items() if fault), lines, strict=True):
+    for key, line in zip(
+        sorted(key for key, (_, fault) in BAD.items() if fault), lines, strict=True
+    ):
         assert line.startswith(f"'bad_{key}' (regplug-bad-{key} 0.1) ")
         assert BAD[key][1] in line
-        assert f"Other regularizers are unaffected. See: regplug doctor bad_{key}" in line
+        assert (
+            f"Other regularizers are unaffected. See: regplug doctor bad_{key}" in line
+        )
     newer = "if a regplug newer than 0.1.0 has it, `python -m pip install --upgrade regplug` brings it"
-    assert [newer in line for line in lines] == ["bad_argument" in line for line in lines]
+    assert [newer in line for line in lines] == [
+        "bad_argument" in line for line in lines
+    ]
 
 
 def test_conflict_names_both_packages(bad):
     done = bad.run("-c", "import regplug; regplug.compose({'weight_l1': 1})")
-    assert "NameConflict: 'weight_l1' is offered by regplug-bad-duplicate 0.1" in done.stderr
-    assert "Write 'regplug-bad-duplicate/weight_l1' or 'regplug-weights/weight_l1'" in done.stderr
+    assert (
+        "NameConflict: 'weight_l1' is offered by regplug-bad-duplicate 0.1"
+        in done.stderr
+    )
+    assert (
+        "Write 'regplug-bad-duplicate/weight_l1' or 'regplug-weights/weight_l1'"
+        in done.stderr
+    )
 
 
 def test_training_gives_the_same_numbers_as_without_them(bad):
     assert said(bad, "-c", STEPS) == bad.numbers
 
 
-@pytest.mark.parametrize("words", [
-    ["--help"], ["--version"], ["list"], ["list", "--names"], ["new", "thing"], ["doctor", "--help"],
-    ["check", "--help"],
-], ids=" ".join)
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["--help"],
+        ["--version"],
+        ["list"],
+        ["list", "--names"],
+        ["new", "thing"],
+        ["doctor", "--help"],
+        ["check", "--help"],
+    ],
+    ids=" ".join,
+)
 def test_commands_import_no_plugin_at_start(bad, tmp_path, words):
     # each plugin module of the environment would raise, exit or print if it were imported
     code = (

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 import regplug
-from regplug import hookspecs
-from regplug.regularizer import HOOKS
+from regplug.authoring import hookspecs
+from regplug.authoring.regularizer import HOOKS
 from regplug.testing import samples
 from regplug.testing.check import CHECKS
 from regplug.testing.conformance import check_regularizer  # noqa: F401  fills CHECKS
@@ -25,7 +25,10 @@ def blocks(language):
 
 def rows(heading):
     table = GUIDE.partition(f"| {heading} |")[2].partition("\n\n")[0]
-    return [[cell.strip() for cell in line.strip("| ").split(" | ")] for line in table.splitlines()[2:]]
+    return [
+        [cell.strip() for cell in line.strip("| ").split(" | ")]
+        for line in table.splitlines()[2:]
+    ]
 
 
 def test_guide_code_runs(tmp_path):
@@ -36,14 +39,23 @@ def test_guide_code_runs(tmp_path):
     flags = "mode=Mode,linker=py,optimizer=None,cxx="  # nothing is compiled: quick
     options = ["-q", "-rN", "-p", "no:cacheprovider", "-W", "ignore", "-s"]
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", *options, "test_guide_code.py"], cwd=tmp_path, capture_output=True, text=True,
+        [sys.executable, "-m", "pytest", *options, "test_guide_code.py"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
         env=os.environ | {"PYTENSOR_FLAGS": flags, "THEANO_FLAGS": flags},
     )
     assert done.returncode == 0, done.stdout
     assert "ElasticNet(pattern='hid.w', weight=0.0001, l1_ratio=0.9)" in done.stdout
-    assert "'elastic_net': ['hid.w'], 'input_gradient': ['hid:out'], 'box': ['hid.w']" in done.stdout
+    assert (
+        "'elastic_net': ['hid.w'], 'input_gradient': ['hid:out'], 'box': ['hid.w']"
+        in done.stdout
+    )
     assert "[regplug.step, regplug.state:drift/hid.w]" in done.stdout
-    assert "loss): raised ValueError: 'hid:out' has 2 dimensions, not (batch, time, units)" in done.stdout
+    assert (
+        "loss): raised ValueError: 'hid:out' has 2 dimensions, not (batch, time, units)"
+        in done.stdout
+    )
 
 
 def test_guide_table_of_hooks_is_that_of_the_hookspecs():
@@ -56,7 +68,9 @@ def test_guide_table_of_hooks_is_that_of_the_hookspecs():
 
 def test_guide_signatures_are_those_of_the_hookspecs():
     found = re.findall(r"^### `(\w+)(\(.*\))`$", GUIDE, re.MULTILINE)
-    assert found == [(hook, str(inspect.signature(getattr(hookspecs, hook)))) for hook in HOOKS]
+    assert found == [
+        (hook, str(inspect.signature(getattr(hookspecs, hook)))) for hook in HOOKS
+    ]
 
 
 def test_guide_table_of_checks_is_that_of_the_kit():
@@ -67,7 +81,9 @@ def test_guide_table_of_checks_is_that_of_the_kit():
 @pytest.mark.parametrize("kind", samples.KINDS)
 def test_guide_table_of_models_is_that_of_the_kit(kind, engine):
     sample = kind(engine, "float64")
-    _, outputs, params = next(row for row in rows("model | outputs | parameters") if row[0] == kind.__name__)
+    _, outputs, params = next(
+        row for row in rows("model | outputs | parameters") if row[0] == kind.__name__
+    )
     if kind is samples.cost:
         assert outputs == "those of layers, and **`cost:out`**, a scalar"
     else:
@@ -79,14 +95,18 @@ def test_guide_table_of_models_is_that_of_the_kit(kind, engine):
 def test_guide_noise_calls_are_those_of_noise():
     for call in (row[0].strip("`") for row in rows("call | gives")):
         name, arguments = re.fullmatch(r"noise\.(\w+)\((.*)\)", call).groups()
-        parameters = list(inspect.signature(getattr(regplug.noise.Noise, name)).parameters)[1:]
+        parameters = list(
+            inspect.signature(getattr(regplug.composition.noise.Noise, name)).parameters
+        )[1:]
         wanted = [argument.partition("=")[0] for argument in arguments.split(", ")]
         assert wanted == (["name"] if name == "at" else parameters)
 
 
 def test_guide_links_lead_somewhere():
-    anchors = {re.sub(r"[^\w\s-]", "", title).strip().lower().replace(" ", "-")
-               for title in re.findall(r"^#+ (.*)$", GUIDE, re.MULTILINE)}
+    anchors = {
+        re.sub(r"[^\w\s-]", "", title).strip().lower().replace(" ", "-")
+        for title in re.findall(r"^#+ (.*)$", GUIDE, re.MULTILINE)
+    }
     links = re.findall(r"\]\(#([^)]+)\)", GUIDE)
     assert links
     assert set(links) <= anchors

@@ -24,21 +24,25 @@ first = step(value)
 assert abs(first[1] - expected) < 1e-12
 costs = [float(first[0])] + [float(step(value)[0]) for _ in range(20)]
 assert min(costs[-5:]) < costs[0]
-print(manager.members[1].who)
+print(manager.members[1].provenance)
 """
 
 
 def follow(environment, folder, text):
     """Run the first commands of a text in Markdown; return what each said, by command."""
     said = {}
-    for line in re.search(r"```console\n(.*?)```", text, re.DOTALL).group(1).splitlines():
+    for line in (
+        re.search(r"```console\n(.*?)```", text, re.DOTALL).group(1).splitlines()
+    ):
         program, *words = shlex.split(line)
         if program == "cd":
             folder /= words[0]
         elif line == "python -m pip install -e '.[test]'":
             environment.install("-e", folder)  # what it depends on is there
         else:
-            done = environment.run_in(folder, *(words if program == "python" else ["-m", program, *words]))
+            done = environment.run_in(
+                folder, *(words if program == "python" else ["-m", program, *words])
+            )
             assert done.returncode == 0, f"{line}\n{done.stdout}{done.stderr}"
             said[line] = done.stdout
     return said
@@ -58,7 +62,11 @@ def test_author_goes_from_nothing_to_an_uninstalled_package(environment, tmp_pat
     assert " 0 failed" in said["regplug check soft_l1"].splitlines()[-1]
     project = tmp_path / "regplug-soft-l1"
     row = environment.listed()["soft_l1"]
-    assert (row["package"], row["version"], row["status"]) == ("regplug-soft-l1", "0.1.0", "installed")
+    assert (row["package"], row["version"], row["status"]) == (
+        "regplug-soft-l1",
+        "0.1.0",
+        "installed",
+    )
     assert row["summary"].startswith("Penalize large weights")
 
     # compose and train a step
@@ -68,27 +76,41 @@ def test_author_goes_from_nothing_to_an_uninstalled_package(environment, tmp_pat
 
     # block
     assert "blocked" in regplug("list", "-p", "no:soft_l1")
-    assert "blocked by 'regplug-soft-l1'" in regplug("show", "soft_l1", code=1, REGPLUG_BLOCK="regplug-soft-l1")
+    assert "blocked by 'regplug-soft-l1'" in regplug(
+        "show", "soft_l1", code=1, REGPLUG_BLOCK="regplug-soft-l1"
+    )
 
     # upgrade to a version that offers another package's name
     text = (project / "pyproject.toml").read_text()
     name = 'soft_l1 = "regplug_soft_l1:SoftL1"\n'
     conflicting = text.replace(name, name + name.replace("soft_l1 ", "dropout "))
-    (project / "pyproject.toml").write_text(conflicting.replace('version = "0.1.0"', 'version = "0.2.0"'))
+    (project / "pyproject.toml").write_text(
+        conflicting.replace('version = "0.1.0"', 'version = "0.2.0"')
+    )
     environment.install("--upgrade", project)
     rows = environment.listed()
-    assert (rows["soft_l1"]["version"], rows["soft_l1"]["status"]) == ("0.2.0", "conflict")
+    assert (rows["soft_l1"]["version"], rows["soft_l1"]["status"]) == (
+        "0.2.0",
+        "conflict",
+    )
     assert rows["dropout"]["status"] == "conflict"
-    assert "Write 'regplug-noise/dropout' or 'regplug-soft-l1/dropout'" in regplug("show", "dropout", code=1)
+    assert "Write 'regplug-noise/dropout' or 'regplug-soft-l1/dropout'" in regplug(
+        "show", "dropout", code=1
+    )
     regplug("show", "soft_l1")
     regplug("show", "regplug-noise/dropout")
     regplug("show", "dropout", "-p", "no:regplug-soft-l1")
 
     # upgrade to a version that needs a newer regplug
-    (project / "pyproject.toml").write_text(text.replace('"0.1.0"', '"0.3.0"').replace("regplug>=0.1", "regplug>=99"))
+    (project / "pyproject.toml").write_text(
+        text.replace('"0.1.0"', '"0.3.0"').replace("regplug>=0.1", "regplug>=99")
+    )
     environment.install("--upgrade", project)
     rows = environment.listed()
-    assert (rows["soft_l1"]["version"], rows["soft_l1"]["status"]) == ("0.3.0", "incompatible")
+    assert (rows["soft_l1"]["version"], rows["soft_l1"]["status"]) == (
+        "0.3.0",
+        "incompatible",
+    )
     assert rows["dropout"]["status"] == "installed"
     assert "it needs regplug>=99" in regplug("show", "soft_l1", code=1)
 
@@ -99,7 +121,9 @@ def test_author_goes_from_nothing_to_an_uninstalled_package(environment, tmp_pat
 
 
 def test_package_that_modifies_outputs_passes_its_own_tests(environment, tmp_path):
-    done = environment.run_in(tmp_path, "-m", "regplug", "new", "a_b", "--target", "outputs")
+    done = environment.run_in(
+        tmp_path, "-m", "regplug", "new", "a_b", "--target", "outputs"
+    )
     assert done.returncode == 0, done.stderr
     project = tmp_path / "regplug-a-b"
     environment.install(project)

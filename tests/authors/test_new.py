@@ -7,8 +7,8 @@ import pytest
 from click.testing import CliRunner
 
 import regplug
-from regplug import composition
 from regplug.cli.new import LONGEST, command, name_words
+from regplug.composition import toml as composition
 
 
 def new(*words):
@@ -17,16 +17,37 @@ def new(*words):
 
 @pytest.mark.parametrize("target", ["params", "outputs"])
 def test_new_writes_a_package(tmp_path, target):
-    done = new("group-lasso", "--dir", tmp_path, "--target", target, "--author", 'Ada "A." L <ada@example.org>')
+    done = new(
+        "group-lasso",
+        "--dir",
+        tmp_path,
+        "--target",
+        target,
+        "--author",
+        'Ada "A." L <ada@example.org>',
+    )
     assert done.exit_code == 0, done.output
     home = tmp_path / "regplug-group-lasso"
-    written = {str(path.relative_to(home)) for path in home.rglob("*") if path.is_file()}
-    assert written == {
-        "pyproject.toml", "regplug_group_lasso.py", "tests/test_regplug_group_lasso.py", "tox.ini", "README.md",
-        "CHANGELOG.md", "LICENSE", ".gitignore", ".github/workflows/tests.yml",
+    written = {
+        str(path.relative_to(home)) for path in home.rglob("*") if path.is_file()
     }
-    project = composition.tomllib.loads((home / "pyproject.toml").read_text())["project"]
-    assert project["entry-points"] == {"regplug.regularizers": {"group_lasso": "regplug_group_lasso:GroupLasso"}}
+    assert written == {
+        "pyproject.toml",
+        "regplug_group_lasso.py",
+        "tests/test_regplug_group_lasso.py",
+        "tox.ini",
+        "README.md",
+        "CHANGELOG.md",
+        "LICENSE",
+        ".gitignore",
+        ".github/workflows/tests.yml",
+    }
+    project = composition.tomllib.loads((home / "pyproject.toml").read_text())[
+        "project"
+    ]
+    assert project["entry-points"] == {
+        "regplug.regularizers": {"group_lasso": "regplug_group_lasso:GroupLasso"}
+    }
     assert project["authors"] == [{"name": 'Ada "A." L', "email": "ada@example.org"}]
     assert project["dependencies"] == ["regplug>=0.1"]
     assert 'Ada "A." L' in (home / "LICENSE").read_text()
@@ -34,12 +55,18 @@ def test_new_writes_a_package(tmp_path, target):
 
 
 @pytest.mark.parametrize("target", ["params", "outputs"])
-@pytest.mark.parametrize("name", ["l1", "spectral_norm_of_the_recurrent_weights", "a" * LONGEST, "test"])
+@pytest.mark.parametrize(
+    "name", ["l1", "spectral_norm_of_the_recurrent_weights", "a" * LONGEST, "test"]
+)
 def test_new_writes_what_ruff_accepts(tmp_path, target, name):
     done = new(name, "--dir", tmp_path, "--target", target)
     assert done.exit_code == 0, done.output
     home = tmp_path / f"regplug-{name.replace('_', '-')}"
-    ruff = subprocess.run([sys.executable, "-m", "ruff", "check", "--no-cache", home], capture_output=True, text=True)
+    ruff = subprocess.run(
+        [sys.executable, "-m", "ruff", "check", "--no-cache", home],
+        capture_output=True,
+        text=True,
+    )
     assert ruff.returncode == 0, ruff.stdout
 
 
@@ -48,8 +75,20 @@ def test_new_writes_tests_that_collect_no_class_of_the_plugin(tmp_path, target):
     new("test", "--dir", tmp_path, "--target", target)
     home = tmp_path / "regplug-test"
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "--collect-only", "-q", "-W", "error", "-p", "no:cacheprovider"],
-        cwd=home, capture_output=True, text=True,
+        [
+            sys.executable,
+            "-m",
+            "pytest",
+            "--collect-only",
+            "-q",
+            "-W",
+            "error",
+            "-p",
+            "no:cacheprovider",
+        ],
+        cwd=home,
+        capture_output=True,
+        text=True,
     )
     assert done.returncode == 0, done.stdout
     assert "tests/test_regplug_test.py::test_conformance[Test-" in done.stdout
@@ -58,14 +97,19 @@ def test_new_writes_tests_that_collect_no_class_of_the_plugin(tmp_path, target):
 @pytest.mark.parametrize("flag", ["--target", "--targets"])
 def test_new_takes_the_flag_in_the_words_of_the_class_too(tmp_path, flag):
     assert new("blur", "--dir", tmp_path, flag, "outputs").exit_code == 0
-    assert "def modify_graph(" in (tmp_path / "regplug-blur" / "regplug_blur.py").read_text()
+    assert (
+        "def modify_graph("
+        in (tmp_path / "regplug-blur" / "regplug_blur.py").read_text()
+    )
 
 
 @pytest.mark.parametrize("author", ["", "   ", "<a@b.c>", "  <a@b.c> "])
 def test_new_refuses_an_author_without_a_name(tmp_path, author):
     done = new("lasso", "--dir", tmp_path, "--author", author)
     assert isinstance(done.exception, regplug.BadOption)
-    assert str(done.exception).startswith(f"--author {author!r} has no name: write NAME, or 'NAME <EMAIL>': ")
+    assert str(done.exception).startswith(
+        f"--author {author!r} has no name: write NAME, or 'NAME <EMAIL>': "
+    )
     assert not list(tmp_path.iterdir())
 
 
@@ -75,7 +119,10 @@ def test_new_overwrites_nothing(tmp_path):
     mine.write_text("mine")
     done = new("lasso", "--dir", tmp_path)
     assert isinstance(done.exception, regplug.BadOption)
-    assert str(done.exception) == f"nothing was written, for these exist: {mine}. Choose another name or --dir."
+    assert (
+        str(done.exception)
+        == f"nothing was written, for these exist: {mine}. Choose another name or --dir."
+    )
     assert [path.name for path in mine.parent.iterdir()] == ["README.md"]
     assert mine.read_text() == "mine"
 
@@ -84,40 +131,61 @@ def test_new_says_why_it_cannot_write(tmp_path):
     (tmp_path / "file").write_text("")
     done = new("lasso", "--dir", tmp_path / "file")
     assert isinstance(done.exception, regplug.BadOption)
-    assert str(done.exception).endswith("cannot be written: Not a directory. Choose another --dir.")
+    assert str(done.exception).endswith(
+        "cannot be written: Not a directory. Choose another --dir."
+    )
 
 
 def test_new_says_that_a_name_is_taken(tmp_path):
     done = new("dropout", "--dir", tmp_path)
     assert done.exit_code == 0
-    assert "which is installed, offers 'dropout', too: users of both will have to write regplug-dropout/dropout." in (
-        " ".join(done.output.split())
+    assert (
+        "which is installed, offers 'dropout', too: users of both will have to write regplug-dropout/dropout."
+        in (" ".join(done.output.split()))
     )
 
 
-@pytest.mark.parametrize(("name", "words"), [
-    ("lasso", ["lasso"]),
-    ("group_lasso", ["group", "lasso"]),
-    ("Group-Lasso", ["group", "lasso"]),
-    ("regplug-l2_sp", ["l2", "sp"]),
-])
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("lasso", ["lasso"]),
+        ("group_lasso", ["group", "lasso"]),
+        ("Group-Lasso", ["group", "lasso"]),
+        ("regplug-l2_sp", ["l2", "sp"]),
+    ],
+)
 def test_name_is_read_in_words(name, words):
     assert name_words(name) == words
 
 
-@pytest.mark.parametrize("name", ["", "2d", "a b", "la.sso", "a__b", "_a", "-", "löss", "regplug-", "../x", "a\n"])
+@pytest.mark.parametrize(
+    "name",
+    ["", "2d", "a b", "la.sso", "a__b", "_a", "-", "löss", "regplug-", "../x", "a\n"],
+)
 def test_name_that_no_package_can_have_is_refused(name):
-    with pytest.raises(regplug.BadOption, match=r"is no name: write letters, digits and underscores, a letter first"):
+    with pytest.raises(
+        regplug.BadOption,
+        match=r"is no name: write letters, digits and underscores, a letter first",
+    ):
         name_words(name)
 
 
 def test_name_that_is_too_long_is_refused():
     assert name_words("a" * LONGEST) == ["a" * LONGEST]
-    with pytest.raises(regplug.BadOption, match=r"is no name: 41 characters are more than 40, and users type it\."):
+    with pytest.raises(
+        regplug.BadOption,
+        match=r"is no name: 41 characters are more than 40, and users type it\.",
+    ):
         name_words("a" * LONGEST + "b")
 
 
-@pytest.mark.parametrize(("name", "cls"), [("none", "None"), ("true", "True"), ("regularizer", "Regularizer")])
+@pytest.mark.parametrize(
+    ("name", "cls"),
+    [("none", "None"), ("true", "True"), ("regularizer", "Regularizer")],
+)
 def test_name_whose_class_means_something_else_is_refused(name, cls):
-    with pytest.raises(regplug.BadOption, match=f"its class would be '{cls}', which means something else"):
+    with pytest.raises(
+        regplug.BadOption,
+        match=f"its class would be '{cls}', which means something else",
+    ):
         name_words(name)

@@ -44,8 +44,8 @@ from rich.console import Console
 from rich.table import Table
 
 import regplug
-from regplug import adapters
 from regplug.cli.plan import touches
+from regplug.models import adapters
 
 TARGETS = {"plan": 1.0, "walk": 1.5, "by hand": 1.5, "nodes": None}
 
@@ -75,7 +75,9 @@ def pytensor_ml(layers):
 
         model = Model(None)
         model.hidden = []
-        model.y = Sequential(hidden, Linear("out", n_in=4, n_out=1))(Input("X", shape=(None, 4)))
+        model.y = Sequential(hidden, Linear("out", n_in=4, n_out=1))(
+            Input("X", shape=(None, 4))
+        )
         return model
 
     def penalized(model):
@@ -96,12 +98,18 @@ def pymc(layers):
             pm.Normal("y", h.sum(axis=1), 1, observed=np.zeros(8))
         return model
 
-    return Case(build, lambda model: (model.deterministics, model.free_RVs), "X", "hid*", "*.w")
+    return Case(
+        build, lambda model: (model.deterministics, model.free_RVs), "X", "hid*", "*.w"
+    )
 
 
 def theanets(layers):
-    collections.Callable = collections.abc.Callable  # what its helpers expect is gone from Python 3.10
-    sys.modules["climate"] = types.SimpleNamespace(get_logger=logging.getLogger)  # and from PyPI
+    collections.Callable = (
+        collections.abc.Callable
+    )  # what its helpers expect is gone from Python 3.10
+    sys.modules["climate"] = types.SimpleNamespace(
+        get_logger=logging.getLogger
+    )  # and from PyPI
     import theanets
 
     def build():
@@ -144,9 +152,13 @@ def plan(model, composition):
 
 def measure(library, layers, repeats):
     """Return the rows of one library."""
-    case = {"pytensor_ml": pytensor_ml, "pymc": pymc, "theanets": theanets}[library](layers)
+    case = {"pytensor_ml": pytensor_ml, "pymc": pymc, "theanets": theanets}[library](
+        layers
+    )
     penalties = [f"hidden_l1=0.1@{case.hidden}", f"weight_l2=1e-4@{case.weights}"]
-    composition = penalties if library == "pymc" else [f"dropout=0.5@{case.hidden}", penalties[1]]
+    composition = (
+        penalties if library == "pymc" else [f"dropout=0.5@{case.hidden}", penalties[1]]
+    )
     values = {row: [] for row in TARGETS}
     for repeat in range(repeats + 1):
         build, model = seconds(case.build)
@@ -182,11 +194,22 @@ def main():
     parser.add_argument("--json", metavar="FILE", help="write the rows to a file")
     arguments = parser.parse_args()
 
-    libraries = [entry.name for entry in adapters.available() if not adapters.missing(entry)]
-    rows = [row for library in libraries for row in measure(library, arguments.layers, arguments.repeats)]
+    libraries = [
+        entry.name for entry in adapters.available() if not adapters.missing(entry)
+    ]
+    rows = [
+        row
+        for library in libraries
+        for row in measure(library, arguments.layers, arguments.repeats)
+    ]
     table = Table(title=f"models of libraries (Python {platform.python_version()})")
     for heading in ("library", "layers", "row", "min", "median", "max", "target"):
-        table.add_column(heading, justify="right" if heading in ("layers", "min", "median", "max") else "left")
+        table.add_column(
+            heading,
+            justify="right"
+            if heading in ("layers", "min", "median", "max")
+            else "left",
+        )
     for row in rows:
         unit = " s" if row["row"] == "plan" else ""
         missed = " missed" if row["target"] and row["median"] > row["target"] else ""
@@ -196,7 +219,9 @@ def main():
     Console(width=100).print(table)
     if arguments.json:
         with open(arguments.json, "w") as file:
-            json.dump({"python": platform.python_version(), "rows": rows}, file, indent=2)
+            json.dump(
+                {"python": platform.python_version(), "rows": rows}, file, indent=2
+            )
 
 
 if __name__ == "__main__":

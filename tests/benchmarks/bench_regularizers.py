@@ -25,8 +25,8 @@ from rich.progress import Progress
 from rich.table import Table
 
 import regplug
-from regplug.options import REQUIRED, options_of
-from regplug.regularizer import uses_weight
+from regplug.authoring.options import REQUIRED, options_of
+from regplug.authoring.regularizer import uses_weight
 from regplug.testing import installed_engine
 from regplug.testing.values import example
 
@@ -92,7 +92,10 @@ def feature_map():
 
 
 MODELS = (dense, sequence, feature_map)
-PATTERNS = {"params": ["*.w"], "outputs": ["cost:out", "rnn:out", "hid1:out"]}  # where one must be given
+PATTERNS = {
+    "params": ["*.w"],
+    "outputs": ["cost:out", "rnn:out", "hid1:out"],
+}  # where one must be given
 
 
 def training_step(model, options=None):
@@ -105,10 +108,17 @@ def training_step(model, options=None):
         cost, updates = m.cost(result.outputs) + result.loss, result.updates
     params = list(m.params.values())
     gradients = engine.grad(cost, params, disconnected_inputs="ignore")
-    steps = OrderedDict((p, p - RATE * g) for p, g in zip(params, gradients, strict=True))
+    steps = OrderedDict(
+        (p, p - RATE * g) for p, g in zip(params, gradients, strict=True)
+    )
     if result is not None:
         steps = result.constrain(steps, RATE)
-    step = partial(library().function([m.x], cost, updates=OrderedDict([*steps.items(), *updates.items()])), m.value)
+    step = partial(
+        library().function(
+            [m.x], cost, updates=OrderedDict([*steps.items(), *updates.items()])
+        ),
+        m.value,
+    )
     step()
     return step, time.perf_counter() - start
 
@@ -129,16 +139,22 @@ def fitting(entry):
     cls = regplug.load(entry)
     declared = options_of(cls)
     given = {
-        name: example(option) for name, option in declared.items()
+        name: example(option)
+        for name, option in declared.items()
         if option.default is REQUIRED and name not in ("pattern", "weight")
     }
     if uses_weight(cls) and declared["weight"].default is REQUIRED:
         given["weight"] = 0.1
-    patterns = PATTERNS[cls.targets] if declared["pattern"].default is REQUIRED else [None]
+    patterns = (
+        PATTERNS[cls.targets] if declared["pattern"].default is REQUIRED else [None]
+    )
     error = None
     for build in MODELS:
         for pattern in patterns:
-            options = (f"{entry.package}/{entry.name}", given if pattern is None else given | {"pattern": pattern})
+            options = (
+                f"{entry.package}/{entry.name}",
+                given if pattern is None else given | {"pattern": pattern},
+            )
             try:
                 build().apply(options)
             except regplug.RegplugError as fault:
@@ -168,7 +184,13 @@ def row(name, what, pairs, target=None):
     """Return one row of the table."""
     ratios = [one / other for one, other in pairs]
     ours, peer = (1e3 * statistics.median(times) for times in zip(*pairs, strict=True))
-    return {"row": name, "what": what, "ratios": ratios, "ms": [ours, peer], "target": target}
+    return {
+        "row": name,
+        "what": what,
+        "ratios": ratios,
+        "ms": [ours, peer],
+        "target": target,
+    }
 
 
 def regularizer_rows(entry, repeats):
@@ -178,7 +200,11 @@ def regularizer_rows(entry, repeats):
     for each in (options, None):
         training_step(model, each)  # puts the kernels on disk
     made = [(training_step(model, options), training_step(model)) for _ in range(3)]
-    yield row(entry.name, f"compile, {build.__name__}", [(one[1], other[1]) for one, other in made])
+    yield row(
+        entry.name,
+        f"compile, {build.__name__}",
+        [(one[1], other[1]) for one, other in made],
+    )
     ours, plain = made[-1][0][0], made[-1][1][0]
     yield row(entry.name, f"step, {build.__name__}", in_turn(ours, plain, repeats))
 
@@ -203,13 +229,19 @@ def contractive_row(repeats):
     weights = torch.tensor(w.get_value(), requires_grad=True)
 
     def peer():
-        jacobians = torch.func.vmap(torch.func.jacrev(lambda each: torch.sigmoid(each @ weights)))(x)
+        jacobians = torch.func.vmap(
+            torch.func.jacrev(lambda each: torch.sigmoid(each @ weights))
+        )(x)
         value = (jacobians**2).sum() / len(x)
         return value.item(), torch.autograd.grad(value, weights)[0].numpy()
 
     for found, expected in zip(ours(), peer(), strict=True):
-        np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-3 * abs(np.asarray(expected)).max())
-    yield row("contractive", "/ torch.func.jacrev, 784-256", in_turn(ours, peer, repeats), 1.5)
+        np.testing.assert_allclose(
+            found, expected, rtol=1e-3, atol=1e-3 * abs(np.asarray(expected)).max()
+        )
+    yield row(
+        "contractive", "/ torch.func.jacrev, 784-256", in_turn(ours, peer, repeats), 1.5
+    )
 
 
 def jacobian_rows(repeats):
@@ -228,12 +260,35 @@ def jacobian_rows(repeats):
 
 def show(rows, failed):
     """Print all rows in one table, and what could not be measured below it."""
-    table = Table("regularizer", "what", "min", "median", "max", "with, ms", "without, ms", "target", "met")
+    table = Table(
+        "regularizer",
+        "what",
+        "min",
+        "median",
+        "max",
+        "with, ms",
+        "without, ms",
+        "target",
+        "met",
+    )
     for each in rows:
         middle, target = statistics.median(each["ratios"]), each["target"]
-        ratios = [f"{value:.2f}" for value in (min(each["ratios"]), middle, max(each["ratios"]))]
-        met = ["", ""] if target is None else [f"{target:g}", "yes" if middle <= target else "no"]
-        table.add_row(each["row"], each["what"], *ratios, *(f"{value:.2f}" for value in each["ms"]), *met)
+        ratios = [
+            f"{value:.2f}"
+            for value in (min(each["ratios"]), middle, max(each["ratios"]))
+        ]
+        met = (
+            ["", ""]
+            if target is None
+            else [f"{target:g}", "yes" if middle <= target else "no"]
+        )
+        table.add_row(
+            each["row"],
+            each["what"],
+            *ratios,
+            *(f"{value:.2f}" for value in each["ms"]),
+            *met,
+        )
     console = Console(width=140)
     console.print(table)
     for name, fault in failed.items():
@@ -246,7 +301,9 @@ def main():
     parser.add_argument("--json", type=Path, help="write the rows to this file, too")
     parser.add_argument("--repeats", type=int, default=9, help="pairs of times a row")
     options = parser.parse_args()
-    entries = [e for e in regplug.available() if not options.names or e.name in options.names]
+    entries = [
+        e for e in regplug.available() if not options.names or e.name in options.names
+    ]
     rows, failed = [], {}
     with Progress(console=Console(stderr=True)) as progress:
         for entry in progress.track(entries, description="regularizers"):
@@ -255,13 +312,22 @@ def main():
             except regplug.RegplugError as fault:
                 failed[entry.name] = str(fault)
     targets = {"contractive": contractive_row, "jacobian": jacobian_rows}
-    for measure in (measure for name, measure in targets.items() if name in [e.name for e in entries]):
+    for measure in (
+        measure
+        for name, measure in targets.items()
+        if name in [e.name for e in entries]
+    ):
         rows += measure(options.repeats)
     show(rows, failed)
     if options.json:
         engine = library()
-        where = {"python": platform.python_version(), "engine": f"{engine.__name__} {engine.__version__}"}
-        options.json.write_text(json.dumps({**where, "rows": rows, "failed": failed}, indent=1) + "\n")
+        where = {
+            "python": platform.python_version(),
+            "engine": f"{engine.__name__} {engine.__version__}",
+        }
+        options.json.write_text(
+            json.dumps({**where, "rows": rows, "failed": failed}, indent=1) + "\n"
+        )
 
 
 if __name__ == "__main__":

@@ -46,8 +46,16 @@ def trainer(regularizers, function):
     engine = installed_engine()
     T = engine.T
     x = T.matrix("x", dtype="float32")
-    shapes = {"hid.w": (64, UNITS), "hid.b": (UNITS,), "out.w": (UNITS, 64), "out.b": (64,)}
-    params = {name: engine.shared(np.zeros(shape, "float32"), name=name) for name, shape in shapes.items()}
+    shapes = {
+        "hid.w": (64, UNITS),
+        "hid.b": (UNITS,),
+        "out.w": (UNITS, 64),
+        "out.b": (64,),
+    }
+    params = {
+        name: engine.shared(np.zeros(shape, "float32"), name=name)
+        for name, shape in shapes.items()
+    }
     w, b, v, c = params.values()
     hidden = 1 / (1 + T.exp(-(T.dot(x, w) + b)))
     image = 1 / (1 + T.exp(-(T.dot(hidden, v) + c)))
@@ -55,7 +63,9 @@ def trainer(regularizers, function):
     result = regplug.compose(regularizers).apply(outputs, params=params)
     error = ((result.clean["out:out"] - x) ** 2).sum(axis=1).mean()
     cost = ((result.outputs["out:out"] - x) ** 2).sum(axis=1).mean() + result.loss
-    updates = OrderedDict((p, p - np.float32(RATE) * engine.grad(cost, p)) for p in params.values())
+    updates = OrderedDict(
+        (p, p - np.float32(RATE) * engine.grad(cost, p)) for p in params.values()
+    )
     updates.update(result.updates)
     return params, function([x], cost, updates=updates), function([x], [hidden, error])
 
@@ -64,7 +74,9 @@ def figures(params, predict, images):
     """Return what a trained autoencoder does on images, by name, computed in NumPy."""
     hidden, error = predict(images)
     slopes = (hidden * (1 - hidden)).astype("float64")
-    jacobian = (slopes**2 * (params["hid.w"].get_value() ** 2).sum(axis=0)).sum(axis=1).mean()
+    jacobian = (
+        (slopes**2 * (params["hid.w"].get_value() ** 2).sum(axis=0)).sum(axis=1).mean()
+    )
     means = hidden.mean(axis=0)
     return {
         "mean activation": float(means.mean()),
@@ -87,7 +99,9 @@ def study(epochs, seeds, function):
                 scale = (6 / sum(shape)) ** 0.5 if len(shape) == 2 else 0
                 param.set_value(random.uniform(-scale, scale, shape).astype("float32"))
             for _ in range(epochs):
-                for batch in np.array_split(random.permutation(len(train)), len(train) // BATCH):
+                for batch in np.array_split(
+                    random.permutation(len(train)), len(train) // BATCH
+                ):
                     step(train[batch])
             found[name].append(figures(params, predict, held_out))
     return found
@@ -100,10 +114,17 @@ def main():
     options = parser.parse_args()
     found = study(options.epochs, options.seeds, compiler())
     names = list(found["none"][0])
-    table = Table("penalty", *names, title=f"held-out digits, {options.seeds} seeds: mean (min to max)")
+    table = Table(
+        "penalty",
+        *names,
+        title=f"held-out digits, {options.seeds} seeds: mean (min to max)",
+    )
     for penalty, runs in found.items():
         columns = [[run[name] for run in runs] for name in names]
-        table.add_row(penalty, *(f"{np.mean(c):.3f} ({min(c):.3f} to {max(c):.3f})" for c in columns))
+        table.add_row(
+            penalty,
+            *(f"{np.mean(c):.3f} ({min(c):.3f} to {max(c):.3f})" for c in columns),
+        )
     Console(width=140).print(table)
 
 

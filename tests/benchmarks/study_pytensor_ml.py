@@ -62,9 +62,13 @@ class Variant:
         self.model.initialize(seed=seed)
         for dropout in self.dropouts:
             for number, generator in enumerate(dropout.generators):
-                generator.set_value(np.random.default_rng((seed, number, len(dropout.name))))
+                generator.set_value(
+                    np.random.default_rng((seed, number, len(dropout.name)))
+                )
         if self.manager is not None:
-            self.manager.restore({"seed": seed, "step": 0, "weights": {"dropout": RATE}})
+            self.manager.restore(
+                {"seed": seed, "step": 0, "weights": {"dropout": RATE}}
+            )
 
 
 def variant(kind):
@@ -72,16 +76,28 @@ def variant(kind):
     dropouts = [Dropout(f"drop{i}_", p=RATE) for i in range(2)] if kind == "own" else []
     parts = []
     for i, n_in in enumerate((64, HIDDEN)):
-        parts += [Linear(f"fc{i}", n_in=n_in, n_out=HIDDEN), ReLU(), *dropouts[i : i + 1]]
-    model = Model(Sequential(*parts, Linear("logits", n_in=HIDDEN, n_out=10))(Input("X", shape=(None, 64))))
+        parts += [
+            Linear(f"fc{i}", n_in=n_in, n_out=HIDDEN),
+            ReLU(),
+            *dropouts[i : i + 1],
+        ]
+    model = Model(
+        Sequential(*parts, Linear("logits", n_in=HIDDEN, n_out=10))(
+            Input("X", shape=(None, 64))
+        )
+    )
     manager = regplug.compose([f"dropout={RATE}"])
     result = manager.apply(model)
     assert result.matches == {"dropout": ["fc0:ReLU", "fc1:ReLU"]}
-    loss, target = supervised_loss(result.outputs["logits:out"] if kind == "regplug" else model.y, LOSS)
+    loss, target = supervised_loss(
+        result.outputs["logits:out"] if kind == "regplug" else model.y, LOSS
+    )
     updates = adam(1e-3)(loss, model.weights)
     inputs = [*collect_graph_inputs(model.y), target]
     if kind == "regplug":
-        step = PytensorML.compile_train(model, result, updates, loss=loss, inputs=inputs)
+        step = PytensorML.compile_train(
+            model, result, updates, loss=loss, inputs=inputs
+        )
         return Variant(model, step, updates, manager)
     step = compile_own(loss, updates, parameters=model.weights, inputs=inputs)
     return Variant(model, step, updates, None, tuple(dropouts))
@@ -90,7 +106,10 @@ def variant(kind):
 def digits(seed):
     """Return training images and labels, and test images and labels, split by the seed."""
     images, labels = load_digits(return_X_y=True)
-    images, onehot = (images / 16).astype("float32"), np.eye(10, dtype="float32")[labels]
+    images, onehot = (
+        (images / 16).astype("float32"),
+        np.eye(10, dtype="float32")[labels],
+    )
     order = np.random.default_rng(seed).permutation(len(images))
     train, test = order[:TRAIN], order[TRAIN:]
     return images[train], onehot[train], images[test], labels[test]
@@ -104,7 +123,9 @@ def train(each, seed, steps):
     for _ in range(steps):
         rows = rng.integers(TRAIN, size=BATCH)
         each.step(images[rows], onehot[rows])
-    return float((each.model.predict(test_images).argmax(axis=-1) == test_labels).mean())
+    return float(
+        (each.model.predict(test_images).argmax(axis=-1) == test_labels).mean()
+    )
 
 
 def step_times(variants, repeats=400):
@@ -139,7 +160,9 @@ def main():
         table.add_column(heading, justify="left" if heading == "dropout" else "right")
     figures = {}
     for name, each in variants.items():
-        ratio = statistics.median(mine / own for mine, own in zip(taken[name], taken["own"], strict=True))
+        ratio = statistics.median(
+            mine / own for mine, own in zip(taken[name], taken["own"], strict=True)
+        )
         figures[name] = {
             "accuracy": statistics.mean(each.accuracies),
             "deviation": statistics.stdev(each.accuracies),
@@ -147,18 +170,32 @@ def main():
             "of_own": ratio,
         }
         row = figures[name]
-        cells = (f"{row['accuracy']:.4f}", f"{row['deviation']:.4f}", f"{row['step_ms']:.2f}", f"{ratio:.2f}")
+        cells = (
+            f"{row['accuracy']:.4f}",
+            f"{row['deviation']:.4f}",
+            f"{row['step_ms']:.2f}",
+            f"{ratio:.2f}",
+        )
         table.add_row(name, *cells)
     console = Console(width=100)
     console.print(table)
     pairs = zip(variants["regplug"].accuracies, variants["own"].accuracies, strict=True)
     differences = [mine - own for mine, own in pairs]
-    mean, error = statistics.mean(differences), statistics.stdev(differences) / len(differences) ** 0.5
+    mean, error = (
+        statistics.mean(differences),
+        statistics.stdev(differences) / len(differences) ** 0.5,
+    )
     verdict = "within" if abs(mean) <= 2 * error else "beyond"
-    console.print(f"regplug - own, by seed: {mean:+.4f}, standard error {error:.4f}: {verdict} two standard errors")
+    console.print(
+        f"regplug - own, by seed: {mean:+.4f}, standard error {error:.4f}: {verdict} two standard errors"
+    )
     if arguments.json:
         with open(arguments.json, "w") as file:
-            json.dump({"variants": figures, "difference": mean, "standard_error": error}, file, indent=2)
+            json.dump(
+                {"variants": figures, "difference": mean, "standard_error": error},
+                file,
+                indent=2,
+            )
 
 
 if __name__ == "__main__":

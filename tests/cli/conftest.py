@@ -9,7 +9,7 @@ from click.testing import CliRunner
 
 from regplug.cli.group import group
 
-MODEL = '''
+MODEL = """
 import numpy as np
 from regplug.testing import installed_engine
 
@@ -38,7 +38,7 @@ class Net:
     outputs = outputs
 
 net = Net()
-'''
+"""
 
 
 @pytest.fixture
@@ -56,14 +56,18 @@ def model(tmp_path, monkeypatch):
     before = set(sys.modules)
     yield tmp_path
     for name in set(sys.modules) - before:
-        if getattr(sys.modules[name], "__file__", None) and str(tmp_path) in sys.modules[name].__file__:
+        if (
+            getattr(sys.modules[name], "__file__", None)
+            and str(tmp_path) in sys.modules[name].__file__
+        ):
             del sys.modules[name]
 
 
 @pytest.fixture
 def source():
     """Return a function that writes the source of one good regularizer, after a first line."""
-    return lambda name, first="": f'''{first}
+    return lambda name, first="": (
+        f'''{first}
 from regplug import Regularizer, hookimpl
 
 class {name}(Regularizer):
@@ -74,3 +78,4 @@ class {name}(Regularizer):
     def loss(self, matched):
         return sum(abs(w).sum() for w in matched.values())
 '''
+    )

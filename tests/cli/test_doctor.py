@@ -20,7 +20,10 @@ def test_doctor_exits_with_0_where_all_is_right(run):
     assert result.exit_code == 0
     rows = [line.split() for line in result.output.splitlines()]
     assert ["dropout", "regplug-noise", "0.1.0"] in [row[:3] for row in rows]
-    assert [row[-1] for row in rows if row[:1] in (["dropout"], ["weight_l2"])] == ["ok", "ok"]
+    assert [row[-1] for row in rows if row[:1] in (["dropout"], ["weight_l2"])] == [
+        "ok",
+        "ok",
+    ]
     assert "2 of 2 right." in result.output
 
 
@@ -36,14 +39,28 @@ def test_doctor_names_the_versions_that_are_at_work(run, engine):
 @pytest.mark.parametrize(
     ("first", "fault", "remedy"),
     [
-        ("import nowhere_found", "No module named 'nowhere_found'. (", "python -m pip install nowhere_found"),
+        (
+            "import nowhere_found",
+            "No module named 'nowhere_found'. (",
+            "python -m pip install nowhere_found",
+        ),
         ("import sys; sys.exit(3)", "it calls exit(3). (", "report it to its authors"),
         ("1 / 0", "division by zero. (", "python -m pip install --upgrade rp-bad"),
-        ("x = (", "'(' was never closed (rp_bad.py, line 1).", "report it to its authors"),
-        ("print('hello', 'world')", "it prints when it is imported: 'hello world'.", "authors of rp-bad"),
+        (
+            "x = (",
+            "'(' was never closed (rp_bad.py, line 1).",
+            "report it to its authors",
+        ),
+        (
+            "print('hello', 'world')",
+            "it prints when it is imported: 'hello world'.",
+            "authors of rp-bad",
+        ),
     ],
 )
-def test_doctor_names_what_is_wrong_and_what_to_do(run, package, source, first, fault, remedy):
+def test_doctor_names_what_is_wrong_and_what_to_do(
+    run, package, source, first, fault, remedy
+):
     folder = package("rp-bad", {"bad": "rp_bad:Bad"}, "rp_bad", source("Bad", first))
 
     result = run("doctor", "bad", "dropout")
@@ -58,16 +75,29 @@ def test_doctor_names_what_is_wrong_and_what_to_do(run, package, source, first, 
 
 
 def test_doctor_names_a_class_that_breaks_the_rules(run, package, source):
-    package("rp-bad", {"bad": "rp_bad:Bad"}, "rp_bad", source("Bad").replace("matched)", "matches)", 1))
+    package(
+        "rp-bad",
+        {"bad": "rp_bad:Bad"},
+        "rp_bad",
+        source("Bad").replace("matched)", "matches)", 1),
+    )
 
     said = about(run("doctor", "bad").output, "bad")
 
-    assert "is refused: rp_bad:Bad hook 'loss' has no argument 'matches'; it has: regularizer, " in said
+    assert (
+        "is refused: rp_bad:Bad hook 'loss' has no argument 'matches'; it has: regularizer, "
+        in said
+    )
     assert "Other regularizers" not in said
 
 
 def test_doctor_names_an_entry_point_to_nothing(run, package, source):
-    package("rp-bad", {"bad": "rp_bad:Worse", "lost": "rp_not_there:X"}, "rp_bad", source("Bad"))
+    package(
+        "rp-bad",
+        {"bad": "rp_bad:Worse", "lost": "rp_not_there:X"},
+        "rp_bad",
+        source("Bad"),
+    )
 
     output = run("doctor", "bad", "lost").output
 
@@ -83,13 +113,21 @@ def test_doctor_names_a_conflict_and_the_way_out(run, package, source):
 
     assert result.exit_code == 1
     assert "0 of 2 right." in result.output
-    assert "regplug-noise (regplug_noise:Dropout) offers something else under the same name." in result.output
+    assert (
+        "regplug-noise (regplug_noise:Dropout) offers something else under the same name."
+        in result.output
+    )
     assert "write rp-other/dropout, or uninstall one of the packages" in result.output
 
 
 def test_doctor_names_a_slow_import_with_its_time(run, package, source, monkeypatch):
     monkeypatch.setattr(doctor, "SLOW", 0.05)
-    package("rp-slow", {"slow": "rp_slow:Slow"}, "rp_slow", source("Slow", "import time; time.sleep(0.15)"))
+    package(
+        "rp-slow",
+        {"slow": "rp_slow:Slow"},
+        "rp_slow",
+        source("Slow", "import time; time.sleep(0.15)"),
+    )
 
     result = run("doctor", "slow")
 
@@ -98,10 +136,19 @@ def test_doctor_names_a_slow_import_with_its_time(run, package, source, monkeypa
     assert "inside the hooks" in about(result.output, "slow")
 
 
-@pytest.mark.skipif(not hasattr(doctor.signal, "setitimer"), reason="the system has no alarm")
-def test_doctor_interrupts_an_import_that_hangs_and_goes_on(run, package, source, monkeypatch):
+@pytest.mark.skipif(
+    not hasattr(doctor.signal, "setitimer"), reason="the system has no alarm"
+)
+def test_doctor_interrupts_an_import_that_hangs_and_goes_on(
+    run, package, source, monkeypatch
+):
     monkeypatch.setattr(doctor, "LIMIT", 0.1)
-    package("rp-hang", {"a_hang": "rp_hang:Hang"}, "rp_hang", source("Hang", "import time; time.sleep(60)"))
+    package(
+        "rp-hang",
+        {"a_hang": "rp_hang:Hang"},
+        "rp_hang",
+        source("Hang", "import time; time.sleep(60)"),
+    )
     start = time.monotonic()
 
     result = run("doctor", "a_hang", "dropout")
@@ -119,12 +166,18 @@ def test_doctor_takes_a_warning_at_import_for_no_print(run, package, source):
 
 
 def test_doctor_shows_a_deprecated_argument_and_exits_with_0(run, monkeypatch):
-    monkeypatch.setattr(doctor, "deprecated_arguments", lambda cls: ["hook 'loss', argument 'layers': use outputs"])
+    monkeypatch.setattr(
+        doctor,
+        "deprecated_arguments",
+        lambda cls: ["hook 'loss', argument 'layers': use outputs"],
+    )
 
     result = run("doctor", "dropout")
 
     assert result.exit_code == 0
-    assert "hook 'loss', argument 'layers': use outputs." in about(result.output, "dropout")
+    assert "hook 'loss', argument 'layers': use outputs." in about(
+        result.output, "dropout"
+    )
     assert "deprecated" in result.output
 
 

@@ -15,16 +15,27 @@ HEAVY = ("theano", "pytensor", "numpy", "regplug_noise", "regplug_weights")
 
 
 def python(*words):
-    return subprocess.run([sys.executable, *words], capture_output=True, text=True, check=False)
+    return subprocess.run(
+        [sys.executable, *words], capture_output=True, text=True, check=False
+    )
 
 
-def test_list_has_a_line_for_each_regularizer_with_aliases_package_status_and_summary(run):
+def test_list_has_a_line_for_each_regularizer_with_aliases_package_status_and_summary(
+    run,
+):
     result = run("list")
 
     assert result.exit_code == 0
-    line = next(line for line in result.output.splitlines() if line.startswith("weight_l2"))
+    line = next(
+        line for line in result.output.splitlines() if line.startswith("weight_l2")
+    )
     assert line.split("  ")[0] == "weight_l2"
-    for part in ("weight_decay", "regplug-weights 0.1.0", "installed", "Penalize the squares of the weights."):
+    for part in (
+        "weight_decay",
+        "regplug-weights 0.1.0",
+        "installed",
+        "Penalize the squares of the weights.",
+    ):
         assert part in line
 
 
@@ -37,7 +48,9 @@ def test_list_cuts_nothing_where_it_is_piped(run, package, source):
 
 @pytest.mark.parametrize("width", [80, 160])
 def test_list_on_a_terminal_fits_it_and_cuts_no_name(monkeypatch, capsys, width):
-    monkeypatch.setattr("regplug.cli.tables.console", lambda: Console(width=width, color_system=None))
+    monkeypatch.setattr(
+        "regplug.tables.console", lambda: Console(width=width, color_system=None)
+    )
     monkeypatch.setattr("sys.stdout.isatty", lambda: True)
 
     listing.print_table()
@@ -45,7 +58,13 @@ def test_list_on_a_terminal_fits_it_and_cuts_no_name(monkeypatch, capsys, width)
     lines = capsys.readouterr().out.splitlines()
     assert max(map(len, lines)) <= width
     words = {word for line in lines for word in line.split()}
-    assert {"weight_l2", "weight_decay", "recurrent_state", "regplug-recurrent", "installed"} <= words
+    assert {
+        "weight_l2",
+        "weight_decay",
+        "recurrent_state",
+        "regplug-recurrent",
+        "installed",
+    } <= words
 
 
 def test_list_ends_quietly_where_the_reader_has_had_enough():
@@ -61,23 +80,40 @@ def test_list_json_has_what_the_table_has(run):
     rows = {row["name"]: row for row in json.loads(run("list", "--json").output)}
 
     assert rows["weight_l2"] == {
-        "name": "weight_l2", "aliases": ["weight_decay"], "package": "regplug-weights", "version": "0.1.0",
-        "status": "installed", "summary": "Penalize the squares of the weights.", "conflicts": [],
+        "name": "weight_l2",
+        "aliases": ["weight_decay"],
+        "package": "regplug-weights",
+        "version": "0.1.0",
+        "status": "installed",
+        "summary": "Penalize the squares of the weights.",
+        "conflicts": [],
     }
 
 
 def test_list_names_prints_what_can_be_typed(run, package, source):
-    package("regplug-other", {"dropout": "rp_other:Dropout"}, "rp_other", source("Dropout"))
+    package(
+        "regplug-other", {"dropout": "rp_other:Dropout"}, "rp_other", source("Dropout")
+    )
 
     names = run("list", "--names").output.splitlines()
 
-    assert {"weight_l2", "noise", "regplug-other/dropout", "regplug-noise/dropout"} <= set(names)
+    assert {
+        "weight_l2",
+        "noise",
+        "regplug-other/dropout",
+        "regplug-noise/dropout",
+    } <= set(names)
     assert not {"dropout", "weight_decay"} & set(names)
 
 
 def test_list_reports_what_is_broken_and_shows_the_others(run, package, source):
     package("rp-syntax", {"syntax": "rp_syntax:X"}, "rp_syntax", "class X(:\n")
-    package("rp-needs", {"needs": "rp_needs:X"}, "rp_needs", source("X", "import nowhere_to_be_found"))
+    package(
+        "rp-needs",
+        {"needs": "rp_needs:X"},
+        "rp_needs",
+        source("X", "import nowhere_to_be_found"),
+    )
     package("rp-nothing", {"nothing": "rp_nothing:Y"}, "rp_nothing", source("X"))
     package("rp-form", {"form": "rp_form"}, "rp_form", source("X"))
     folder = package("rp-lost", {"lost": "rp_lost:X"}, "rp_lost", source("X"))
@@ -85,18 +121,29 @@ def test_list_reports_what_is_broken_and_shows_the_others(run, package, source):
     (folder / "rp_lost.py").write_text(source("X"))
     info = folder / "rp_garbled-0.1.dist-info"
     info.mkdir()
-    (info / "entry_points.txt").write_text("[console_scripts]\nno equals sign\n[regplug.regularizers]\ngarbled\n")
+    (info / "entry_points.txt").write_text(
+        "[console_scripts]\nno equals sign\n[regplug.regularizers]\ngarbled\n"
+    )
 
     rows = {row["name"]: row for row in json.loads(run("list", "--json").output)}
 
     bad = ["syntax", "needs", "nothing", "form", "lost", "garbled"]
     assert [rows[name]["status"] for name in bad] == ["broken"] * 6
     assert "rp_syntax.py, line 1" in rows["syntax"]["summary"]
-    assert rows["needs"]["summary"] == "needs 'nowhere_to_be_found', which is not installed"
+    assert (
+        rows["needs"]["summary"]
+        == "needs 'nowhere_to_be_found', which is not installed"
+    )
     assert rows["nothing"]["summary"].endswith("rp_nothing.py has no 'Y'")
-    assert rows["form"]["summary"] == "the entry point form = 'rp_form' is not of the form module:Class"
+    assert (
+        rows["form"]["summary"]
+        == "the entry point form = 'rp_form' is not of the form module:Class"
+    )
     assert rows["lost"]["summary"] == "the package's metadata has no name or version"
-    assert (rows["dropout"]["status"], rows["weight_l2"]["status"]) == ("installed", "installed")
+    assert (rows["dropout"]["status"], rows["weight_l2"]["status"]) == (
+        "installed",
+        "installed",
+    )
     assert "regplug doctor form garbled lost needs nothing syntax" in run("list").output
 
 
@@ -107,7 +154,10 @@ def test_list_says_how_to_name_what_two_packages_offer(run, package, source):
     output = run("list").output
 
     assert output.count("conflict") == 2
-    assert "'orth' is offered by several packages. Write rp-geom/orth or rp-orth/orth." in output
+    assert (
+        "'orth' is offered by several packages. Write rp-geom/orth or rp-orth/orth."
+        in output
+    )
 
 
 def test_list_without_regularizers_says_what_to_install(run, monkeypatch):
@@ -116,7 +166,10 @@ def test_list_without_regularizers_says_what_to_install(run, monkeypatch):
     assert "python -m pip install regplug-noise" in run("list").output
 
 
-@pytest.mark.parametrize("words", [["list"], ["list", "--names"], ["list", "--json"], ["--help"], ["--version"]])
+@pytest.mark.parametrize(
+    "words",
+    [["list"], ["list", "--names"], ["list", "--json"], ["--help"], ["--version"]],
+)
 def test_command_imports_no_engine_no_numpy_and_no_plugin(words):
     code = (
         "import sys; from regplug.cli import main; sys.argv[1:] = " + repr(words) + "\n"
@@ -131,7 +184,10 @@ def test_command_imports_no_engine_no_numpy_and_no_plugin(words):
     ("words", "aside"),
     [
         (["list"], {"click", "rich", "pluggy"}),
-        (["list", "--names"], {"click", "rich", "pluggy", "packaging", "regplug.source"}),
+        (
+            ["list", "--names"],
+            {"click", "rich", "pluggy", "packaging", "regplug.discovery.source"},
+        ),
     ],
 )
 def test_list_leaves_aside_what_would_double_its_time(words, aside):

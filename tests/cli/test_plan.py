@@ -11,7 +11,14 @@ def rows(output):
 
 
 def test_plan_lists_replacements_along_the_graph_then_penalties(run, model):
-    forms = ["-r", "noise=0.1@out:out,hid1:out", "-r", "weight_l2=1e-4@*.w", "-r", "dropout=0.5"]
+    forms = [
+        "-r",
+        "noise=0.1@out:out,hid1:out",
+        "-r",
+        "weight_l2=1e-4@*.w",
+        "-r",
+        "dropout=0.5",
+    ]
 
     result = run("plan", "mymodel:outputs", *forms)
 
@@ -29,7 +36,9 @@ def test_plan_lists_replacements_along_the_graph_then_penalties(run, model):
 
 
 def test_plan_shows_dtypes_shapes_and_second_names(run, model):
-    output = run("plan", "mymodel:outputs", "-r", "noise=0.1@out:*", "-r", "weight_l2=1e-4@*.w").output
+    output = run(
+        "plan", "mymodel:outputs", "-r", "noise=0.1@out:*", "-r", "weight_l2=1e-4@*.w"
+    ).output
 
     noise, first, second = rows(output)
     assert noise[5:9] == ["out:out", "=", "out:pre", "float32"]
@@ -38,7 +47,9 @@ def test_plan_shows_dtypes_shapes_and_second_names(run, model):
 
 
 def test_plan_infers_shapes_from_the_parameters_values(run, model, engine):
-    shape = rows(run("plan", "mymodel:outputs", "-r", "noise=0.1@hid1:out").output)[0][-2:]
+    shape = rows(run("plan", "mymodel:outputs", "-r", "noise=0.1@hid1:out").output)[0][
+        -2:
+    ]
 
     knows_shapes = engine.T.__name__.startswith("pytensor")
     assert shape == (["(?,", "3)"] if knows_shapes else ["(?,", "?)"])
@@ -59,16 +70,25 @@ def test_plan_of_a_model_whose_shapes_do_not_fit_has_those_that_do(run, model):
 
 
 def test_plan_names_what_nothing_touches(run, model):
-    lines = run("plan", "mymodel:outputs", "-r", "noise=0.1@hid1:out", "-r", "weight_l2=1e-4").output.splitlines()
+    lines = run(
+        "plan", "mymodel:outputs", "-r", "noise=0.1@hid1:out", "-r", "weight_l2=1e-4"
+    ).output.splitlines()
 
     assert "Untouched outputs: in:out, hid1:pre, out:out, out:pre" in lines
-    assert "Untouched parameters: hid1.b" in lines  # the pattern matches it, and weight_l2 leaves biases out
+    assert (
+        "Untouched parameters: hid1.b" in lines
+    )  # the pattern matches it, and weight_l2 leaves biases out
 
 
 def test_plan_names_a_regularizer_that_touches_nothing(run, model):
-    (model / "c.toml").write_text('[[regularizer]]\nuse = "noise"\nweight = 0.1\npattern = "none*"\noptional = true\n')
+    (model / "c.toml").write_text(
+        '[[regularizer]]\nuse = "noise"\nweight = 0.1\npattern = "none*"\noptional = true\n'
+    )
 
-    assert "Regularizers that touch nothing: noise" in run("plan", "mymodel:outputs", "-c", "c.toml").output
+    assert (
+        "Regularizers that touch nothing: noise"
+        in run("plan", "mymodel:outputs", "-c", "c.toml").output
+    )
 
 
 @pytest.mark.parametrize("name", ["build", "net", "Net"])
@@ -80,13 +100,17 @@ def test_plan_takes_objects_and_calls_what_is_no_model(run, model, name):
 
 
 def test_plan_reads_a_composition_and_adds_to_its_end(run, model):
-    (model / "c.toml").write_text('seed = 7\n[[regularizer]]\nuse = "noise"\nweight = 0.1\n')
+    (model / "c.toml").write_text(
+        'seed = 7\n[[regularizer]]\nuse = "noise"\nweight = 0.1\n'
+    )
 
     output = run("plan", "mymodel:outputs", "-c", "c.toml", "-r", "noise=0.2").output
 
     assert "seed 7" in output
     assert [row[1:3] for row in rows(output)] == [["noise", "0.1"], ["noise#2", "0.2"]]
-    assert "seed 0" in run("plan", "mymodel:outputs", "-c", "c.toml", "--seed", "0").output
+    assert (
+        "seed 0" in run("plan", "mymodel:outputs", "-c", "c.toml", "--seed", "0").output
+    )
 
 
 @pytest.mark.parametrize(
@@ -94,14 +118,32 @@ def test_plan_reads_a_composition_and_adds_to_its_end(run, model):
     [
         ("mymodel", "'mymodel' is not of the form MODULE:OBJECT"),
         ("nomodel:x", "nomodel:x: no module named 'nomodel', in "),
-        ("mymodel.py:outputs", "'mymodel.py:outputs' is not of the form MODULE:OBJECT, such as mymodel:outputs"),
-        ("broken:x", "broken:x: importing broken raised ZeroDivisionError: division by zero (broken.py, line 2)."),
-        ("needing:x", "needing:x: importing needing raised ModuleNotFoundError: No module named 'nowhere_found'"),
+        (
+            "mymodel.py:outputs",
+            "'mymodel.py:outputs' is not of the form MODULE:OBJECT, such as mymodel:outputs",
+        ),
+        (
+            "broken:x",
+            "broken:x: importing broken raised ZeroDivisionError: division by zero (broken.py, line 2).",
+        ),
+        (
+            "needing:x",
+            "needing:x: importing needing raised ModuleNotFoundError: No module named 'nowhere_found'",
+        ),
         ("leaving:x", "leaving:x: importing leaving raised SystemExit: 4"),
-        ("mymodel:output", "mymodel:output: mymodel has no 'output'. Did you mean 'outputs'?"),
+        (
+            "mymodel:output",
+            "mymodel:output: mymodel has no 'output'. Did you mean 'outputs'?",
+        ),
         ("mymodel:number", "mymodel:number: 3 (builtins.int) is no model: "),
-        ("mymodel:sized", "cannot be called without arguments: missing a required argument: 'units'."),
-        ("mymodel:failing", "mymodel:failing: calling it raised ValueError: no data (mymodel.py, line "),
+        (
+            "mymodel:sized",
+            "cannot be called without arguments: missing a required argument: 'units'.",
+        ),
+        (
+            "mymodel:failing",
+            "mymodel:failing: calling it raised ValueError: no data (mymodel.py, line ",
+        ),
         ("mymodel:np.zeros", "mymodel:np.zeros is no model, and cannot be called"),
         ("mymodel:dict", "mymodel has no 'dict'"),
     ],
@@ -122,11 +164,17 @@ def test_plan_refuses_what_is_no_model(run, model, reference, message):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["-r", "dropout=0.5@hdi*:out"], "dropout: pattern 'hdi*:out' matches none of the 5 outputs. Nearest: "),
+        (
+            ["-r", "dropout=0.5@hdi*:out"],
+            "dropout: pattern 'hdi*:out' matches none of the 5 outputs. Nearest: ",
+        ),
         (["-r", "droput=0.5"], "no regularizer named 'droput'. Did you mean 'dropout'"),
         (["-r", "dropout=1.5"], "dropout(weight=1.5): 1.5 is out of range: >= 0, < 1."),
         (["-r", "dropout"], "dropout: no weight given"),
-        (["-c", "absent.toml"], "absent.toml: cannot be read: No such file or directory"),
+        (
+            ["-c", "absent.toml"],
+            "absent.toml: cannot be read: No such file or directory",
+        ),
         (["-c", "wrong.toml"], "wrong.toml: "),
     ],
 )
@@ -145,4 +193,7 @@ def test_plan_without_regularizers_says_how_to_name_some(run, model):
     result = run("plan", "mymodel:outputs")
 
     assert result.exit_code == 2
-    assert "Say which regularizers: -r NAME[=WEIGHT][@PATTERN], or -c FILE." in result.output
+    assert (
+        "Say which regularizers: -r NAME[=WEIGHT][@PATTERN], or -c FILE."
+        in result.output
+    )

@@ -49,11 +49,20 @@ class Ridge(Regularizer):
 
 
 def test_show_has_summary_facts_options_formula_and_references(run, package):
-    folder = package("rp-ridge", {"ridge": "rp_ridge:Ridge", "tikhonov": "rp_ridge:Ridge"}, "rp_ridge", SOURCE, "2.5")
+    folder = package(
+        "rp-ridge",
+        {"ridge": "rp_ridge:Ridge", "tikhonov": "rp_ridge:Ridge"},
+        "rp_ridge",
+        SOURCE,
+        "2.5",
+    )
 
     lines = run("show", "tikhonov").output.splitlines()
 
-    assert lines[:2] == ["ridge  (also tikhonov)", "Penalize the squares, in two lines."]
+    assert lines[:2] == [
+        "ridge  (also tikhonov)",
+        "Penalize the squares, in two lines.",
+    ]
     for fact in (
         "Targets  parameters",
         "Applies  always, at prediction time too",
@@ -64,12 +73,32 @@ def test_show_has_summary_facts_options_formula_and_references(run, package):
     ):
         assert fact in lines
     words = [line.split() for line in lines]
-    assert ["share", "float", "0.5", ">=", "0,", "<=", "1", "How", "much", "of", "it."] in words
+    assert [
+        "share",
+        "float",
+        "0.5",
+        ">=",
+        "0,",
+        "<=",
+        "1",
+        "How",
+        "much",
+        "of",
+        "it.",
+    ] in words
     assert ["kind", "'a'", "|", "'b'", "'a'"] in words
     assert ["high", "float", "1.0", "Both", "ends."] in words
-    assert next(line for line in words if line[:1] == ["weight"])[:5] == ["weight", "float", "must", "be", "given"]
+    assert next(line for line in words if line[:1] == ["weight"])[:5] == [
+        "weight",
+        "float",
+        "must",
+        "be",
+        "given",
+    ]
     assert "  `share * sum(w ** 2)`." in [line.rstrip() for line in lines]
-    assert "  A. Author (1990). A title that goes on. A journal." in [line.rstrip() for line in lines]
+    assert "  A. Author (1990). A title that goes on. A journal." in [
+        line.rstrip() for line in lines
+    ]
 
 
 def test_show_json_has_a_schema_of_the_options(run, package):
@@ -77,14 +106,29 @@ def test_show_json_has_a_schema_of_the_options(run, package):
 
     shown = json.loads(run("show", "ridge", "--json").output)
 
-    assert (shown["package"], shown["targets"], shown["applies"]) == ("rp-ridge", "params", "always")
+    assert (shown["package"], shown["targets"], shown["applies"]) == (
+        "rp-ridge",
+        "params",
+        "always",
+    )
     assert shown["hooks"] == ["loss"]
     assert shown["formula"] == "``share * sum(w ** 2)``."
-    assert shown["references"] == ["A. Author (1990). A title that goes on. A journal.", "B. Author (1991). Another."]
+    assert shown["references"] == [
+        "A. Author (1990). A title that goes on. A journal.",
+        "B. Author (1991). Another.",
+    ]
     options = shown["options"]
-    assert (options["type"], options["required"], options["additionalProperties"]) == ("object", ["weight"], False)
+    assert (options["type"], options["required"], options["additionalProperties"]) == (
+        "object",
+        ["weight"],
+        False,
+    )
     assert options["properties"]["share"] == {
-        "type": "number", "minimum": 0, "maximum": 1, "default": 0.5, "description": "How much of it.",
+        "type": "number",
+        "minimum": 0,
+        "maximum": 1,
+        "default": 0.5,
+        "description": "How much of it.",
     }
     assert options["properties"]["kind"] == {"enum": ["a", "b"], "default": "a"}
     assert options["properties"]["pattern"]["default"] == "*.w"
@@ -114,12 +158,19 @@ def test_show_of_an_unknown_name_suggests_the_nearest(run):
     result = run("show", "droput")
 
     assert result.exit_code == 1
-    assert result.output.startswith("Error: no regularizer named 'droput'. Did you mean 'dropout' (regplug-noise ")
+    assert result.output.startswith(
+        "Error: no regularizer named 'droput'. Did you mean 'dropout' (regplug-noise "
+    )
     assert result.output.count("\n") == 1
 
 
 def test_show_of_what_cannot_be_imported_is_one_line(run, package):
-    package("rp-raises", {"raises": "rp_raises:X"}, "rp_raises", "raise ValueError('one\\ntwo')\nclass X: pass\n")
+    package(
+        "rp-raises",
+        {"raises": "rp_raises:X"},
+        "rp_raises",
+        "raise ValueError('one\\ntwo')\nclass X: pass\n",
+    )
 
     result = run("show", "raises")
 
@@ -131,4 +182,7 @@ def test_show_of_what_cannot_be_imported_is_one_line(run, package):
 
 
 def test_show_of_a_constraint_says_through_what_it_acts(run):
-    assert "Applies  to an optimizer's updates, through result.constrain(updates)" in run("show", "max_norm").output
+    assert (
+        "Applies  to an optimizer's updates, through result.constrain(updates)"
+        in run("show", "max_norm").output
+    )

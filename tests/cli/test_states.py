@@ -10,7 +10,7 @@ import sys
 import pytest
 
 import regplug
-from regplug import registry
+from regplug.discovery import registry
 
 SOURCE = '''
 from regplug import Regularizer, hookimpl
@@ -39,10 +39,17 @@ def site(tmp_path, monkeypatch):
         info = tmp_path / f"{module}-{version}.dist-info"
         info.mkdir()
         head = ["Metadata-Version: 2.1", f"Name: {package}", f"Version: {version}"]
-        body = [*(f"Requires-Dist: {each}" for each in requires), "", "Requires-Dist: regplug>=99", ""]
+        body = [
+            *(f"Requires-Dist: {each}" for each in requires),
+            "",
+            "Requires-Dist: regplug>=99",
+            "",
+        ]
         (info / "METADATA").write_text("\n".join(head + body))
         points = [f"{name} = {module}:{cls}" for name in names.split()]
-        (info / "entry_points.txt").write_text("\n".join(["[regplug.regularizers]", *points, ""]))
+        (info / "entry_points.txt").write_text(
+            "\n".join(["[regplug.regularizers]", *points, ""])
+        )
         (tmp_path / f"{module}.py").write_text(SOURCE.format(name=cls))
         return tmp_path
 
@@ -53,13 +60,25 @@ def site(tmp_path, monkeypatch):
 
 
 def statuses(package):
-    return {entry.name: entry.status for entry in regplug.available() if entry.package == package}
+    return {
+        entry.name: entry.status
+        for entry in regplug.available()
+        if entry.package == package
+    }
 
 
 @pytest.mark.parametrize(
-    "requirement", ["regplug>=99", "regplug (>=99)", "RegPlug<0.0.1", "regplug[demo]==7; python_version>'3'"]
+    "requirement",
+    [
+        "regplug>=99",
+        "regplug (>=99)",
+        "RegPlug<0.0.1",
+        "regplug[demo]==7; python_version>'3'",
+    ],
 )
-def test_requirement_that_this_regplug_does_not_meet_is_incompatible(site, run, requirement):
+def test_requirement_that_this_regplug_does_not_meet_is_incompatible(
+    site, run, requirement
+):
     site("rp-newer", "newer", ["numpy", requirement])
 
     assert statuses("rp-newer") == {"newer": "incompatible"}
@@ -68,7 +87,10 @@ def test_requirement_that_this_regplug_does_not_meet_is_incompatible(site, run, 
     text = f"'newer' (rp-newer 0.1) is refused: it needs {requirement}, and regplug {regplug.__version__} is installed."
     assert str(raised.value).startswith(text)
     assert "rp_newer" not in sys.modules
-    assert "python -m pip install --upgrade regplug rp-newer" in run("doctor", "newer").output
+    assert (
+        "python -m pip install --upgrade regplug rp-newer"
+        in run("doctor", "newer").output
+    )
 
 
 @pytest.mark.parametrize(
@@ -102,7 +124,9 @@ def test_requirement_that_cannot_be_read_is_incompatible(site):
     assert statuses("rp-odd") == {"odd": "incompatible"}
 
 
-@pytest.mark.parametrize("word", ["thing", "other_name", "rp-things", "RP_things", "rp-things/thing"])
+@pytest.mark.parametrize(
+    "word", ["thing", "other_name", "rp-things", "RP_things", "rp-things/thing"]
+)
 def test_block_keeps_out_by_name_alias_and_package_before_any_import(site, word):
     site("rp-things", "thing other_name")
 
@@ -113,7 +137,10 @@ def test_block_keeps_out_by_name_alias_and_package_before_any_import(site, word)
         with pytest.raises(regplug.PluginLoadError) as raised:
             regplug.compose([(name, 0.1)])
         where = "in regplug.block, -p no:NAME or REGPLUG_BLOCK"
-        assert f"'thing' (rp-things 0.1) is refused: blocked by {word!r} ({where})." in str(raised.value)
+        assert (
+            f"'thing' (rp-things 0.1) is refused: blocked by {word!r} ({where})."
+            in str(raised.value)
+        )
     assert "rp_things" not in sys.modules
 
 
@@ -132,7 +159,9 @@ def test_environment_blocks_too(site, monkeypatch):
     monkeypatch.setenv("REGPLUG_BLOCK", "one, rp-two,")
 
     assert statuses("rp-one") | statuses("rp-two") | statuses("rp-three") == {
-        "one": "blocked", "two": "blocked", "three": "installed",
+        "one": "blocked",
+        "two": "blocked",
+        "three": "installed",
     }
 
 
@@ -140,14 +169,19 @@ def test_short_name_works_again_where_the_rival_is_blocked(site):
     site("rp-left", "same")
     site("rp-right", "same")
     assert statuses("rp-left") == statuses("rp-right") == {"same": "conflict"}
-    with pytest.raises(regplug.NameConflict, match="Write 'rp-left/same' or 'rp-right/same'"):
+    with pytest.raises(
+        regplug.NameConflict, match="Write 'rp-left/same' or 'rp-right/same'"
+    ):
         regplug.load("same")
     assert regplug.load("rp-right/same").__module__ == "rp_right"
 
     regplug.block("rp-right")
 
     assert regplug.load("same").__module__ == "rp_left"
-    assert (statuses("rp-left"), statuses("rp-right")) == ({"same": "installed"}, {"same": "blocked"})
+    assert (statuses("rp-left"), statuses("rp-right")) == (
+        {"same": "installed"},
+        {"same": "blocked"},
+    )
 
 
 @pytest.mark.parametrize("words", [("same",), ("rp-left", "rp-right")])
@@ -158,13 +192,21 @@ def test_short_name_of_two_that_are_both_blocked_says_so(site, words):
     regplug.block(*words)
 
     assert statuses("rp-left") == statuses("rp-right") == {"same": "blocked"}
-    with pytest.raises(regplug.PluginLoadError, match=r"^'same' \(rp-\w+ 0.1\) is refused: blocked by"):
+    with pytest.raises(
+        regplug.PluginLoadError, match=r"^'same' \(rp-\w+ 0.1\) is refused: blocked by"
+    ):
         regplug.load("same")
-    with pytest.raises(regplug.PluginLoadError, match=r"^'same' \(rp-right 0.1\) is refused: blocked by"):
+    with pytest.raises(
+        regplug.PluginLoadError,
+        match=r"^'same' \(rp-right 0.1\) is refused: blocked by",
+    ):
         regplug.load("rp-right/same")
 
 
-@pytest.mark.parametrize("words", [["list", "--json", "-p", "no:thing"], ["-p", "no:rp-things", "list", "--json"]])
+@pytest.mark.parametrize(
+    "words",
+    [["list", "--json", "-p", "no:thing"], ["-p", "no:rp-things", "list", "--json"]],
+)
 def test_option_blocks_on_the_group_and_on_each_command(site, run, words):
     site("rp-things", "thing")
 
@@ -191,14 +233,18 @@ def test_show_of_what_is_blocked_says_so(site, run):
     result = run("show", "thing", "-p", "no:thing")
 
     assert result.exit_code == 1
-    assert result.output.startswith("Error: 'thing' (rp-things 0.1) is refused: blocked by 'thing' (")
+    assert result.output.startswith(
+        "Error: 'thing' (rp-things 0.1) is refused: blocked by 'thing' ("
+    )
 
 
 def test_names_leave_out_what_is_blocked(site, run):
     site("rp-things", "thing")
 
     assert "thing" in run("list", "--names").output.splitlines()
-    assert "thing" not in run("list", "--names", "-p", "no:rp-things").output.splitlines()
+    assert (
+        "thing" not in run("list", "--names", "-p", "no:rp-things").output.splitlines()
+    )
 
 
 def test_doctor_leaves_alone_what_is_blocked(site, run):
@@ -209,7 +255,14 @@ def test_doctor_leaves_alone_what_is_blocked(site, run):
 
     assert result.exit_code == 0
     assert "1 of 2 right." in result.output
-    assert next(line.split()[-1] for line in result.output.splitlines() if line.startswith("thing")) == "blocked"
+    assert (
+        next(
+            line.split()[-1]
+            for line in result.output.splitlines()
+            if line.startswith("thing")
+        )
+        == "blocked"
+    )
 
 
 def test_available_sees_what_was_installed_a_moment_ago(site):
@@ -221,17 +274,25 @@ def test_available_sees_what_was_installed_a_moment_ago(site):
     assert regplug.load("late").__name__ == "Late"
 
 
-def test_package_earlier_on_the_path_hides_one_of_the_same_name(site, tmp_path, monkeypatch):
+def test_package_earlier_on_the_path_hides_one_of_the_same_name(
+    site, tmp_path, monkeypatch
+):
     site("rp-twice", "twice", version="2.0")
     later = tmp_path / "later"
     later.mkdir()
     info = later / "rp_twice-1.0.dist-info"
     info.mkdir()
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: rp-twice\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text("[regplug.regularizers]\ntwice = rp_twice:Twice\nolder = rp_twice:Older\n")
+    (info / "METADATA").write_text(
+        "Metadata-Version: 2.1\nName: rp-twice\nVersion: 1.0\n"
+    )
+    (info / "entry_points.txt").write_text(
+        "[regplug.regularizers]\ntwice = rp_twice:Twice\nolder = rp_twice:Older\n"
+    )
     monkeypatch.setattr(sys, "path", [*sys.path, str(later)])
 
-    assert [(e.name, e.version) for e in regplug.available() if e.package == "rp-twice"] == [("twice", "2.0")]
+    assert [
+        (e.name, e.version) for e in regplug.available() if e.package == "rp-twice"
+    ] == [("twice", "2.0")]
 
 
 def test_composing_two_regularizers_imports_two_plugin_modules(site, tmp_path):
@@ -244,7 +305,13 @@ def test_composing_two_regularizers_imports_two_plugin_modules(site, tmp_path):
     )
     environment = os.environ | {"PYTHONPATH": str(tmp_path)}
 
-    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=True)
+    result = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        env=environment,
+        check=True,
+    )
 
     assert result.stdout == "['rp_one', 'rp_three']\n"
 
@@ -258,11 +325,17 @@ def test_report_is_json_with_versions_packages_and_faults(site, run, engine):
     report = json.loads(result.output)
     assert result.exit_code == 1
     assert report["regplug"] == regplug.__version__
-    assert report["python"].startswith(f"{sys.version_info.major}.{sys.version_info.minor}.")
+    assert report["python"].startswith(
+        f"{sys.version_info.major}.{sys.version_info.minor}."
+    )
     assert list(report["engines"]) == [engine.T.__name__.partition(".")[0]]
     assert {"numpy", "pluggy"} <= set(report["libraries"])
     assert report["packages"] == {"rp-bad": "0.1", "regplug-noise": "0.1.0"}
-    assert set(report["adapters"]) == {"regplug-pymc", "regplug-pytensor-ml", "regplug-theanets"}
+    assert set(report["adapters"]) == {
+        "regplug-pymc",
+        "regplug-pytensor-ml",
+        "regplug-theanets",
+    }
     bad, dropout = report["regularizers"]
     assert (bad["name"], bad["object"], bad["state"]) == ("bad", "rp_bad:Bad", "wrong")
     assert "division by zero" in bad["faults"][0]

@@ -15,8 +15,16 @@ import pytest
 from annotated_types import Interval
 
 import regplug
-from regplug import BadComposition, BadOption, NameConflict, PluginLoadError, Regularizer, UnknownRegularizer, hookimpl
-from regplug.regularizer import given_options
+from regplug import (
+    BadComposition,
+    BadOption,
+    NameConflict,
+    PluginLoadError,
+    Regularizer,
+    UnknownRegularizer,
+    hookimpl,
+)
+from regplug.authoring.regularizer import given_options
 
 PAIRS = [
     ("dropout", {"pattern": "hid*:out", "weight": 0.5}),
@@ -25,19 +33,32 @@ PAIRS = [
 
 
 def described(manager):
-    return [(m.label, m.regularizer.pattern, m.regularizer.weight) for m in manager.members]
+    return [
+        (m.label, m.regularizer.pattern, m.regularizer.weight) for m in manager.members
+    ]
 
 
 def test_compose_takes_four_spellings():
     dropout = regplug.load("dropout")
     expected = [("dropout", "hid*:out", 0.5), ("weight_l2", "*.w", 1e-4)]
-    pairs = [("dropout", {"pattern": "hid*:out", "weight": 0.5}), ("weight_l2", {"pattern": "*.w", "weight": 1e-4})]
+    pairs = [
+        ("dropout", {"pattern": "hid*:out", "weight": 0.5}),
+        ("weight_l2", {"pattern": "*.w", "weight": 1e-4}),
+    ]
     assert described(regplug.compose(pairs)) == expected
     assert described(regplug.compose(dict(pairs))) == expected
-    assert described(regplug.compose(["dropout=0.5@hid*:out", "weight_l2=1e-4@*.w"])) == expected
-    assert described(regplug.compose([dropout("hid*:out", 0.5), "weight_l2=1e-4@*.w"])) == expected
+    assert (
+        described(regplug.compose(["dropout=0.5@hid*:out", "weight_l2=1e-4@*.w"]))
+        == expected
+    )
+    assert (
+        described(regplug.compose([dropout("hid*:out", 0.5), "weight_l2=1e-4@*.w"]))
+        == expected
+    )
     assert described(regplug.compose({"weight_l2": 1e-4})) == [("weight_l2", "*", 1e-4)]
-    assert described(regplug.compose([("weight_l2", 1e-4)])) == [("weight_l2", "*", 1e-4)]
+    assert described(regplug.compose([("weight_l2", 1e-4)])) == [
+        ("weight_l2", "*", 1e-4)
+    ]
     assert described(regplug.compose([])) == []
 
 
@@ -57,7 +78,9 @@ def test_compose_short_form(text, pattern, weight):
 
 def test_compose_keeps_the_order_of_the_list():
     for names in (["dropout", "noise", "weight_l2"], ["weight_l2", "noise", "dropout"]):
-        assert [m.label for m in regplug.compose([(name, 0.5) for name in names]).members] == names
+        assert [
+            m.label for m in regplug.compose([(name, 0.5) for name in names]).members
+        ] == names
 
 
 def test_compose_leaves_what_it_is_given_as_it_was():
@@ -70,17 +93,34 @@ def test_compose_leaves_what_it_is_given_as_it_was():
 
 
 def test_compose_finds_the_canonical_name_behind_an_alias():
-    assert described(regplug.compose([("weight_decay", 0.1)])) == [("weight_l2", "*", 0.1)]
+    assert described(regplug.compose([("weight_decay", 0.1)])) == [
+        ("weight_l2", "*", 0.1)
+    ]
 
 
 def test_compose_numbers_labels_of_one_name():
-    manager = regplug.compose(["dropout=0.1", "dropout=0.2", "noise=0.3", "dropout=0.4"])
-    assert dict(manager.weights) == {"dropout": 0.1, "dropout#2": 0.2, "noise": 0.3, "dropout#3": 0.4}
+    manager = regplug.compose(
+        ["dropout=0.1", "dropout=0.2", "noise=0.3", "dropout=0.4"]
+    )
+    assert dict(manager.weights) == {
+        "dropout": 0.1,
+        "dropout#2": 0.2,
+        "noise": 0.3,
+        "dropout#3": 0.4,
+    }
 
 
 def test_compose_labels_by_name():
-    given = [("dropout", {"weight": 0.1, "name": "first"}), "dropout=0.2", ("noise", {"weight": 0.3, "name": "first"})]
-    assert dict(regplug.compose(given).weights) == {"first": 0.1, "dropout": 0.2, "first#2": 0.3}
+    given = [
+        ("dropout", {"weight": 0.1, "name": "first"}),
+        "dropout=0.2",
+        ("noise", {"weight": 0.3, "name": "first"}),
+    ]
+    assert dict(regplug.compose(given).weights) == {
+        "first": 0.1,
+        "dropout": 0.2,
+        "first#2": 0.3,
+    }
 
 
 def test_compose_names_an_instance_of_an_installed_class_by_its_entry_point():
@@ -89,12 +129,17 @@ def test_compose_names_an_instance_of_an_installed_class_by_its_entry_point():
         from regplug_noise import GaussianNoise
         import regplug
         member = regplug.compose([GaussianNoise(weight=0.1)]).members[0]
-        print(member.label, member.name, member.who)
+        print(member.label, member.name, member.provenance)
         regplug.load("noise")
         member = regplug.compose([GaussianNoise(weight=0.1)]).members[0]
-        print(member.label, member.name, member.who)
+        print(member.label, member.name, member.provenance)
     """
-    done = subprocess.run([sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(code)],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
     first, second = done.stdout.splitlines()
     assert first == second
     assert first.startswith("noise noise regplug-noise ")
@@ -106,23 +151,35 @@ def test_compose_imports_only_the_plugins_that_it_uses():
         regplug.compose(["dropout=0.5"])
         print(sorted({"regplug_noise", "regplug_weights", "pytensor", "theano"} & set(sys.modules)))
     """
-    done = subprocess.run([sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(code)],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
     assert "regplug_noise" in done.stdout
     assert "regplug_weights" not in done.stdout
 
 
 def test_compose_twice_the_same_instance_is_refused():
     dropout = regplug.load("dropout")(weight=0.5)
-    with pytest.raises(BadComposition, match=r"Dropout\(weight=0.5\) is listed twice: make a second instance"):
+    with pytest.raises(
+        BadComposition,
+        match=r"Dropout\(weight=0.5\) is listed twice: make a second instance",
+    ):
         regplug.compose([dropout, dropout])
-    assert len(regplug.compose([dropout]).members) == 1  # and one may serve several managers
+    assert (
+        len(regplug.compose([dropout]).members) == 1
+    )  # and one may serve several managers
 
 
 def test_compose_unknown_regularizer_names_the_nearest_and_what_is_installed():
     with pytest.raises(UnknownRegularizer) as caught:
         regplug.compose(["droput=0.5"])
     text = str(caught.value)
-    assert text.startswith("no regularizer named 'droput'. Did you mean 'dropout' (regplug-noise ")
+    assert text.startswith(
+        "no regularizer named 'droput'. Did you mean 'dropout' (regplug-noise "
+    )
     assert "Installed: " in text
     assert "dropout, " in text
 
@@ -131,7 +188,9 @@ def test_compose_unknown_option_names_the_nearest_and_all():
     with pytest.raises(BadOption) as caught:
         regplug.compose([("weight_l2", {"wieght": 0.1})])
     text = str(caught.value)
-    assert text.startswith("weight_l2(wieght=0.1): unknown option 'wieght'. Did you mean 'weight'? Options: pattern, ")
+    assert text.startswith(
+        "weight_l2(wieght=0.1): unknown option 'wieght'. Did you mean 'weight'? Options: pattern, "
+    )
     assert "reduction" in text
 
 
@@ -146,7 +205,12 @@ def test_compose_unknown_option_names_the_nearest_and_all():
     ],
 )
 def test_compose_rate_out_of_range_is_refused(weight, what):
-    for spelling in (("dropout", {"weight": weight}), ("dropout", weight), f"dropout={weight}", {"dropout": weight}):
+    for spelling in (
+        ("dropout", {"weight": weight}),
+        ("dropout", weight),
+        f"dropout={weight}",
+        {"dropout": weight},
+    ):
         with pytest.raises(BadOption, match=r"dropout\(weight=") as caught:
             regplug.compose(spelling if isinstance(spelling, dict) else [spelling])
         assert what in str(caught.value)
@@ -159,8 +223,15 @@ def test_compose_weight_of_another_type_is_refused(weight):
 
 
 def test_compose_weight_that_is_missing_is_refused():
-    for item in (("dropout", {}), "dropout", "dropout@hid*:out", ("weight_l2", {"pattern": "*"})):
-        with pytest.raises(BadOption, match="no weight given, and it has none of its own.*0 is off"):
+    for item in (
+        ("dropout", {}),
+        "dropout",
+        "dropout@hid*:out",
+        ("weight_l2", {"pattern": "*"}),
+    ):
+        with pytest.raises(
+            BadOption, match="no weight given, and it has none of its own.*0 is off"
+        ):
             regplug.compose([item])
 
 
@@ -172,7 +243,9 @@ def test_compose_pattern_that_is_no_text_is_refused(pattern):
 
 @pytest.mark.parametrize("pattern", ["", [], ["hid*", ""], "!"])
 def test_compose_pattern_that_is_empty_is_refused(pattern):
-    with pytest.raises(BadOption, match="^dropout: pattern .* is no text or list of texts"):
+    with pytest.raises(
+        BadOption, match="^dropout: pattern .* is no text or list of texts"
+    ):
         regplug.compose([("dropout", {"weight": 0.5, "pattern": pattern})])
 
 
@@ -183,7 +256,9 @@ def test_compose_seed_that_is_no_integer_of_64_bits_is_refused(seed):
     assert f"seed {seed!r} is no integer" in str(caught.value)
 
 
-@pytest.mark.parametrize("seed", [0, 1, -1, 2**64 - 1, -(2**63), np.int64(5), np.uint64(2**64 - 1)])
+@pytest.mark.parametrize(
+    "seed", [0, 1, -1, 2**64 - 1, -(2**63), np.int64(5), np.uint64(2**64 - 1)]
+)
 def test_compose_seed_is_any_integer_of_64_bits(seed):
     assert regplug.compose([], seed=seed).seed == int(seed)
 
@@ -196,10 +271,16 @@ def test_compose_seed_is_any_integer_of_64_bits(seed):
         ([5], "5 is no regularizer: write"),
         ([("dropout",)], "('dropout',) is no regularizer"),
         ([("dropout", {}, 1)], "is no regularizer"),
-        ([("dropout", "0.5")], "'dropout': '0.5' is no mapping of options and no weight"),
+        (
+            [("dropout", "0.5")],
+            "'dropout': '0.5' is no mapping of options and no weight",
+        ),
         ([("dropout", True)], "'dropout': True is no mapping"),
         ([("dropout", None)], "'dropout': None is no mapping"),
-        (["dropout=half"], "'dropout=half': weight 'half' is no number; NAME[=WEIGHT][@PATTERN]"),
+        (
+            ["dropout=half"],
+            "'dropout=half': weight 'half' is no number; NAME[=WEIGHT][@PATTERN]",
+        ),
         (["dropout="], "weight '' is no number"),
         ([(5, 0.5)], "5 is no name of a regularizer"),
     ],
@@ -211,7 +292,9 @@ def test_compose_what_describes_no_regularizer_is_refused(given, what):
 
 
 def test_compose_class_in_the_place_of_an_instance_is_refused():
-    with pytest.raises(BadComposition, match="Dropout.* is no regularizer.* or an instance"):
+    with pytest.raises(
+        BadComposition, match="Dropout.* is no regularizer.* or an instance"
+    ):
         regplug.compose([regplug.load("dropout")])
 
 
@@ -244,9 +327,13 @@ class Old(Regularizer):
         return 0
 """
     package("regplug-old", {"old": "regplug_old:Old"}, "regplug_old", source)
-    with pytest.raises(BadOption, match="^old: its constructor raised TypeError: .*missing 1 required"):
+    with pytest.raises(
+        BadOption, match="^old: its constructor raised TypeError: .*missing 1 required"
+    ):
         regplug.compose(["old=0.5"])
-    with pytest.raises(BadOption, match="^old: its constructor raised ZeroDivisionError"):
+    with pytest.raises(
+        BadOption, match="^old: its constructor raised ZeroDivisionError"
+    ):
         regplug.compose([("old", {"size": 0})])
 
 
@@ -261,8 +348,19 @@ class {0}(Regularizer):
 
 
 def test_compose_name_of_two_packages_is_a_conflict_that_says_what_to_write(package):
-    package("regplug-one", {"orth": "regplug_one:Orth"}, "regplug_one", CONFLICT.format("Orth"))
-    package("regplug-two", {"orth": "regplug_two:Orthogonal"}, "regplug_two", CONFLICT.format("Orthogonal"), "2.0")
+    package(
+        "regplug-one",
+        {"orth": "regplug_one:Orth"},
+        "regplug_one",
+        CONFLICT.format("Orth"),
+    )
+    package(
+        "regplug-two",
+        {"orth": "regplug_two:Orthogonal"},
+        "regplug_two",
+        CONFLICT.format("Orthogonal"),
+        "2.0",
+    )
     with pytest.raises(NameConflict) as caught:
         regplug.compose(["orth=1"])
     assert str(caught.value) == (
@@ -270,7 +368,10 @@ def test_compose_name_of_two_packages_is_a_conflict_that_says_what_to_write(pack
         "Write 'regplug-one/orth' or 'regplug-two/orth'."
     )
     manager = regplug.compose([("regplug-one/orth", 1), "Regplug_Two/orth=2"])
-    assert [type(member.regularizer).__name__ for member in manager.members] == ["Orth", "Orthogonal"]
+    assert [type(member.regularizer).__name__ for member in manager.members] == [
+        "Orth",
+        "Orthogonal",
+    ]
     with pytest.raises(UnknownRegularizer, match="'regplug-three/orth'"):
         regplug.compose(["regplug-three/orth=1"])
 
@@ -282,7 +383,15 @@ def test_read_and_write_keep_a_composition(tmp_path):
     path = tmp_path / "regplug.toml"
     given = [
         *PAIRS,
-        ("dropout", {"weight": 0.25, "name": 'a "b" \\ c\n', "shared_axes": [0, 1], "optional": True}),
+        (
+            "dropout",
+            {
+                "weight": 0.25,
+                "name": 'a "b" \\ c\n',
+                "shared_axes": [0, 1],
+                "optional": True,
+            },
+        ),
         ("weight_decay", 0),
         ("noise", {"weight": 1e-300, "pattern": ["@input", "é*"]}),
     ]
@@ -299,7 +408,9 @@ def test_read_and_write_keep_a_composition(tmp_path):
 
 def test_read_is_what_the_design_shows(tmp_path):
     path = tmp_path / "regplug.toml"
-    path.write_text('seed = 7\n[[regularizer]]\nuse = "dropout"\npattern = "hid*:out"\nweight = 0.5\n')
+    path.write_text(
+        'seed = 7\n[[regularizer]]\nuse = "dropout"\npattern = "hid*:out"\nweight = 0.5\n'
+    )
     manager = regplug.read(str(path))
     assert manager.seed == 7
     assert described(manager) == [("dropout", "hid*:out", 0.5)]
@@ -316,21 +427,65 @@ def test_read_takes_seed_0_where_none_is_given(tmp_path):
     [
         ("seed = 7\n[[regularizer]\n", BadComposition, "line 2, column 14"),
         ('[[regularizer]]\nuse = "dropout\n', BadComposition, "line 2, column 15"),
-        ("sed = 7", BadComposition, "unknown key 'sed'. Did you mean 'seed'? Keys: seed, [[regularizer]]"),
-        ("[[regularizers]]\nuse = 'dropout'", BadComposition, "unknown key 'regularizers'. Did you mean 'regularizer'"),
-        ("[regularizer]\nuse = 'dropout'", BadComposition, "'regularizer' is no list of tables: write [[regularizer]]"),
+        (
+            "sed = 7",
+            BadComposition,
+            "unknown key 'sed'. Did you mean 'seed'? Keys: seed, [[regularizer]]",
+        ),
+        (
+            "[[regularizers]]\nuse = 'dropout'",
+            BadComposition,
+            "unknown key 'regularizers'. Did you mean 'regularizer'",
+        ),
+        (
+            "[regularizer]\nuse = 'dropout'",
+            BadComposition,
+            "'regularizer' is no list of tables: write [[regularizer]]",
+        ),
         ("regularizer = [1]", BadComposition, "'regularizer' is no list of tables"),
-        ("regularizer = 'dropout'", BadComposition, "'regularizer' is no list of tables"),
-        ("[[regularizer]]\nweight = 0.5", BadComposition, "[[regularizer]] number 1 does not say `use = \"NAME\"`"),
-        ("[[regularizer]]\nuse = 5", BadComposition, "[[regularizer]] number 1 does not say `use"),
+        (
+            "regularizer = 'dropout'",
+            BadComposition,
+            "'regularizer' is no list of tables",
+        ),
+        (
+            "[[regularizer]]\nweight = 0.5",
+            BadComposition,
+            '[[regularizer]] number 1 does not say `use = "NAME"`',
+        ),
+        (
+            "[[regularizer]]\nuse = 5",
+            BadComposition,
+            "[[regularizer]] number 1 does not say `use",
+        ),
         ("seed = '7'", BadOption, "seed '7' is no integer"),
         ("seed = 7.0", BadOption, "seed 7.0 is no integer"),
-        ("[[regularizer]]\nuse = 'dropout'\nweight = '0.5'", BadOption, "(weight='0.5'): '0.5' is not of type float"),
-        ("[[regularizer]]\nuse = 'dropout'\nweight = 1", BadOption, "1.0 is out of range: >= 0, < 1"),
-        ("[[regularizer]]\nuse = 'dropout'\nweight = nan", BadOption, "nan is not a finite number"),
-        ("[[regularizer]]\nuse = 'dropout'\nwieght = 0.5", BadOption, "unknown option 'wieght'. Did you mean 'weight'"),
+        (
+            "[[regularizer]]\nuse = 'dropout'\nweight = '0.5'",
+            BadOption,
+            "(weight='0.5'): '0.5' is not of type float",
+        ),
+        (
+            "[[regularizer]]\nuse = 'dropout'\nweight = 1",
+            BadOption,
+            "1.0 is out of range: >= 0, < 1",
+        ),
+        (
+            "[[regularizer]]\nuse = 'dropout'\nweight = nan",
+            BadOption,
+            "nan is not a finite number",
+        ),
+        (
+            "[[regularizer]]\nuse = 'dropout'\nwieght = 0.5",
+            BadOption,
+            "unknown option 'wieght'. Did you mean 'weight'",
+        ),
         ("[[regularizer]]\nuse = 'dropout'", BadOption, "no weight given"),
-        ("[[regularizer]]\nuse = 'droput'\nweight = 0.5", UnknownRegularizer, "Did you mean 'dropout'"),
+        (
+            "[[regularizer]]\nuse = 'droput'\nweight = 0.5",
+            UnknownRegularizer,
+            "Did you mean 'dropout'",
+        ),
     ],
 )
 def test_read_bad_file_is_refused_by_path(text, error, what, tmp_path):
@@ -343,7 +498,9 @@ def test_read_bad_file_is_refused_by_path(text, error, what, tmp_path):
 
 
 def test_read_file_that_is_not_there_or_no_text(tmp_path):
-    with pytest.raises(BadComposition, match=r"none.toml: cannot be read: No such file"):
+    with pytest.raises(
+        BadComposition, match=r"none.toml: cannot be read: No such file"
+    ):
         regplug.read(tmp_path / "none.toml")
     (tmp_path / "bytes.toml").write_bytes(b"seed = 7 # \xff")
     with pytest.raises(BadComposition, match=r"bytes.toml: 'utf-8' codec"):
@@ -351,10 +508,15 @@ def test_read_file_that_is_not_there_or_no_text(tmp_path):
 
 
 def test_read_broken_plugin_is_refused_by_path(tmp_path, package):
-    package("regplug-bad", {"bad": "regplug_bad:Bad"}, "regplug_bad", "import not_there")
+    package(
+        "regplug-bad", {"bad": "regplug_bad:Bad"}, "regplug_bad", "import not_there"
+    )
     path = tmp_path / "bad.toml"
     path.write_text("[[regularizer]]\nuse = 'bad'\nweight = 1")
-    with pytest.raises(PluginLoadError, match=r"bad.toml: 'bad' \(regplug-bad 0.1\) could not be imported"):
+    with pytest.raises(
+        PluginLoadError,
+        match=r"bad.toml: 'bad' \(regplug-bad 0.1\) could not be imported",
+    ):
         regplug.read(path)
 
 
@@ -366,39 +528,66 @@ def test_write_refuses_a_class_of_no_package_and_leaves_the_file(tmp_path):
 
     path = tmp_path / "regplug.toml"
     path.write_text("seed = 1\n")
-    with pytest.raises(BadComposition, match=r"lasso \(.*Lasso\) is of no installed package"):
+    with pytest.raises(
+        BadComposition, match=r"lasso \(.*Lasso\) is of no installed package"
+    ):
         regplug.compose([Lasso(weight=1)]).write(path)
     assert path.read_text() == "seed = 1\n"
 
 
-@pytest.mark.parametrize("given", ["non_negative=0", "unit_norm=1@*.w", ("spectral_norm", 0.5)])
+@pytest.mark.parametrize(
+    "given", ["non_negative=0", "unit_norm=1@*.w", ("spectral_norm", 0.5)]
+)
 def test_compose_weight_where_there_is_none_is_refused(given):
-    with pytest.raises(BadOption, match=r"\(weight=[0-9.]+\): it has no weight. Options: pattern, name, optional"):
+    with pytest.raises(
+        BadOption,
+        match=r"\(weight=[0-9.]+\): it has no weight. Options: pattern, name, optional",
+    ):
         regplug.compose([given])
 
 
 def test_compose_weight_of_an_instance_that_uses_none_is_refused():
     cls = regplug.load("non_negative")
-    with pytest.raises(BadOption, match=r"non_negative\(weight=0.0\): it has no weight"):
+    with pytest.raises(
+        BadOption, match=r"non_negative\(weight=0.0\): it has no weight"
+    ):
         regplug.compose([cls(weight=0)])
 
 
 def test_compose_name_with_a_slash_is_refused():
-    with pytest.raises(BadOption, match="s/x: a name has no '/', which parts label and parameter"):
+    with pytest.raises(
+        BadOption, match="s/x: a name has no '/', which parts label and parameter"
+    ):
         regplug.compose([("dropout", {"weight": 0.5, "name": "s/x"})])
 
 
 def test_write_keeps_texts_and_numbers_of_every_kind(tmp_path):
-    schedule = {"schedule": "linear", "start": np.float32(0), "stop": Fraction(1, 4), "steps": 10}
-    manager = regplug.compose([("weight_l2", {"weight": schedule, "pattern": "\U0001f600\x7f*"})])
+    schedule = {
+        "schedule": "linear",
+        "start": np.float32(0),
+        "stop": Fraction(1, 4),
+        "steps": 10,
+    }
+    manager = regplug.compose(
+        [("weight_l2", {"weight": schedule, "pattern": "\U0001f600\x7f*"})]
+    )
     manager.write(tmp_path / "regplug.toml")
     (member,) = regplug.read(tmp_path / "regplug.toml").members
     assert member.pattern.spec == "\U0001f600\x7f*"
-    assert dict(member.weight) == {"schedule": "linear", "start": 0.0, "stop": 0.25, "steps": 10}
+    assert dict(member.weight) == {
+        "schedule": "linear",
+        "start": 0.0,
+        "stop": 0.25,
+        "steps": 10,
+    }
 
 
 def test_write_refuses_none_where_it_is_no_default(tmp_path, package):
-    package("regplug-opt", {"opt": "rp_opt:Opt"}, "rp_opt", """
+    package(
+        "regplug-opt",
+        {"opt": "rp_opt:Opt"},
+        "rp_opt",
+        """
 from regplug import Regularizer, hookimpl
 
 class Opt(Regularizer):
@@ -407,14 +596,23 @@ class Opt(Regularizer):
     @hookimpl
     def loss(self, matched):
         return None
-""")
-    with pytest.raises(BadComposition, match="opt: axis = None is not its default, and a TOML file has no None"):
-        regplug.compose([("opt", {"weight": 1, "axis": None})]).write(tmp_path / "regplug.toml")
+""",
+    )
+    with pytest.raises(
+        BadComposition,
+        match="opt: axis = None is not its default, and a TOML file has no None",
+    ):
+        regplug.compose([("opt", {"weight": 1, "axis": None})]).write(
+            tmp_path / "regplug.toml"
+        )
     assert not (tmp_path / "regplug.toml").exists()
 
 
 def test_write_where_no_file_can_be_is_refused_by_path(tmp_path):
-    with pytest.raises(BadComposition, match="regplug.toml: cannot be written: No such file or directory"):
+    with pytest.raises(
+        BadComposition,
+        match="regplug.toml: cannot be written: No such file or directory",
+    ):
         regplug.compose(["dropout=0.5"]).write(tmp_path / "nowhere" / "regplug.toml")
 
 
@@ -433,12 +631,20 @@ def test_compose_weight_that_a_hook_reads_from_self_is_taken():
 
 
 def test_compose_takes_pairs_that_are_lists():
-    pairs = [["dropout", 0.5], ["weight_l2", {"weight": 1e-4, "pattern": "*.w"}]]  # as JSON has them
-    assert described(regplug.compose(pairs)) == [("dropout", "@hidden", 0.5), ("weight_l2", "*.w", 1e-4)]
+    pairs = [
+        ["dropout", 0.5],
+        ["weight_l2", {"weight": 1e-4, "pattern": "*.w"}],
+    ]  # as JSON has them
+    assert described(regplug.compose(pairs)) == [
+        ("dropout", "@hidden", 0.5),
+        ("weight_l2", "*.w", 1e-4),
+    ]
 
 
 def test_compose_label_is_the_name_of_the_regularizer_where_the_given_one_is_empty():
-    assert dict(regplug.compose([("dropout", {"weight": 0.5, "name": ""})]).weights) == {"dropout": 0.5}
+    assert dict(
+        regplug.compose([("dropout", {"weight": 0.5, "name": ""})]).weights
+    ) == {"dropout": 0.5}
 
 
 def test_compose_weight_that_the_class_declares_is_taken_though_no_hook_reads_it():
@@ -479,4 +685,7 @@ def test_given_options_leave_out_what_equals_the_default():
             return None
 
     assert compose_options(Own(weight=float("0.1"), names=["a", "b"])) == {}
-    assert compose_options(Own(weight=0.2, names=["b"])) == {"weight": 0.2, "names": ["b"]}
+    assert compose_options(Own(weight=0.2, names=["b"])) == {
+        "weight": 0.2,
+        "names": ["b"],
+    }

@@ -6,7 +6,14 @@ import numpy as np
 import pytest
 
 import regplug
-from regplug import BadModel, BadOption, NoMatch, Regularizer, RegularizerError, hookimpl
+from regplug import (
+    BadModel,
+    BadOption,
+    NoMatch,
+    Regularizer,
+    RegularizerError,
+    hookimpl,
+)
 from regplug.testing import function
 
 
@@ -18,7 +25,9 @@ class Add(Regularizer):
 
     @hookimpl
     def constrain(self, matched):
-        return {name: w + np.asarray(self.number, w.dtype) for name, w in matched.items()}
+        return {
+            name: w + np.asarray(self.number, w.dtype) for name, w in matched.items()
+        }
 
 
 class Double(Regularizer):
@@ -63,11 +72,17 @@ def run(params, updates, result):
     return {name: float(w.get_value()[0, 0]) for name, w in params.items()}
 
 
-@pytest.mark.parametrize(("order", "expected"), [((0, 1), 2 * (1 + 10 + 3)), ((1, 0), 2 * (1 + 10) + 3)])
-def test_constraints_act_on_the_updates_in_the_order_of_the_list(order, expected, engine):
+@pytest.mark.parametrize(
+    ("order", "expected"), [((0, 1), 2 * (1 + 10 + 3)), ((1, 0), 2 * (1 + 10) + 3)]
+)
+def test_constraints_act_on_the_updates_in_the_order_of_the_list(
+    order, expected, engine
+):
     params, outputs = model(engine, "a.w")
     both = [Add(number=3.0), Double()]
-    result = regplug.compose([both[number] for number in order]).apply(outputs, params=params)
+    result = regplug.compose([both[number] for number in order]).apply(
+        outputs, params=params
+    )
     updates = result.constrain({params["a.w"]: params["a.w"] + 10})
     assert run(params, updates, result) == {"a.w": expected}
 
@@ -75,7 +90,11 @@ def test_constraints_act_on_the_updates_in_the_order_of_the_list(order, expected
 def test_constrain_changes_what_matches_and_passes_the_rest_on(engine):
     params, outputs = model(engine, "a.w", "b.w", "c.w")
     momentum = engine.shared(np.zeros((2, 2)), name="momentum")
-    given = {params["a.w"]: params["a.w"] + 1, params["b.w"]: params["b.w"] + 1, momentum: momentum + 1}
+    given = {
+        params["a.w"]: params["a.w"] + 1,
+        params["b.w"]: params["b.w"] + 1,
+        momentum: momentum + 1,
+    }
     before = dict(given)
     result = regplug.compose([Double(["a.w", "c.w"])]).apply(outputs, params=params)
     updates = result.constrain(given)
@@ -105,7 +124,9 @@ def test_constrain_of_updates_of_something_else_is_an_error(engine):
     params, outputs = model(engine, "a.w", "b.w")
     other, _ = model(engine, "a.w")
     result = regplug.compose([Double("a.w")]).apply(outputs, params=params)
-    with pytest.raises(NoMatch, match="change none of the model's parameters: a.w, b.w"):
+    with pytest.raises(
+        NoMatch, match="change none of the model's parameters: a.w, b.w"
+    ):
         result.constrain({other["a.w"]: other["a.w"] + 1})
     frozen = {params["b.w"]: params["b.w"] + 1}
     assert dict(result.constrain(frozen)) == frozen
@@ -128,7 +149,10 @@ def test_constrain_hands_over_weight_and_learning_rate(is_symbolic, engine, T):
 def test_constrain_without_the_learning_rate_that_is_needed_is_an_error(engine):
     params, outputs = model(engine, "a.w")
     result = regplug.compose([Double(), Step(weight=2.0)]).apply(outputs, params=params)
-    with pytest.raises(BadOption, match=r"^step \(.*Step\): constrain\(updates, learning_rate=...\) is needed"):
+    with pytest.raises(
+        BadOption,
+        match=r"^step \(.*Step\): constrain\(updates, learning_rate=...\) is needed",
+    ):
         result.constrain({params["a.w"]: params["a.w"] + 1})
 
 
@@ -145,11 +169,26 @@ def test_constrain_acts_once_on_a_parameter_of_two_names(engine):
     [
         (lambda matched: None, "returned None, expected a dict with keys of a.w"),
         (lambda matched: matched["a.w"], "expected a dict with keys of a.w"),
-        (lambda matched: {"b.w": matched["a.w"]}, r"returned \{'b.w'.*expected a dict with keys of a.w"),
-        (lambda matched: {"a.w": 3.0}, r"returns .*constrain, a.w\): returned 3.0, expected a tensor variable"),
-        (lambda matched: {"a.w": matched["a.w"].astype("float32")}, "float32.*the same dtype and number of dimensions"),
-        (lambda matched: {"a.w": matched["a.w"].sum()}, "the same dtype and number of dimensions"),
-        (lambda matched: {"a.w": 1 / 0}, r"returns \(.*constrain\): raised ZeroDivisionError"),
+        (
+            lambda matched: {"b.w": matched["a.w"]},
+            r"returned \{'b.w'.*expected a dict with keys of a.w",
+        ),
+        (
+            lambda matched: {"a.w": 3.0},
+            r"returns .*constrain, a.w\): returned 3.0, expected a tensor variable",
+        ),
+        (
+            lambda matched: {"a.w": matched["a.w"].astype("float32")},
+            "float32.*the same dtype and number of dimensions",
+        ),
+        (
+            lambda matched: {"a.w": matched["a.w"].sum()},
+            "the same dtype and number of dimensions",
+        ),
+        (
+            lambda matched: {"a.w": 1 / 0},
+            r"returns \(.*constrain\): raised ZeroDivisionError",
+        ),
     ],
 )
 def test_constrain_that_returns_something_wrong_is_named(what, words, engine):
@@ -166,7 +205,9 @@ def test_constrain_may_leave_some_of_what_matched(engine):
     some = Returns()
     some.what = lambda matched: {"a.w": matched["a.w"] * 5}
     result = regplug.compose([some]).apply(outputs, params=params)
-    assert run(params, result.constrain({w: w + 1 for w in params.values()}), result) == {"a.w": 10, "b.w": 2}
+    assert run(
+        params, result.constrain({w: w + 1 for w in params.values()}), result
+    ) == {"a.w": 10, "b.w": 2}
 
 
 def test_constrain_keeps_the_type_of_a_column(engine):
@@ -174,7 +215,9 @@ def test_constrain_keeps_the_type_of_a_column(engine):
     kind = {"broadcastable": (False, True)} if is_theano else {"shape": (None, 1)}
     w = engine.shared(np.ones((2, 1)), name="w", **kind)
     whole = Returns()
-    whole.what = lambda matched: {"w": engine.T.concatenate([matched["w"][:1], matched["w"][1:]])}
+    whole.what = lambda matched: {
+        "w": engine.T.concatenate([matched["w"][:1], matched["w"][1:]])
+    }
     result = regplug.compose([whole]).apply({"out:out": w.sum()}, params={"w": w})
     assert result.constrain({w: w + 1})[w].type.broadcastable == (False, True)
 
@@ -193,7 +236,9 @@ def test_constrain_after_building_takes_the_parameters_under_the_names_given(eng
 
 def test_constrain_pattern_that_matches_nothing_is_an_error_of_apply(engine):
     params, outputs = model(engine, "a.w")
-    with pytest.raises(NoMatch, match="double: pattern 'hid.w' matches none of the 1 params"):
+    with pytest.raises(
+        NoMatch, match="double: pattern 'hid.w' matches none of the 1 params"
+    ):
         regplug.compose([Double("hid.w")]).apply(outputs, params=params)
 
 
@@ -207,7 +252,9 @@ def test_constrain_is_seen_by_wrapper_plugins(engine):
             return (yield)
 
     params, outputs = model(engine, "a.w")
-    result = regplug.compose([Double(), Add(number=1.0)], plugins=[Watch()]).apply(outputs, params=params)
+    result = regplug.compose([Double(), Add(number=1.0)], plugins=[Watch()]).apply(
+        outputs, params=params
+    )
     result.constrain({params["a.w"]: params["a.w"] + 1})
     assert seen == [("Double", ["a.w"]), ("Add", ["a.w"])]
 
@@ -216,7 +263,9 @@ def test_constrain_is_seen_by_wrapper_plugins(engine):
 def test_constrain_of_what_is_no_updates_is_refused(updates, engine):
     params, outputs = model(engine, "w")
     result = regplug.compose([Double()]).apply(outputs)
-    with pytest.raises(BadModel, match="constrain: the updates .* are no mapping, and no list of pairs"):
+    with pytest.raises(
+        BadModel, match="constrain: the updates .* are no mapping, and no list of pairs"
+    ):
         result.constrain(updates)
 
 
@@ -225,11 +274,15 @@ def test_constrain_takes_arrays_and_numbers_as_the_engines_do(engine):
     result = regplug.compose([Double()]).apply(outputs)
     w = params["w"]
     updated = result.constrain({w: np.full(w.get_value().shape, 3.0)})
-    np.testing.assert_array_equal(function([], updated[w])(), np.full(w.get_value().shape, 6.0))
+    np.testing.assert_array_equal(
+        function([], updated[w])(), np.full(w.get_value().shape, 6.0)
+    )
 
 
 def test_constrain_update_of_another_type_is_refused_by_name(engine, T):
     params, outputs = model(engine, "w")
     result = regplug.compose([Double()]).apply(outputs)
-    with pytest.raises(BadModel, match="constrain: the update of 'w' is .*, and the parameter is "):
+    with pytest.raises(
+        BadModel, match="constrain: the update of 'w' is .*, and the parameter is "
+    ):
         result.constrain({params["w"]: T.cast(params["w"], "float32")})

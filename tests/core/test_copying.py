@@ -81,7 +81,9 @@ WAYS = {
     "deepcopy": copy.deepcopy,
     "cloudpickle": lambda manager: pickle.loads(cloudpickle.dumps(manager)),
     **{
-        f"pickle, protocol {protocol}": lambda manager, protocol=protocol: pickle.loads(pickle.dumps(manager, protocol))
+        f"pickle, protocol {protocol}": lambda manager, protocol=protocol: pickle.loads(
+            pickle.dumps(manager, protocol)
+        )
         for protocol in range(pickle.HIGHEST_PROTOCOL + 1)
     },
 }
@@ -135,7 +137,9 @@ def test_copy_of_an_applied_manager_serves_another_model_after_restart(engine):
 
 
 def test_copy_of_a_manager_can_be_written(tmp_path):
-    manager = regplug.compose(["dropout=0.25@h:out", ("hidden_l1", {"weight": RAMP})], seed=3)
+    manager = regplug.compose(
+        ["dropout=0.25@h:out", ("hidden_l1", {"weight": RAMP})], seed=3
+    )
     paths = [tmp_path / name for name in ("one.toml", "other.toml")]
     for path, each in zip(paths, (manager, copy.deepcopy(manager)), strict=True):
         each.write(path, lock=True)
@@ -159,7 +163,10 @@ def test_copy_takes_a_module_of_wrappers_along_by_its_name(monkeypatch):
 
 def test_copy_of_weights_is_a_dict_of_numbers():
     manager = compose()
-    for made in (copy.copy(manager.weights), pickle.loads(pickle.dumps(manager.weights))):
+    for made in (
+        copy.copy(manager.weights),
+        pickle.loads(pickle.dumps(manager.weights)),
+    ):
         assert made == dict(manager.weights)
         assert type(made) is dict
 
@@ -188,7 +195,13 @@ class Lasso(Regularizer):
 
 
 def test_copy_names_the_package_that_is_missing(package, monkeypatch):
-    folder = package("regplug-lasso", {"lasso": "lasso_here:Lasso"}, "lasso_here", SOURCE, version="0.3")
+    folder = package(
+        "regplug-lasso",
+        {"lasso": "lasso_here:Lasso"},
+        "lasso_here",
+        SOURCE,
+        version="0.3",
+    )
     data = pickle.dumps(regplug.compose(["lasso=0.5"]))
     assert pickle.loads(data).weights["lasso"] == 0.5
     regplug.block("regplug-lasso")
@@ -196,11 +209,16 @@ def test_copy_names_the_package_that_is_missing(package, monkeypatch):
         with pytest.raises(PluginLoadError, match="'lasso' .* is refused: blocked"):
             pickle.loads(data)
     finally:
-        regplug.registry._blocked.clear()
-    (folder / "regplug_lasso-0.3.dist-info").rename(folder / "regplug_lasso-0.4.dist-info")
+        regplug.discovery.registry._blocked.clear()
+    (folder / "regplug_lasso-0.3.dist-info").rename(
+        folder / "regplug_lasso-0.4.dist-info"
+    )
     metadata = folder / "regplug_lasso-0.4.dist-info" / "METADATA"
     metadata.write_text(metadata.read_text().replace("0.3", "0.4"))
-    with pytest.warns(RegplugWarning, match=r"regplug-lasso==0.3, and 0.4 is installed here: python -m pip install"):
+    with pytest.warns(
+        RegplugWarning,
+        match=r"regplug-lasso==0.3, and 0.4 is installed here: python -m pip install",
+    ):
         pickle.loads(data)
     monkeypatch.undo()  # the path
     words = "'lasso' of regplug-lasso==0.3, which is not here: python -m pip install regplug-lasso==0.3"
@@ -218,8 +236,11 @@ def test_copy_finds_its_package_where_another_offers_the_name(package):
 
 
 def test_copy_of_a_class_with_a_constructor_of_its_own(package):
-    source = SOURCE.replace('targets = "params"', 'targets = "params"\n    def __init__(self, weight, size):\n'
-                            "        super().__init__(None, weight)\n        self.hidden = size")
+    source = SOURCE.replace(
+        'targets = "params"',
+        'targets = "params"\n    def __init__(self, weight, size):\n'
+        "        super().__init__(None, weight)\n        self.hidden = size",
+    )
     package("regplug-lasso", {"lasso": "lasso_here:Lasso"}, "lasso_here", source)
     manager = regplug.compose([("lasso", {"weight": 0.5, "size": 3})])
     for way in WAYS.values():
@@ -240,7 +261,9 @@ def test_copy_by_joblib(tmp_path):
 
 def test_copy_in_a_spawned_process():
     manager = compose()
-    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
+    with ProcessPoolExecutor(
+        1, mp_context=multiprocessing.get_context("spawn")
+    ) as pool:
         there = pool.submit(run, manager).result()
     np.testing.assert_equal(there, run(manager))
 
@@ -248,7 +271,8 @@ def test_copy_in_a_spawned_process():
 @pytest.mark.skipif(find_spec("distributed") is None, reason="needs distributed")
 def test_copy_in_a_dask_worker(tmp_path):
     script = tmp_path / "run.py"
-    script.write_text(textwrap.dedent("""
+    script.write_text(
+        textwrap.dedent("""
         from __future__ import annotations
 
         import os
@@ -284,6 +308,12 @@ def test_copy_in_a_dask_worker(tmp_path):
             assert manager.weights["scale"] == 0.5
             np.testing.assert_array_equal(there, run(manager)[1])
             assert not np.array_equal(there[0], there[1])
-    """))
-    done = subprocess.run([sys.executable, "-W", "ignore", str(script)], capture_output=True, text=True, check=False)
+    """)
+    )
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", str(script)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert done.returncode == 0, done.stderr

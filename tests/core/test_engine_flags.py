@@ -9,14 +9,19 @@ import pytest
 
 import regplug
 from regplug import Regularizer, hookimpl
+from regplug.authoring.options import options_of
+from regplug.authoring.regularizer import uses_weight
 from regplug.noise import reference
-from regplug.options import options_of
-from regplug.regularizer import uses_weight
 from regplug.testing import function
 
 NAMES = sorted(entry.name for entry in regplug.available())
 GIVEN = {"max_norm": {"limit": 0.5}, "min_max_norm": {"low": 0.1, "high": 0.5}}
-AXES = {"drop_block": 4, "total_variation": 3, "recurrent_norm": 3, "recurrent_state": 3}
+AXES = {
+    "drop_block": 4,
+    "total_variation": 3,
+    "recurrent_norm": 3,
+    "recurrent_state": 3,
+}
 RAMP = {"schedule": "linear", "start": 0.2, "stop": 0.6, "steps": 4}
 
 
@@ -44,10 +49,18 @@ def model(engine, name, test_value=False):
     if test_value:
         x.tag.test_value = value
     shapes = {"w": (4, 6), "v": (6, 3)}
-    params = {key: engine.shared(rng.normal(size=shape).astype("float32"), name=key) for key, shape in shapes.items()}
+    params = {
+        key: engine.shared(rng.normal(size=shape).astype("float32"), name=key)
+        for key, shape in shapes.items()
+    }
     hidden = T.tanh(T.dot(x, params["w"])) ** 2
     e = T.exp(T.dot(hidden, params["v"]))
-    return x, value, {"in:out": x, "hid:out": hidden, "out:out": e / e.sum(axis=-1, keepdims=True)}, params
+    return (
+        x,
+        value,
+        {"in:out": x, "hid:out": hidden, "out:out": e / e.sum(axis=-1, keepdims=True)},
+        params,
+    )
 
 
 @pytest.fixture
@@ -69,12 +82,19 @@ def test_test_values_are_those_of_the_run(name, how, engine, test_values):
     manager = regplug.compose(entries)
     manager.restore({**manager.state(), "step": 2})
     result = manager.apply(outputs, params=params)
-    variables = [*result.outputs.values(), *result.clean.values(), result.loss, result.clean_loss]
+    variables = [
+        *result.outputs.values(),
+        *result.clean.values(),
+        result.loss,
+        result.clean_loss,
+    ]
     variables = [each for each in variables if hasattr(each.tag, "test_value")]
     assert len(variables) >= 6
     expected = [each.tag.test_value for each in variables]
     test_values("off")
-    for found, its_value in zip(function([x], variables, updates=result.updates)(value), expected, strict=True):
+    for found, its_value in zip(
+        function([x], variables, updates=result.updates)(value), expected, strict=True
+    ):
         np.testing.assert_allclose(its_value, found, rtol=1e-5, atol=1e-6)
     mask = reference.keep(0, "dropout", "in:out", value.shape, 2, 0.4)
     np.testing.assert_array_equal(result.outputs["in:out"].tag.test_value != 0, mask)
@@ -107,17 +127,25 @@ def test_float64_that_is_meant_does_not_trip_the_flag(name, engine, monkeypatch)
     config = config_of(engine)
     monkeypatch.setattr(config, "floatX", "float32")
     x, value, outputs, params = model(engine, name)
-    updates = {variable: variable - np.float32(0.1) * variable for variable in params.values()}
+    updates = {
+        variable: variable - np.float32(0.1) * variable for variable in params.values()
+    }
     monkeypatch.setattr(config, "warn_float64", "raise")
     entries = [entry(name), ("dropout", {"pattern": "in:out", "weight": RAMP})]
     result = regplug.compose(entries).apply(outputs, params=params)
     constrained = result.constrain(updates, learning_rate=np.float32(0.1))
     total = result.loss + result.outputs["out:out"].sum()
-    monkeypatch.setattr(config, "warn_float64", "ignore")  # as the docstring of apply says
-    assert np.isfinite(function([x], [total, *constrained.values()], updates=result.updates)(value)[0])
+    monkeypatch.setattr(
+        config, "warn_float64", "ignore"
+    )  # as the docstring of apply says
+    assert np.isfinite(
+        function([x], [total, *constrained.values()], updates=result.updates)(value)[0]
+    )
 
 
-def test_float64_in_which_a_regularizer_computes_does_not_trip_the_flag(engine, monkeypatch):
+def test_float64_in_which_a_regularizer_computes_does_not_trip_the_flag(
+    engine, monkeypatch
+):
     class Precise(Regularizer):
         """Compute in float64, and round."""
 
@@ -150,7 +178,14 @@ def test_rate_given_as_a_number_is_not_rounded_to_floatX(engine, T, monkeypatch)
 
     x = T.matrix("x", dtype="float32")
     for cell in range(10):
-        for above, is_kept in ((0, True), (1, False)):  # kept where its bits are at least the threshold
-            manager = regplug.compose([Fixed("in:out", rate=(int(bits[cell]) + above) / 2**32)])
-            found = function([x], manager.apply({"in:out": x}).outputs["in:out"])(np.ones((1, 40), "float32"))
+        for above, is_kept in (
+            (0, True),
+            (1, False),
+        ):  # kept where its bits are at least the threshold
+            manager = regplug.compose(
+                [Fixed("in:out", rate=(int(bits[cell]) + above) / 2**32)]
+            )
+            found = function([x], manager.apply({"in:out": x}).outputs["in:out"])(
+                np.ones((1, 40), "float32")
+            )
             assert (found[0, cell] != 0) == is_kept

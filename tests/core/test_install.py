@@ -21,11 +21,13 @@ w = engine.shared(np.array([[1.0, -2.0], [3.0, -4.0]]), name="hid.w")
 outputs = {"in:out": x, "hid:out": engine.T.dot(x, w)}
 manager = regplug.compose(["dropout=0.5@hid:out", "lasso=0.5"])
 result = manager.apply(outputs)
-print(result.matches, float(evaluate(result.terms["lasso"])), manager.members[1].who)
+print(result.matches, float(evaluate(result.terms["lasso"])), manager.members[1].provenance)
 """
 
 
-def test_install_makes_a_regularizer_appear_and_uninstall_makes_it_go(environment, tmp_path):
+def test_install_makes_a_regularizer_appear_and_uninstall_makes_it_go(
+    environment, tmp_path
+):
     project = shutil.copytree(SAMPLE, tmp_path / "project")
     before = environment.listed()
     assert "lasso" not in before
@@ -41,7 +43,10 @@ def test_install_makes_a_regularizer_appear_and_uninstall_makes_it_go(environmen
     }
     done = environment.run("-c", COMPOSE)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.strip() == "{'dropout': ['hid:out'], 'lasso': ['hid.w']} 5.0 regplug-lasso 0.1"
+    assert (
+        done.stdout.strip()
+        == "{'dropout': ['hid:out'], 'lasso': ['hid.w']} 5.0 regplug-lasso 0.1"
+    )
     assert environment.run("-m", "regplug", "doctor", "lasso").returncode == 0
 
     environment.pip("uninstall", "--quiet", "--yes", "regplug-lasso")
@@ -51,25 +56,33 @@ def test_install_makes_a_regularizer_appear_and_uninstall_makes_it_go(environmen
     assert "UnknownRegularizer: no regularizer named 'lasso'" in done.stderr
 
 
-def test_install_of_a_package_that_does_not_import_is_reported_and_harms_no_other(environment, tmp_path):
+def test_install_of_a_package_that_does_not_import_is_reported_and_harms_no_other(
+    environment, tmp_path
+):
     environment.install(shutil.copytree(SAMPLE, tmp_path / "project"))
     broken = shutil.copytree(SAMPLE, tmp_path / "broken")
     (broken / "regplug_lasso.py").unlink()
     text = (broken / "pyproject.toml").read_text()
-    (broken / "pyproject.toml").write_text(text.replace("lasso", "broken").replace("Lasso", "Broken"))
-    (broken / "regplug_broken.py").write_text(textwrap.dedent('''
+    (broken / "pyproject.toml").write_text(
+        text.replace("lasso", "broken").replace("Lasso", "Broken")
+    )
+    (broken / "regplug_broken.py").write_text(
+        textwrap.dedent('''
         """A package that lacks what it needs."""
         import a_module_that_is_nowhere
         from regplug import Regularizer
 
         class Broken(Regularizer):
             """Never seen."""
-    '''))
+    ''')
+    )
     environment.install(broken)
 
     rows = environment.listed()
     assert rows["broken"]["status"] == "broken"
-    assert "needs 'a_module_that_is_nowhere', which is not installed" in json.dumps(rows["broken"])
+    assert "needs 'a_module_that_is_nowhere', which is not installed" in json.dumps(
+        rows["broken"]
+    )
     assert rows["lasso"]["status"] == "installed"
     done = environment.run("-m", "regplug", "doctor")
     assert done.returncode == 1
@@ -81,4 +94,7 @@ def test_install_of_a_package_that_does_not_import_is_reported_and_harms_no_othe
     assert done.returncode == 0, done.stderr
     assert "regplug-lasso 0.1" in done.stdout
     done = environment.run("-c", "import regplug; regplug.load('broken')")
-    assert "PluginLoadError: 'broken' (regplug-broken 0.1) could not be imported: No module named" in done.stderr
+    assert (
+        "PluginLoadError: 'broken' (regplug-broken 0.1) could not be imported: No module named"
+        in done.stderr
+    )

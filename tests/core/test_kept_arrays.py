@@ -52,7 +52,10 @@ class Anchor(Regularizer):
 
     @hookimpl
     def loss(self, matched, state):
-        return sum(abs(w - state.array(name, lambda value: value)).sum() for name, w in matched.items())
+        return sum(
+            abs(w - state.array(name, lambda value: value)).sum()
+            for name, w in matched.items()
+        )
 
 
 class Squared(Regularizer):
@@ -75,7 +78,9 @@ def test_array_begins_as_the_start_and_is_updated_with_the_step(T):
     manager = regplug.compose([Count()])
     result = manager.apply({"in:out": x, "h:out": x * 10})
     assert len(result.updates) == 3  # the step, and one array at each output
-    step = function([x], [result.outputs["in:out"], result.outputs["h:out"]], updates=result.updates)
+    step = function(
+        [x], [result.outputs["in:out"], result.outputs["h:out"]], updates=result.updates
+    )
     rows = [[float(each[0]) for each in step([1.0])] for _ in range(3)]
     assert rows == [[1, 10], [2, 21], [3, 32]]
     state = manager.state()
@@ -116,7 +121,9 @@ def test_array_may_start_from_the_present_value_of_a_parameter(engine):
     loss = function([], result.loss)
     w.set_value(np.array([4.0, 4.0], "float32"))
     assert float(loss()) == 5
-    np.testing.assert_array_equal(manager.state()["arrays"]["anchor/layer.w"], np.array([1.0, 2.0], "float32"))
+    np.testing.assert_array_equal(
+        manager.state()["arrays"]["anchor/layer.w"], np.array([1.0, 2.0], "float32")
+    )
     assert not result.updates
 
 
@@ -131,7 +138,11 @@ def test_array_while_building_is_updated_for_every_layer(T, engine):
     step = function([x], [second["b:out"], loss], updates=manager.updates)
     outs = [float(step([1.0])[0][0]) for _ in range(3)]
     assert outs == [10, 21, 32]
-    assert set(manager.state()["arrays"]) == {"count/a:out", "count/b:out", "squared/b:out"}
+    assert set(manager.state()["arrays"]) == {
+        "count/a:out",
+        "count/b:out",
+        "squared/b:out",
+    }
     np.testing.assert_array_equal(manager.state()["arrays"]["squared/b:out"], [8, 8])
 
 
@@ -148,7 +159,12 @@ def test_array_is_restored_before_and_after_apply(T):
     assert step([0.0])[0] == 3
 
     early = regplug.compose([Count()])
-    early.restore({**saved, "arrays": {key: each.tolist() for key, each in saved["arrays"].items()}})
+    early.restore(
+        {
+            **saved,
+            "arrays": {key: each.tolist() for key, each in saved["arrays"].items()},
+        }
+    )
     again = early.apply({"in:out": x})
     assert again.outputs["in:out"].dtype == "float32"
     assert function([x], again.outputs["in:out"])([0.0])[0] == 3
@@ -177,7 +193,8 @@ def test_array_restored_serves_each_of_two_models(T):
 
 def test_array_continues_in_a_new_process_bit_for_bit(tmp_path):
     script = tmp_path / "run.py"
-    script.write_text(textwrap.dedent("""
+    script.write_text(
+        textwrap.dedent("""
         import os, pickle, sys
         import numpy as np
         import regplug
@@ -202,14 +219,17 @@ def test_array_continues_in_a_new_process_bit_for_bit(tmp_path):
             print(cost.tobytes().hex(), manager.state()["arrays"]["spectral_norm/w"].tobytes().hex())
         with open("state.pkl", "wb") as file:
             pickle.dump((manager.state(), w.get_value()), file)
-    """))
+    """)
+    )
 
     def run(*steps):
         (tmp_path / "state.pkl").unlink(missing_ok=True)
         rows = []
         for count in steps:
             command = [sys.executable, "-W", "ignore", str(script), str(count)]
-            done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path)
+            done = subprocess.run(
+                command, capture_output=True, text=True, check=False, cwd=tmp_path
+            )
             assert done.returncode == 0, done.stderr
             rows += done.stdout.split("\n")[:-1]
         return rows
@@ -222,7 +242,10 @@ def test_array_continues_in_a_new_process_bit_for_bit(tmp_path):
 @pytest.mark.parametrize(
     ("array", "words"),
     [
-        (np.zeros(3), r"'in:out' is float64 of shape \(3,\), and float64 of shape \(1,\) is needed"),
+        (
+            np.zeros(3),
+            r"'in:out' is float64 of shape \(3,\), and float64 of shape \(1,\) is needed",
+        ),
         (np.zeros((1, 1)), r"is float64 of shape \(1, 1\)"),
     ],
 )
@@ -278,10 +301,15 @@ class Late(Regularizer):
     @hookimpl
     def loss(self, matched, noise, state):
         for name, h in matched.items():
-            state.update(name, state.array(name, np.ones(1, h.dtype)) + noise.at(name).normal(h).sum())
+            state.update(
+                name,
+                state.array(name, np.ones(1, h.dtype)) + noise.at(name).normal(h).sum(),
+            )
         if Late.is_broken:
             raise KeyError("late")
-        return sum(state.array(name, np.ones(1, h.dtype)).sum() for name, h in matched.items())
+        return sum(
+            state.array(name, np.ones(1, h.dtype)).sum() for name, h in matched.items()
+        )
 
 
 def shared(engine, *values, name="w"):
@@ -293,7 +321,9 @@ def test_array_of_the_same_variable_is_kept_at_a_second_apply(engine):
     manager = regplug.compose([Anchor(weight=1.0)])
     manager.apply({"out:out": w.sum()}, params={"w": w})
     w.set_value(np.array([5.0, 5.0]))
-    again = manager.apply({"other:out": w.prod()}, params={"w": w})  # another graph of it
+    again = manager.apply(
+        {"other:out": w.prod()}, params={"w": w}
+    )  # another graph of it
     renamed = manager.apply({"out:out": w.sum()}, params={"layer.w": w})
     assert [float(each) for each in evaluate([again.loss, renamed.loss])] == [7, 7]
     assert list(manager.state()["arrays"]) == ["anchor/w"]
@@ -314,14 +344,19 @@ def test_array_of_another_variable_of_that_name_is_refused(targets, engine):
     manager = regplug.compose([cls(weight=1.0)])
     result = manager.apply({"out:out": first * 1}, params={"w": first})
     before, loss = manager.state(), evaluate(result.loss)
-    with pytest.raises(BadModel, match="belongs to another model.*: compose a manager of its own"):
+    with pytest.raises(
+        BadModel, match="belongs to another model.*: compose a manager of its own"
+    ):
         manager.apply({"out:out": second * 1}, params={"w": second})
     np.testing.assert_equal(manager.state(), before)
     assert evaluate(result.loss) == loss
 
 
 def test_array_of_an_output_is_kept_for_a_graph_of_the_same_parameters(engine, T):
-    w, v, head = (shared(engine, value, name=name) for value, name in ((1.0, "w"), (2.0, "v"), (3.0, "v")))
+    w, v, head = (
+        shared(engine, value, name=name)
+        for value, name in ((1.0, "w"), (2.0, "v"), (3.0, "v"))
+    )
     manager = regplug.compose([Count()])
 
     def outputs(last):
@@ -329,7 +364,11 @@ def test_array_of_an_output_is_kept_for_a_graph_of_the_same_parameters(engine, T
         return {"in:out": x, "h:out": x * w, "y:out": x * w * last}
 
     result = manager.apply(outputs(v))
-    function([result.outputs["in:out"].owner.inputs[0]], result.outputs["y:out"], updates=result.updates)([1.0])
+    function(
+        [result.outputs["in:out"].owner.inputs[0]],
+        result.outputs["y:out"],
+        updates=result.updates,
+    )([1.0])
     for part in (outputs(v), {"h:out": outputs(v)["h:out"]}):
         manager.apply(part)
     before = manager.state()
@@ -388,16 +427,28 @@ def test_array_start_of_what_is_no_parameter_is_refused(T):
         def loss(self, matched, state):
             return sum(state.array(name, lambda value: value).sum() for name in matched)
 
-    with pytest.raises(RegularizerError, match="'h:out' is no parameter .* start with an array"):
+    with pytest.raises(
+        RegularizerError, match="'h:out' is no parameter .* start with an array"
+    ):
         regplug.compose([Wrong("h:out")]).apply({"h:out": T.vector("x") * 1})
 
 
-def test_restart_remakes_arrays_from_the_present_values_in_compiled_functions(engine, T):
+def test_restart_remakes_arrays_from_the_present_values_in_compiled_functions(
+    engine, T
+):
     x = T.vector("x", dtype="float64")
     w = shared(engine, 1.0, 2.0)
-    manager = regplug.compose([Anchor(weight=1.0), Count("out:out"), ("noise", {"pattern": "out:out", "weight": 0.5})])
+    manager = regplug.compose(
+        [
+            Anchor(weight=1.0),
+            Count("out:out"),
+            ("noise", {"pattern": "out:out", "weight": 0.5}),
+        ]
+    )
     result = manager.apply({"out:out": x * w.sum()}, params={"w": w})
-    step = function([x], [result.loss, result.outputs["out:out"]], updates=result.updates)
+    step = function(
+        [x], [result.loss, result.outputs["out:out"]], updates=result.updates
+    )
     first = step([1.0])
     w.set_value(np.array([4.0, 4.0]))
     assert float(step([1.0])[0]) == 5
@@ -415,7 +466,9 @@ def test_restart_remakes_arrays_from_the_present_values_in_compiled_functions(en
     assert float(step([1.0])[0]) == 3  # the weight stays
     manager.restart(seed=9)
     fresh = regplug.compose([("noise", {"pattern": "out:out", "weight": 0.5})], seed=9)
-    expected = evaluate(fresh.apply({"out:out": x * w.sum()}).outputs["out:out"], {x: [1.0]})
+    expected = evaluate(
+        fresh.apply({"out:out": x * w.sum()}).outputs["out:out"], {x: [1.0]}
+    )
     np.testing.assert_array_equal(step([1.0])[1], expected)
     assert manager.seed == manager.state()["seed"] == 9
 
@@ -450,8 +503,14 @@ def test_restart_that_fails_changes_nothing(engine):
     manager.restore({**manager.state(), "step": 4})
     before = manager.state()
     w.set_value(np.array([np.nan, 1]))
-    for call in (lambda: manager.restart(5), lambda: manager.restore({**before, "step": 2, "arrays": None})):
-        with pytest.raises(RegularizerError, match="kept array 'picky/w': .* raised ValueError: weights of NaN"):
+    for call in (
+        lambda: manager.restart(5),
+        lambda: manager.restore({**before, "step": 2, "arrays": None}),
+    ):
+        with pytest.raises(
+            RegularizerError,
+            match="kept array 'picky/w': .* raised ValueError: weights of NaN",
+        ):
             call()
     for seed in (1.5, 2**64, "7", True):
         with pytest.raises(BadOption, match="seed .* is no integer"):
@@ -509,7 +568,9 @@ def test_state_of_no_arrays_remakes_them(engine):
         (["a", "c"], "anchor/b"),
     ],
 )
-def test_state_that_has_not_the_arrays_of_the_model_is_refused(names, words, is_early, engine):
+def test_state_that_has_not_the_arrays_of_the_model_is_refused(
+    names, words, is_early, engine
+):
     a, b = shared(engine, 1.0, name="a"), shared(engine, 2.0, name="b")
     outputs = {"out:out": a + b}
     manager = regplug.compose([Anchor(weight=1.0)], seed=3)
@@ -562,14 +623,22 @@ def test_array_of_flags_and_of_counts_survives_restore(as_list, is_early, engine
 @pytest.mark.parametrize("is_early", [True, False])
 @pytest.mark.parametrize(
     "arrays",
-    [{"flags/w": [0.5, 0, 1]}, {"flags/w": [2, 0, 1]}, {"flags/w/count": 0.5}, {"flags/w/count": 2.0**80}],
+    [
+        {"flags/w": [0.5, 0, 1]},
+        {"flags/w": [2, 0, 1]},
+        {"flags/w/count": 0.5},
+        {"flags/w/count": 2.0**80},
+    ],
 )
 def test_array_that_does_not_fit_the_dtype_is_refused(arrays, is_early, engine):
     w = shared(engine, 1.0, -2.0, 3.0)
     manager = regplug.compose([Flags()])
     arrays = {"flags/w": [True, False, True], "flags/w/count": 3, **arrays}
     state = {**manager.state(), "arrays": arrays}
-    calls = [lambda: manager.apply({"out:out": w.sum()}), lambda: manager.restore(state)]
+    calls = [
+        lambda: manager.apply({"out:out": w.sum()}),
+        lambda: manager.restore(state),
+    ]
     first, second = reversed(calls) if is_early else calls
     first()
     with pytest.raises(BadComposition, match="has entries that do not fit"):
@@ -589,12 +658,27 @@ def test_apply_that_fails_leaves_nothing_behind(exception, engine, T, monkeypatc
     w, v = shared(engine, 1.0, 2.0), shared(engine, 4.0, 4.0)
     if exception == "interrupt":
         monkeypatch.setattr(Late, "loss", interrupted(Late.loss))
-    last = {"pattern": Squared("missing:out"), "interrupt": Late("out:out"), "hook": Late("out:out")}
-    manager = regplug.compose([Anchor(weight=1.0), CountAlways("out:out"), last.get(exception, Squared("out:out"))])
+    last = {
+        "pattern": Squared("missing:out"),
+        "interrupt": Late("out:out"),
+        "hook": Late("out:out"),
+    }
+    manager = regplug.compose(
+        [
+            Anchor(weight=1.0),
+            CountAlways("out:out"),
+            last.get(exception, Squared("out:out")),
+        ]
+    )
     if exception == "restored":
         manager.restore({**manager.state(), "arrays": {"anchor/w": [0.0, 0.0]}})
     before = manager.state()
-    errors = {"pattern": NoMatch, "hook": RegularizerError, "interrupt": KeyboardInterrupt, "restored": BadComposition}
+    errors = {
+        "pattern": NoMatch,
+        "hook": RegularizerError,
+        "interrupt": KeyboardInterrupt,
+        "restored": BadComposition,
+    }
     with pytest.raises(errors[exception]):
         manager.apply({"out:out": x * w}, params={"w": w})
     np.testing.assert_equal(manager.state(), before)
@@ -607,7 +691,9 @@ def test_apply_that_fails_leaves_nothing_behind(exception, engine, T, monkeypatc
     monkeypatch.setattr(Late, "is_broken", False)
     outputs = {"out:out": x * v, "missing:out": x * 2}
     result = manager.apply(outputs, params={"w": v})
-    assert float(evaluate(result.terms["anchor"])) == 0  # and not the distance from the first model's
+    assert (
+        float(evaluate(result.terms["anchor"])) == 0
+    )  # and not the distance from the first model's
 
 
 def interrupted(hook):
@@ -623,7 +709,9 @@ def interrupted(hook):
 
 def test_apply_that_fails_leaves_what_an_earlier_one_made(engine, T):
     x = T.vector("x", dtype="float64")
-    manager = regplug.compose([Count("a:out"), "noise=1@a:out", Late("b:out", optional=True)], seed=3)
+    manager = regplug.compose(
+        [Count("a:out"), "noise=1@a:out", Late("b:out", optional=True)], seed=3
+    )
     result = manager.apply({"a:out": x})
     step = function([x], result.outputs["a:out"], updates=result.updates)
     step(np.zeros(1))
@@ -668,7 +756,9 @@ def test_building_that_fails_leaves_no_array_of_the_layers_before(T):
     assert set(manager.state()["arrays"]) == {"count/a:out", "count/b:out"}
 
 
-def test_building_loss_that_fails_leaves_no_array_and_a_later_one_those_in_use(T, monkeypatch):
+def test_building_loss_that_fails_leaves_no_array_and_a_later_one_those_in_use(
+    T, monkeypatch
+):
     manager = regplug.compose([Count(), Late("b:out")])
 
     def build():
@@ -702,13 +792,22 @@ def test_building_keeps_one_array_for_what_a_hook_replaces_and_the_loss_gets(eng
 
         @hookimpl
         def loss(self, matched, state):
-            return sum(state.array(name, np.ones(1, h.dtype)).sum() for name, h in matched.items())
+            return sum(
+                state.array(name, np.ones(1, h.dtype)).sum()
+                for name, h in matched.items()
+            )
 
     x = T.vector("x", dtype="float64")
     manager = regplug.compose([Both()])
     outputs = {}
-    for name in ("a", "b"):  # the second layer's own parameter is one of the two that its output is made of
-        layer = {f"{name}:out": outputs.get("a:out", x) * shared(engine, 1.0, name=f"{name}.w")}
+    for name in (
+        "a",
+        "b",
+    ):  # the second layer's own parameter is one of the two that its output is made of
+        layer = {
+            f"{name}:out": outputs.get("a:out", x)
+            * shared(engine, 1.0, name=f"{name}.w")
+        }
         manager.modify_graph(layer)
         outputs.update(layer)
     assert float(evaluate(manager.loss([], outputs))) == 2
@@ -732,16 +831,25 @@ def test_building_keeps_the_arrays_of_parameters_and_refuses_other_ones(engine, 
         build(v)
     alone = regplug.compose([Anchor(weight=1.0)])
     for param, is_refused in ((w, False), (v, True)):
-        with pytest.raises(BadModel, match="manager of its own") if is_refused else contextlib.nullcontext():
-            alone.loss([SimpleNamespace(name="h", params=[param])], {"h:out": param * 1})
+        with (
+            pytest.raises(BadModel, match="manager of its own")
+            if is_refused
+            else contextlib.nullcontext()
+        ):
+            alone.loss(
+                [SimpleNamespace(name="h", params=[param])], {"h:out": param * 1}
+            )
 
 
 @pytest.mark.parametrize(
-    ("names", "words"), [(["a"], "lacks the array 'count/b:out'"), (["a", "b", "c"], "count/c:out")]
+    ("names", "words"),
+    [(["a"], "lacks the array 'count/b:out'"), (["a", "b", "c"], "count/c:out")],
 )
 def test_building_refuses_a_restored_state_of_another_model(names, words, T):
     manager = regplug.compose([Count()])
-    manager.restore({**manager.state(), "arrays": {f"count/{name}:out": [3.0] for name in names}})
+    manager.restore(
+        {**manager.state(), "arrays": {f"count/{name}:out": [3.0] for name in names}}
+    )
     before = manager.state()
 
     def build():

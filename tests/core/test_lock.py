@@ -7,7 +7,7 @@ import re
 import pytest
 
 import regplug
-from regplug import registry
+from regplug.discovery import registry
 
 SOURCE = '''
 from regplug import Regularizer, hookimpl
@@ -27,20 +27,28 @@ def locked(package, tmp_path):
     """Write a composition with lasso 0.1 and dropout, locked; return the file and the folder of the package."""
     folder = package("rp-lasso", {"lasso": "rp_lasso:Lasso"}, "rp_lasso", SOURCE)
     path = tmp_path / "regplug.toml"
-    regplug.compose([("lasso", 0.1), ("dropout", {"weight": 0.5, "pattern": "h*"})], seed=3).write(path, lock=True)
+    regplug.compose(
+        [("lasso", 0.1), ("dropout", {"weight": 0.5, "pattern": "h*"})], seed=3
+    ).write(path, lock=True)
     return path, folder
 
 
 def upgrade(folder):
     info = folder / "rp_lasso-0.1.dist-info"
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: rp-lasso\nVersion: 0.2\n")
+    (info / "METADATA").write_text(
+        "Metadata-Version: 2.1\nName: rp-lasso\nVersion: 0.2\n"
+    )
 
 
 def test_write_with_lock_has_package_and_version_of_each_regularizer_once(locked):
     path, _ = locked
-    noise = next(entry.version for entry in regplug.available() if entry.name == "dropout")
+    noise = next(
+        entry.version for entry in regplug.available() if entry.name == "dropout"
+    )
 
-    assert path.read_text().endswith(f'\n[lock]\n"lasso" = "rp-lasso==0.1"\n"dropout" = "regplug-noise=={noise}"\n')
+    assert path.read_text().endswith(
+        f'\n[lock]\n"lasso" = "rp-lasso==0.1"\n"dropout" = "regplug-noise=={noise}"\n'
+    )
 
 
 def test_write_without_lock_has_none(tmp_path):
@@ -74,7 +82,10 @@ def test_read_strict_refuses_another_version(locked):
     path, folder = locked
     upgrade(folder)
 
-    with pytest.raises(regplug.BadComposition, match=re.escape(f"{path}: 'lasso' is locked to rp-lasso==0.1, and ")):
+    with pytest.raises(
+        regplug.BadComposition,
+        match=re.escape(f"{path}: 'lasso' is locked to rp-lasso==0.1, and "),
+    ):
         regplug.read(path, strict=True)
 
 
@@ -82,15 +93,23 @@ def test_read_strict_refuses_what_is_not_locked(tmp_path):
     path = tmp_path / "regplug.toml"
     regplug.compose(["dropout=0.5"]).write(path)
 
-    with pytest.raises(regplug.BadComposition, match=r"'dropout' is not in \[lock\], and strict=True asks for it"):
+    with pytest.raises(
+        regplug.BadComposition,
+        match=r"'dropout' is not in \[lock\], and strict=True asks for it",
+    ):
         regplug.read(path, strict=True)
 
 
-def test_read_of_a_locked_package_that_is_absent_says_what_to_install(locked, monkeypatch):
+def test_read_of_a_locked_package_that_is_absent_says_what_to_install(
+    locked, monkeypatch
+):
     path, _ = locked
     path.write_text(path.read_text().replace("lasso", "lassoo"))
 
-    with pytest.raises(regplug.UnknownRegularizer, match="The file is locked to rp-lassoo==0.1: python -m pip install"):
+    with pytest.raises(
+        regplug.UnknownRegularizer,
+        match="The file is locked to rp-lassoo==0.1: python -m pip install",
+    ):
         regplug.read(path)
 
 
@@ -99,7 +118,9 @@ def test_read_refuses_a_lock_of_another_form(tmp_path, text):
     path = tmp_path / "regplug.toml"
     path.write_text(text + "\n")
 
-    with pytest.raises(regplug.BadComposition, match="'lock' is no table of texts: write"):
+    with pytest.raises(
+        regplug.BadComposition, match="'lock' is no table of texts: write"
+    ):
         regplug.read(path)
 
 
@@ -126,6 +147,11 @@ def test_lock_is_compared_before_anything_is_imported(locked, monkeypatch):
 
 def test_lock_is_found_by_the_canonical_name_of_an_alias(tmp_path):
     path = tmp_path / "regplug.toml"
-    path.write_text('[[regularizer]]\nuse = "weight_decay"\nweight = 0.1\n\n[lock]\nweight_l2 = "regplug-weights==9"\n')
-    with pytest.warns(regplug.RegplugWarning, match="'weight_decay' is locked to regplug-weights==9, and regplug-w"):
+    path.write_text(
+        '[[regularizer]]\nuse = "weight_decay"\nweight = 0.1\n\n[lock]\nweight_l2 = "regplug-weights==9"\n'
+    )
+    with pytest.warns(
+        regplug.RegplugWarning,
+        match="'weight_decay' is locked to regplug-weights==9, and regplug-w",
+    ):
         regplug.read(path)

@@ -49,7 +49,10 @@ def net(engine, dtype="float64"):
     """Return input and outputs of a network with two parameters."""
     T = engine.T
     x = T.matrix("x", dtype=dtype)
-    w, v = (engine.shared(np.array([[1.0, -2], [3, 4]], dtype), name=name) for name in ("hid.w", "out.w"))
+    w, v = (
+        engine.shared(np.array([[1.0, -2], [3, 4]], dtype), name=name)
+        for name in ("hid.w", "out.w")
+    )
     h = T.tanh(T.dot(x, w))
     return x, {"in:out": x, "hid:out": h, "out:out": T.dot(h, v)}
 
@@ -63,7 +66,9 @@ VALUE = np.array([[0.1, -0.2], [0.3, 0.4], [-0.5, 0.6]])
 def test_apply_result_of_nothing_is_the_model_itself(engine):
     x, outputs = net(engine)
     result = regplug.compose([]).apply(outputs)
-    assert all(result.outputs[name] is outputs[name] is result.clean[name] for name in outputs)
+    assert all(
+        result.outputs[name] is outputs[name] is result.clean[name] for name in outputs
+    )
     assert result.updates == {}
     assert result.terms == {}
     assert result.matches == {}
@@ -74,13 +79,20 @@ def test_apply_result_of_nothing_is_the_model_itself(engine):
 def test_apply_gives_the_graph_that_one_writes_by_hand(engine, equal):
     T = engine.T
     _, outputs = net(engine)
-    manager = regplug.compose([("dropout", {"pattern": "hid:out", "weight": 0.5}), ("weight_l2", 1e-4)], seed=7)
+    manager = regplug.compose(
+        [("dropout", {"pattern": "hid:out", "weight": 0.5}), ("weight_l2", 1e-4)],
+        seed=7,
+    )
     result = manager.apply(outputs)
 
     # the same pieces by hand: the mask, the live weights, the parameters
     h, w, v = outputs["hid:out"], *regplug.as_model(outputs).params.values()
-    keep = next(each for each in ancestors(result.outputs["out:out"]) if each.dtype == "bool")
-    rate, strength = (shared(result, f"regplug.weight:{label}") for label in ("dropout", "weight_l2"))
+    keep = next(
+        each for each in ancestors(result.outputs["out:out"]) if each.dtype == "bool"
+    )
+    rate, strength = (
+        shared(result, f"regplug.weight:{label}") for label in ("dropout", "weight_l2")
+    )
     dropped = T.switch(keep, h * (1 / (1 - T.cast(rate, "float64"))), 0)
     made = [each.owner.op for each in ancestors(result.loss) if each.owner]
     gate = next(op for op in made if isinstance(op, engine.Gate))
@@ -108,23 +120,53 @@ def ancestors(variable):
 def shared(result, name):
     """Return the shared variable of that name in the graph of a result."""
     graphs = [*result.outputs.values(), result.loss]
-    return next(v for graph in graphs for v in ancestors(graph) if v.owner is None and v.name == name)
+    return next(
+        v
+        for graph in graphs
+        for v in ancestors(graph)
+        if v.owner is None and v.name == name
+    )
 
 
 def test_apply_terms_are_weighted_and_add_up(engine):
     x, outputs = net(engine)
-    manager = regplug.compose([SumParams("hid.w", 0.5), SumParams("*", 2), Sum("hid:out", 3)])
+    manager = regplug.compose(
+        [SumParams("hid.w", 0.5), SumParams("*", 2), Sum("hid:out", 3)]
+    )
     result = manager.apply(outputs)
     assert list(result.terms) == ["sum_params", "sum_params#2", "sum"]
     h = np.tanh(VALUE @ [[1, -2], [3, 4]])
     terms = {name: evaluate(term, {x: VALUE}) for name, term in result.terms.items()}
-    assert terms == pytest.approx({"sum_params": 3, "sum_params#2": 24, "sum": 3 * h.sum()})
+    assert terms == pytest.approx(
+        {"sum_params": 3, "sum_params#2": 24, "sum": 3 * h.sum()}
+    )
     assert evaluate(result.loss, {x: VALUE}) == pytest.approx(27 + 3 * h.sum())
+
+
+def test_apply_hands_one_weight_to_all_visits(engine):
+    seen = []
+
+    class Look(Times):
+        @hookimpl
+        def modify_graph(self, outputs, matched, weight):
+            seen.append(weight)
+            outputs.update({name: h * weight for name, h in matched.items()})
+
+    _, outputs = net(engine, "float32")
+    regplug.compose([Look(["hid:out", "out:out"])]).apply(outputs)
+    assert seen[0] is seen[1]
+    assert seen[0].dtype == "float32"
 
 
 def test_apply_matches_are_in_graph_order_by_label(engine):
     _, outputs = net(engine)
-    manager = regplug.compose([Sum("*"), SumParams("*"), ("noise", {"weight": 0, "pattern": "@input", "name": "blur"})])
+    manager = regplug.compose(
+        [
+            Sum("*"),
+            SumParams("*"),
+            ("noise", {"weight": 0, "pattern": "@input", "name": "blur"}),
+        ]
+    )
     assert manager.apply(dict(reversed(outputs.items()))).matches == {
         "sum": ["in:out", "hid:out", "out:out"],
         "sum_params": ["hid.w", "out.w"],
@@ -138,22 +180,41 @@ def test_apply_parameter_of_two_layers_counts_once(engine):
     w = engine.shared(np.eye(2), name="w")
     outputs = {"y:out": T.dot(T.tanh(T.dot(x, w)), w.T)}
     assert evaluate(regplug.compose([SumParams()]).apply(outputs).loss) == 2
-    assert evaluate(regplug.compose([SumParams()]).apply(outputs, params={"enc.w": w, "dec.w": w}).loss) == 2
+    assert (
+        evaluate(
+            regplug.compose([SumParams()])
+            .apply(outputs, params={"enc.w": w, "dec.w": w})
+            .loss
+        )
+        == 2
+    )
 
 
 def test_apply_everything_does_not_touch_the_managers_own_variables(engine):
     x, outputs = net(engine)
-    first = regplug.compose(["dropout=0.5@*", "noise=1@*", ("weight_l2", 1)]).apply(outputs)
+    own = [
+        "dropout=0.5@*",
+        "noise=1@*",
+        ("weight_l2", 1),
+        ("spectral_norm", {"pattern": "*"}),
+    ]
+    first = regplug.compose(own).apply(outputs)
     again = regplug.compose([SumParams("*")]).apply(first.outputs)
     assert again.matches == {"sum_params": ["hid.w", "out.w"]}
-    inside = [v.name for v in ancestors(first.outputs["out:out"]) if v.owner is None and v.name]
+    inside = [
+        v.name
+        for v in ancestors(first.outputs["out:out"])
+        if v.owner is None and v.name
+    ]
     assert "regplug.keys" in inside
     assert "regplug.weight:dropout" in inside
 
 
 def test_apply_clean_loss_is_the_penalty_on_the_clean_graph(engine):
     x, outputs = net(engine)
-    result = regplug.compose([Times("hid:out"), Sum("out:out"), SumParams("*")]).apply(outputs)
+    result = regplug.compose([Times("hid:out"), Sum("out:out"), SumParams("*")]).apply(
+        outputs
+    )
     clean = evaluate(outputs["out:out"], {x: VALUE}).sum()
     assert evaluate(result.loss, {x: VALUE}) == pytest.approx(10 * clean + 12)
     assert evaluate(result.clean_loss, {x: VALUE}) == pytest.approx(clean + 12)
@@ -162,9 +223,13 @@ def test_apply_clean_loss_is_the_penalty_on_the_clean_graph(engine):
 
 def test_apply_always_changes_stay_in_the_clean_graph(engine):
     x, outputs = net(engine)
-    result = regplug.compose([Always("hid:out", 2), Times("hid:out", 10), Sum("out:out")]).apply(outputs)
+    result = regplug.compose(
+        [Always("hid:out", 2), Times("hid:out", 10), Sum("out:out")]
+    ).apply(outputs)
     plain = evaluate(outputs["out:out"], {x: VALUE})
-    np.testing.assert_allclose(evaluate(result.outputs["out:out"], {x: VALUE}), 20 * plain)
+    np.testing.assert_allclose(
+        evaluate(result.outputs["out:out"], {x: VALUE}), 20 * plain
+    )
     np.testing.assert_allclose(evaluate(result.clean["out:out"], {x: VALUE}), 2 * plain)
     assert result.clean["in:out"] is x
     assert evaluate(result.clean_loss, {x: VALUE}) == pytest.approx(2 * plain.sum())
@@ -189,14 +254,17 @@ def test_apply_loss_sees_the_rewired_outputs_and_the_parameters_themselves(engin
         targets = "params"
 
     look, look_params = Look("@hidden"), LookParams("*")
-    result = regplug.compose([look, look_params, TimesParams("hid.w"), Times("hid:out")]).apply(outputs)
+    result = regplug.compose(
+        [look, look_params, TimesParams("hid.w"), Times("hid:out")]
+    ).apply(outputs)
     params = regplug.as_model(outputs).params
     assert seen[id(look_params)] == params
     assert dict(seen["outputs"].items()) == outputs  # the clean pass comes last
     assert [layer.name for layer in seen["layers"]] == ["in", "hid", "out"]
     assert seen["outputs"].match("@hidden") == {"hid:out": outputs["hid:out"]}
     np.testing.assert_allclose(
-        evaluate(result.outputs["hid:out"], {x: VALUE}), 10 * np.tanh(10 * VALUE @ [[1, -2], [3, 4]])
+        evaluate(result.outputs["hid:out"], {x: VALUE}),
+        10 * np.tanh(10 * VALUE @ [[1, -2], [3, 4]]),
     )
 
 
@@ -208,9 +276,13 @@ def test_apply_loss_sees_the_rewired_outputs_and_the_parameters_themselves(engin
         (("float16",), "float16", "float32"),
     ],
 )
-def test_apply_terms_have_the_widest_float_dtype_of_what_matched(dtypes, expected, weight, engine):
+def test_apply_terms_have_the_widest_float_dtype_of_what_matched(
+    dtypes, expected, weight, engine
+):
     x = engine.T.vector("x", dtype="float16")
-    w = [engine.shared(np.ones(2, dtype), name=f"w{i}") for i, dtype in enumerate(dtypes)]
+    w = [
+        engine.shared(np.ones(2, dtype), name=f"w{i}") for i, dtype in enumerate(dtypes)
+    ]
     seen = {}
 
     class Look(Regularizer):
@@ -276,7 +348,9 @@ def test_apply_optional_regularizer_may_leave_an_output_as_it_was(engine):
     result = regplug.compose([Some("*", optional=True)]).apply(outputs)
     assert result.outputs["in:out"] is outputs["in:out"]
     assert result.outputs["hid:out"] is not outputs["hid:out"]
-    with pytest.raises(RegularizerError, match=r"left 'in:out' as it was: replace outputs\['in:out'\]"):
+    with pytest.raises(
+        RegularizerError, match=r"left 'in:out' as it was: replace outputs\['in:out'\]"
+    ):
         regplug.compose([Some("*")]).apply(outputs)
 
 
@@ -350,8 +424,12 @@ def test_apply_one_instance_serves_two_managers(engine):
     assert times.weight == 2
     assert second.weights["times"] == 2
     plain = evaluate(outputs["hid:out"], {x: VALUE})
-    np.testing.assert_allclose(evaluate(results[0].outputs["hid:out"], {x: VALUE}), 5 * plain)
-    np.testing.assert_allclose(evaluate(results[1].outputs["hid:out"], {y: VALUE}), 2 * plain)
+    np.testing.assert_allclose(
+        evaluate(results[0].outputs["hid:out"], {x: VALUE}), 5 * plain
+    )
+    np.testing.assert_allclose(
+        evaluate(results[1].outputs["hid:out"], {y: VALUE}), 2 * plain
+    )
 
 
 def test_apply_weight_is_none_where_the_regularizer_has_none(engine):
@@ -409,16 +487,28 @@ def broken(body, targets="outputs", hook="loss"):
 
 
 LOSSES = {
-    "vector": (lambda h: h.sum(axis=0), "returned a vector of shape (?,), expected a scalar"),
+    "vector": (
+        lambda h: h.sum(axis=0),
+        "returned a vector of shape (?,), expected a scalar",
+    ),
     "matrix": (lambda h: h, "returned a matrix of shape (?, ?), expected a scalar"),
-    "integer": (lambda h: h.shape[0], "returned a scalar of dtype int64, expected a float"),
-    "boolean": (lambda h: h.sum() > 0, "returned a scalar of dtype bool, expected a float"),
+    "integer": (
+        lambda h: h.shape[0],
+        "returned a scalar of dtype int64, expected a float",
+    ),
+    "boolean": (
+        lambda h: h.sum() > 0,
+        "returned a scalar of dtype bool, expected a float",
+    ),
     "number": (lambda h: 5.0, "returned 5.0, expected a scalar variable, None or 0"),
     "array": (lambda h: np.float64(3), "expected a scalar variable, None or 0"),
     "text": (lambda h: "x", "returned 'x', expected a scalar variable, None or 0"),
     "list": (lambda h: [h.sum()], "expected a scalar variable, None or 0"),
     "raises": (lambda h: 1 / 0, "raised ZeroDivisionError: division by zero"),
-    "asserts": (lambda h: exec("assert False, 'wrong'"), "raised AssertionError: wrong"),
+    "asserts": (
+        lambda h: exec("assert False, 'wrong'"),
+        "raised AssertionError: wrong",
+    ),
     "exits": (lambda h: sys.exit(3), "raised SystemExit: 3"),
 }
 
@@ -435,7 +525,9 @@ def test_apply_loss_that_breaks_a_rule_is_named(case, engine):
     assert outputs == kept
 
 
-def test_apply_error_of_a_plugin_has_its_package_and_version_and_chains(engine, package):
+def test_apply_error_of_a_plugin_has_its_package_and_version_and_chains(
+    engine, package
+):
     source = """
 from regplug import Regularizer, hookimpl
 
@@ -444,9 +536,18 @@ class Lasso(Regularizer):
     def loss(self, matched):
         raise KeyError("hid.w")
 """
-    package("regplug-lasso", {"lasso": "regplug_lasso:Lasso"}, "regplug_lasso", source, version="0.7")
+    package(
+        "regplug-lasso",
+        {"lasso": "regplug_lasso:Lasso"},
+        "regplug_lasso",
+        source,
+        version="0.7",
+    )
     _, outputs = net(engine)
-    with pytest.raises(RegularizerError, match=r"^lasso \(regplug-lasso 0.7, loss\): raised KeyError: 'hid") as caught:
+    with pytest.raises(
+        RegularizerError,
+        match=r"^lasso \(regplug-lasso 0.7, loss\): raised KeyError: 'hid",
+    ) as caught:
         regplug.compose(["lasso=1"]).apply(outputs)
     assert isinstance(caught.value.__cause__, KeyError)
 
@@ -492,20 +593,38 @@ def add_no_variable(outputs, name):
 
 
 CHANGES = {
-    "dtype": (set_to(lambda h: tensor(h).cast(h, "float32")), "expected the same dtype"),
+    "dtype": (
+        set_to(lambda h: tensor(h).cast(h, "float32")),
+        "expected the same dtype",
+    ),
     "integer": (set_to(lambda h: h > 0), "the same dtype and number of dimensions"),
-    "ndim": (set_to(lambda h: h.sum(axis=0)), "the same dtype and number of dimensions"),
+    "ndim": (
+        set_to(lambda h: h.sum(axis=0)),
+        "the same dtype and number of dimensions",
+    ),
     "none": (set_to(None), "None"),
     "number": (set_to(3.0), "3.0"),
     "array": (set_to(np.zeros((2, 2))), "expected a tensor variable"),
     "list": (set_to(lambda h: [h]), "expected a tensor variable"),
-    "other": (set_other, "replaced 'hid:pre', which its pattern 'hid:out' does not match"),
-    "foreign": (set_foreign, "set 'out:out', which is no entry of this layer: hid:pre, hid:out"),
+    "other": (
+        set_other,
+        "replaced 'hid:pre', which its pattern 'hid:out' does not match",
+    ),
+    "foreign": (
+        set_foreign,
+        "set 'out:out', which is no entry of this layer: hid:pre, hid:out",
+    ),
     "removed": (remove, "removed hid:pre; entries may be replaced only"),
     "cleared": (clear, "removed hid:out, hid:pre"),
-    "unchanged": (lambda outputs, name: None, "left 'hid:out' as it was: replace outputs['hid:out']"),
+    "unchanged": (
+        lambda outputs, name: None,
+        "left 'hid:out' as it was: replace outputs['hid:out']",
+    ),
     "added": (add_no_variable, "returned 5, expected a tensor variable"),
-    "raises": (lambda outputs, name: outputs["hid:gate"], "raised KeyError: 'hid:gate'"),
+    "raises": (
+        lambda outputs, name: outputs["hid:gate"],
+        "raised KeyError: 'hid:gate'",
+    ),
     "exits": (lambda outputs, name: sys.exit("bye"), "raised SystemExit: bye"),
 }
 
@@ -517,10 +636,14 @@ def test_apply_modify_graph_that_breaks_a_rule_is_named(case, engine):
     outputs["hid:pre"] = outputs["hid:out"].owner.inputs[0]
     kept, owners = dict(outputs), {name: v.owner for name, v in outputs.items()}
     with pytest.raises(RegularizerError) as caught:
-        regplug.compose([Times("in:out"), broken(body, hook="modify_graph")("hid:out")]).apply(outputs)
+        regplug.compose(
+            [Times("in:out"), broken(body, hook="modify_graph")("hid:out")]
+        ).apply(outputs)
     text = str(caught.value)
     assert text.startswith("lasso (regplug_lasso.Lasso, modify_graph, hid:out): ")
-    assert what in text or (case == "dtype" and "the same dtype and number of dimensions" in text)
+    assert what in text or (
+        case == "dtype" and "the same dtype and number of dimensions" in text
+    )
     assert outputs == kept
     assert {name: v.owner for name, v in outputs.items()} == owners
 
@@ -530,26 +653,41 @@ def test_apply_name_that_is_added_at_two_outputs_is_named(engine):
         outputs[name], outputs["mask"] = outputs[name] * 2, outputs[name] * 0
 
     _, outputs = net(engine)
-    with pytest.raises(RegularizerError, match="added 'mask', which was added at another output: name it after"):
-        regplug.compose([broken(add, hook="modify_graph")(["in:out", "hid:out"])]).apply(outputs)
+    with pytest.raises(
+        RegularizerError,
+        match="added 'mask', which was added at another output: name it after",
+    ):
+        regplug.compose(
+            [broken(add, hook="modify_graph")(["in:out", "hid:out"])]
+        ).apply(outputs)
 
 
 def test_apply_role_that_matches_nothing_has_no_nearest_name(engine):
     _, outputs = net(engine)
-    with pytest.raises(NoMatch, match="pattern '@hidden' matches none of the 1 outputs. Outputs: in:out"):
+    with pytest.raises(
+        NoMatch,
+        match="pattern '@hidden' matches none of the 1 outputs. Outputs: in:out",
+    ):
         regplug.compose([("dropout", 0.5)]).apply({"in:out": outputs["in:out"]})
 
 
 def test_apply_modify_graph_of_parameters_that_breaks_a_rule_is_named(engine):
     _, outputs = net(engine)
-    with pytest.raises(RegularizerError, match=r"modify_graph, hid.w\): .*the same dtype and number of dimensions"):
-        regplug.compose([broken(set_to(lambda w: w.sum()), "params", "modify_graph")("hid.w")]).apply(outputs)
+    with pytest.raises(
+        RegularizerError,
+        match=r"modify_graph, hid.w\): .*the same dtype and number of dimensions",
+    ):
+        regplug.compose(
+            [broken(set_to(lambda w: w.sum()), "params", "modify_graph")("hid.w")]
+        ).apply(outputs)
 
     def add(params, name):
         params[name] = params[name] * 2
         params["hid.v"] = params[name]
 
-    with pytest.raises(RegularizerError, match="set 'hid.v', which is no entry of this layer: hid.w"):
+    with pytest.raises(
+        RegularizerError, match="set 'hid.v', which is no entry of this layer: hid.w"
+    ):
         regplug.compose([broken(add, "params", "modify_graph")("hid.w")]).apply(outputs)
 
 
@@ -557,29 +695,46 @@ def test_apply_static_shape_that_does_not_fit_is_named(engine):
     x = engine.T.matrix("x", dtype="float64")
     column = x.sum(axis=1, keepdims=True)
     body = set_to(lambda h: tensor(h).concatenate([h, h], axis=1))
-    if engine.static_shape(tensor_of_two(engine, column))[1] == 2:  # Theano knows no lengths but 1
-        with pytest.raises(RegularizerError, match=r"modify_graph, c:out\): returned .*which does not fit"):
-            regplug.compose([broken(body, hook="modify_graph")("c:out")]).apply({"c:out": column})
+    if (
+        engine.static_shape(tensor_of_two(engine, column))[1] == 2
+    ):  # Theano knows no lengths but 1
+        with pytest.raises(
+            RegularizerError,
+            match=r"modify_graph, c:out\): returned .*which does not fit",
+        ):
+            regplug.compose([broken(body, hook="modify_graph")("c:out")]).apply(
+                {"c:out": column}
+            )
     else:
-        result = regplug.compose([broken(body, hook="modify_graph")("c:out")]).apply({"c:out": column})
+        result = regplug.compose([broken(body, hook="modify_graph")("c:out")]).apply(
+            {"c:out": column}
+        )
         assert result.outputs["c:out"].type == column.type
         with pytest.raises(ValueError):
             evaluate(result.outputs["c:out"], {x: VALUE})
 
 
 @pytest.mark.parametrize("length", [1, 2, 4])
-def test_apply_result_that_is_shorter_or_longer_than_the_output_is_named(length, engine):
+def test_apply_result_that_is_shorter_or_longer_than_the_output_is_named(
+    length, engine
+):
     if engine.__name__.endswith("theano"):
         pytest.skip("Theano's types know of no lengths but 1")
     x = engine.T.matrix("x", shape=(None, 3), dtype="float64")
     h = x * 1
     ones = engine.T.constant(np.ones((2, length)))
     body = set_to(lambda h: ones)
-    with pytest.raises(RegularizerError, match=r"modify_graph, h:out\): returned .*which does not fit"):
-        regplug.compose([broken(body, hook="modify_graph")("h:out")]).apply({"h:out": h})
+    with pytest.raises(
+        RegularizerError, match=r"modify_graph, h:out\): returned .*which does not fit"
+    ):
+        regplug.compose([broken(body, hook="modify_graph")("h:out")]).apply(
+            {"h:out": h}
+        )
     for fitting in (engine.T.constant(np.ones((2, 3))), x[:2]):
         body = set_to(lambda h, fitting=fitting: fitting)
-        result = regplug.compose([broken(body, hook="modify_graph")("h:out")]).apply({"h:out": h})
+        result = regplug.compose([broken(body, hook="modify_graph")("h:out")]).apply(
+            {"h:out": h}
+        )
         assert engine.static_shape(result.outputs["h:out"])[1] == 3
 
 
@@ -619,7 +774,9 @@ def test_apply_asks_for_the_clean_term_where_it_may_be_another(engine):
         @hookimpl
         def loss(self, layers, matched):
             calls.append("layers")
-            return sum(layer.scale * w.sum() for w in matched.values() for layer in layers)
+            return sum(
+                layer.scale * w.sum() for w in matched.values() for layer in layers
+            )
 
     class Outputs(Sum):
         targets = "params"
@@ -646,15 +803,25 @@ def test_apply_asks_for_the_clean_term_where_it_may_be_another(engine):
 
     x, outputs = net(engine)
     params = ("hid.w", 1.0)
-    penalties = [Params(*params), Layers(*params), Outputs(*params), Matched("hid:out"), Matched("in:out")]
+    penalties = [
+        Params(*params),
+        Layers(*params),
+        Outputs(*params),
+        Matched("hid:out"),
+        Matched("in:out"),
+    ]
     manager = regplug.compose([Always("hid:out", 2), Times("hid:out", 10), *penalties])
     result = manager.apply(outputs, layers=[Layer()])
-    assert sorted(calls) == ["layers"] * 2 + ["matched"] * 3 + ["outputs"] * 2 + ["params"]
+    assert sorted(calls) == ["layers"] * 2 + ["matched"] * 3 + ["outputs"] * 2 + [
+        "params"
+    ]
     hidden = np.tanh(VALUE @ [[1, -2], [3, 4]]).sum()
     w = 1 - 2 + 3 + 4
     expected = [w, w, 20 * hidden, 20 * hidden, VALUE.sum()]
     clean = w + 2 * w + 2 * hidden + 2 * hidden + VALUE.sum()
-    np.testing.assert_allclose(evaluate(list(result.terms.values()), {x: VALUE}), expected)
+    np.testing.assert_allclose(
+        evaluate(list(result.terms.values()), {x: VALUE}), expected
+    )
     assert evaluate(result.clean_loss, {x: VALUE}) == pytest.approx(clean)
 
 
@@ -669,18 +836,27 @@ def test_apply_aliases_replaced_differently_are_refused(engine):
     def both(outputs, name):
         outputs["y:out"], outputs["y:pre"] = y * 2, y * 3
 
-    with pytest.raises(RegularizerError, match="replaced y:out, y:pre differently, and they are one variable"):
-        regplug.compose([broken(both, hook="modify_graph")("y:out")]).apply({"y:out": y, "y:pre": y})
+    with pytest.raises(
+        RegularizerError,
+        match="replaced y:out, y:pre differently, and they are one variable",
+    ):
+        regplug.compose([broken(both, hook="modify_graph")("y:out")]).apply(
+            {"y:out": y, "y:pre": y}
+        )
 
 
 def test_apply_accepts_a_constant_and_a_shared_variable_as_results(engine):
     x, outputs = net(engine)
     zero = engine.shared(np.zeros((3, 2)))
     for value in (zero, engine.T.constant(np.zeros((3, 2)))):
-        result = regplug.compose([broken(set_to(value), hook="modify_graph")("hid:out")]).apply(outputs)
+        result = regplug.compose(
+            [broken(set_to(value), hook="modify_graph")("hid:out")]
+        ).apply(outputs)
         assert not evaluate(result.outputs["out:out"], {x: VALUE}).any()
     for value in (engine.shared(np.float64(3)), engine.T.constant(np.float64(3))):
-        result = regplug.compose([broken(lambda h, value=value: value)("hid:out")]).apply(outputs)
+        result = regplug.compose(
+            [broken(lambda h, value=value: value)("hid:out")]
+        ).apply(outputs)
         assert evaluate(result.loss) == 3
 
 
@@ -695,15 +871,20 @@ def test_apply_regplug_error_of_a_plugin_keeps_its_kind_and_gets_the_label(engin
 
 def test_apply_that_fails_leaves_the_manager_as_it_was(engine):
     x, outputs = net(engine)
-    manager = regplug.compose(["dropout=0.5@hid:out", ("weight_l2", {"weight": 1, "pattern": "*.w"})], seed=3)
+    manager = regplug.compose(
+        ["dropout=0.5@hid:out", ("weight_l2", {"weight": 1, "pattern": "*.w"})], seed=3
+    )
     before = manager.state()
     with pytest.raises(NoMatch):
         manager.apply({"in:out": x})
     assert manager.state() == before
     result = manager.apply(outputs)
-    fresh = regplug.compose(["dropout=0.5@hid:out", ("weight_l2", {"weight": 1, "pattern": "*.w"})], seed=3)
+    fresh = regplug.compose(
+        ["dropout=0.5@hid:out", ("weight_l2", {"weight": 1, "pattern": "*.w"})], seed=3
+    )
     np.testing.assert_array_equal(
-        evaluate(result.outputs["hid:out"], {x: VALUE}), evaluate(fresh.apply(outputs).outputs["hid:out"], {x: VALUE})
+        evaluate(result.outputs["hid:out"], {x: VALUE}),
+        evaluate(fresh.apply(outputs).outputs["hid:out"], {x: VALUE}),
     )
 
 
@@ -746,8 +927,13 @@ def test_apply_name_that_two_regularizers_add_at_one_output_is_the_last_ones(eng
                 outputs[name], outputs[f"{name}_note"] = h * 2, h * self.factor
 
     x, outputs = net(engine)
-    result = regplug.compose([Note("in:out"), Note("in:out", factor=5.0)]).apply(outputs)
-    np.testing.assert_array_equal(evaluate(result.outputs["in:out_note"], {x: np.ones((2, 2))}), np.full((2, 2), 10.0))
+    result = regplug.compose([Note("in:out"), Note("in:out", factor=5.0)]).apply(
+        outputs
+    )
+    np.testing.assert_array_equal(
+        evaluate(result.outputs["in:out_note"], {x: np.ones((2, 2))}),
+        np.full((2, 2), 10.0),
+    )
 
 
 def test_apply_output_in_the_place_of_another_is_visited_all_the_same(engine):

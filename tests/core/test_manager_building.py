@@ -8,7 +8,14 @@ import numpy as np
 import pytest
 
 import regplug
-from regplug import BadModel, BadOption, NoMatch, Regularizer, RegularizerError, hookimpl
+from regplug import (
+    BadModel,
+    BadOption,
+    NoMatch,
+    Regularizer,
+    RegularizerError,
+    hookimpl,
+)
 from regplug.noise import reference
 from regplug.testing import evaluate, function
 
@@ -82,14 +89,20 @@ def test_building_changes_the_mapping_and_not_the_graph(T):
 def test_building_reaches_what_was_built_on_the_old_variable(T):
     x = T.vector("x", dtype="float64")
     h = x * 1  # a caller that keeps the variable that was replaced
-    outputs = build(regplug.compose([Times("h:out")]), lambda _: {"h:out": h}, lambda _: {"y:out": h + 1})
+    outputs = build(
+        regplug.compose([Times("h:out")]),
+        lambda _: {"h:out": h},
+        lambda _: {"y:out": h + 1},
+    )
     assert evaluate(outputs["y:out"], {x: [1.0]}) == [11]
 
 
 def test_building_does_not_regularize_an_earlier_layer_again(T):
     x = T.vector("x", dtype="float64")
     manager = regplug.compose([Times("*")])
-    outputs = build(manager, lambda _: {"h:out": x * 1}, lambda o: {"y:out": o["h:out"] + 1})
+    outputs = build(
+        manager, lambda _: {"h:out": x * 1}, lambda o: {"y:out": o["h:out"] + 1}
+    )
     assert evaluate(outputs["y:out"], {x: [1.0]}) == [110]
 
 
@@ -97,7 +110,9 @@ def test_building_replaces_a_tied_parameter_once_and_everywhere(engine, T):
     x = T.vector("x", dtype="float64")
     w = engine.shared(np.array([1.0, 2.0]), name="w")
     manager = regplug.compose([TimesParams("w")])
-    outputs = build(manager, lambda _: {"enc:out": x * w}, lambda o: {"dec:out": o["enc:out"] * w})
+    outputs = build(
+        manager, lambda _: {"enc:out": x * w}, lambda o: {"dec:out": o["enc:out"] * w}
+    )
     assert evaluate(outputs["dec:out"], {x: [1.0, 1.0]}).tolist() == [100, 400]
 
 
@@ -112,7 +127,9 @@ def test_building_draws_one_noise_for_a_tied_parameter(engine, T):
         lambda o: {"out:out": o["dec:out"] * w},
     )
     ones = {x: np.ones(64)}
-    enc, dec, out = evaluate([outputs[f"{name}:out"] for name in ("enc", "dec", "out")], ones)
+    enc, dec, out = evaluate(
+        [outputs[f"{name}:out"] for name in ("enc", "dec", "out")], ones
+    )
     mask = 2.0 * reference.keep(7, "drop_connect", "w", (64,), 0, 0.5)
     np.testing.assert_array_equal(enc, mask)
     np.testing.assert_array_equal(dec, mask)
@@ -143,14 +160,20 @@ def test_building_draws_anew_in_the_loss(T):
         h, loss = evaluate([outputs["h:out"], manager.loss([], outputs)], zeros)
         np.testing.assert_array_equal(h, drawn(0, step))
         np.testing.assert_allclose(loss, drawn(1, step).sum(), rtol=1e-12)
-    result = regplug.compose([Both("h:out", weight=1.0)], seed=7).apply({"h:out": x * 1})
+    result = regplug.compose([Both("h:out", weight=1.0)], seed=7).apply(
+        {"h:out": x * 1}
+    )
     np.testing.assert_allclose(evaluate(result.loss, zeros), drawn(1).sum(), rtol=1e-12)
 
 
 def test_building_a_layer_that_passes_its_input_on(T):
     # one variable under two names is regularized once, and a name of its own is not forgotten
     x = T.vector("x", dtype="float64")
-    layers = (lambda _: {"h:out": x * 1}, lambda o: {"same:out": o["h:out"]}, lambda o: {"y:out": o["same:out"] + 1})
+    layers = (
+        lambda _: {"h:out": x * 1},
+        lambda o: {"same:out": o["h:out"]},
+        lambda o: {"y:out": o["same:out"] + 1},
+    )
     for pattern, h, y in (("same:out", 1, 11), ("*:out", 10, 110), ("h:out", 10, 11)):
         outputs = build(regplug.compose([Times(pattern)]), *layers)
         assert evaluate(outputs["h:out"], {x: [1.0]}) == [h]
@@ -188,7 +211,9 @@ def test_building_loss_that_draws_advances_the_step(T):
 def test_building_ends_with_the_loss_on_what_was_built(T):
     x = T.vector("x", dtype="float64")
     manager = regplug.compose([Times("h:out"), Sum("y:out", 0.5), Sum("h:out", 2)])
-    outputs = build(manager, lambda _: {"h:out": x * 1}, lambda o: {"y:out": o["h:out"] + 1})
+    outputs = build(
+        manager, lambda _: {"h:out": x * 1}, lambda o: {"y:out": o["h:out"] + 1}
+    )
     loss = manager.loss([], outputs)
     assert evaluate(loss, {x: [1.0]}) == 0.5 * 11 + 2 * 10
 
@@ -196,9 +221,14 @@ def test_building_ends_with_the_loss_on_what_was_built(T):
 def test_building_takes_parameters_from_the_layers(engine, T):
     x = T.vector("x", dtype="float64")
     w, v = (engine.shared(np.array([1.0, 2.0]), name=name) for name in ("h.w", "y.w"))
-    layers = [SimpleNamespace(name="h", params=[w], output_name="h:out"), SimpleNamespace(name="y", params=[v])]
+    layers = [
+        SimpleNamespace(name="h", params=[w], output_name="h:out"),
+        SimpleNamespace(name="y", params=[v]),
+    ]
     manager = regplug.compose([SumParams("h.*"), TimesParams("h.w")])
-    outputs = build(manager, lambda _: {"h:out": x * w}, lambda o: {"y:out": o["h:out"] * v})
+    outputs = build(
+        manager, lambda _: {"h:out": x * w}, lambda o: {"y:out": o["h:out"] * v}
+    )
     assert evaluate(manager.loss(layers, outputs)) == 3  # the parameter itself
     manager.log()
 
@@ -226,7 +256,9 @@ def test_building_roles_in_a_modify_graph_are_refused(T):
     own = {"h:out": x * 1}
     kept = dict(own)
     for spec in ("@hidden", ["*", "!@output"]):
-        with pytest.raises(BadOption, match="^times: pattern .*there are no roles here: write a glob") as caught:
+        with pytest.raises(
+            BadOption, match="^times: pattern .*there are no roles here: write a glob"
+        ) as caught:
             regplug.compose([Times(spec)]).modify_graph(own)
         assert repr(spec) in str(caught.value)
         assert own == kept
@@ -236,17 +268,33 @@ def test_building_roles_in_a_loss_are_those_of_the_whole_model(T):
     x = T.vector("x", dtype="float64")
     manager = regplug.compose([Sum("@hidden")])
     outputs = build(
-        manager, lambda _: {"in:out": x}, lambda o: {"h:out": o["in:out"] * 2}, lambda o: {"y:out": o["h:out"] * 3}
+        manager,
+        lambda _: {"in:out": x},
+        lambda o: {"h:out": o["in:out"] * 2},
+        lambda o: {"y:out": o["h:out"] * 3},
     )
-    layers = [SimpleNamespace(name=name, params=[], output_name=f"{name}:out") for name in ("in", "h", "y")]
+    layers = [
+        SimpleNamespace(name=name, params=[], output_name=f"{name}:out")
+        for name in ("in", "h", "y")
+    ]
     assert evaluate(manager.loss(layers, outputs), {x: [1.0]}) == 2
 
 
 def test_building_pattern_that_matched_nothing_is_an_error_of_the_loss(T):
     x = T.vector("x", dtype="float64")
-    for manager in (regplug.compose([Times("hid2:out")]), regplug.compose([Sum("hid2:out")])):
-        outputs = build(manager, lambda _: {"hid1:out": x * 1}, lambda o: {"y:out": o["hid1:out"] + 1})
-        with pytest.raises(NoMatch, match="'hid2:out' matches none of the 2 outputs. Nearest: 'hid1:out'"):
+    for manager in (
+        regplug.compose([Times("hid2:out")]),
+        regplug.compose([Sum("hid2:out")]),
+    ):
+        outputs = build(
+            manager,
+            lambda _: {"hid1:out": x * 1},
+            lambda o: {"y:out": o["hid1:out"] + 1},
+        )
+        with pytest.raises(
+            NoMatch,
+            match="'hid2:out' matches none of the 2 outputs. Nearest: 'hid1:out'",
+        ):
             manager.loss([], outputs)
     optional = regplug.compose([Times("hid2:out", optional=True)])
     outputs = build(optional, lambda _: {"hid1:out": x * 1})
@@ -288,9 +336,15 @@ def test_building_begins_anew_after_a_layer_that_failed(engine, T):
     x = T.vector("x", dtype="float64")
     w = engine.shared(np.array([1.0, 2.0]), name="w")
     optional = {"optional": True}
-    manager = regplug.compose([Times("old:*"), TimesParams("w"), Fail("bad:out", **optional)])
+    manager = regplug.compose(
+        [Times("old:*"), TimesParams("w"), Fail("bad:out", **optional)]
+    )
     with pytest.raises(RegularizerError, match="raised KeyError"):
-        build(manager, lambda _: {"old:out": x * w}, lambda o: {"bad:out": o["old:out"] + 1})
+        build(
+            manager,
+            lambda _: {"old:out": x * w},
+            lambda o: {"bad:out": o["old:out"] + 1},
+        )
     outputs = build(manager, lambda _: {"new:out": x * w})
     assert evaluate(outputs["new:out"], {x: [1.0, 1.0]}).tolist() == [10, 20]
     with pytest.raises(NoMatch, match=r"'old:\*' matches none of the 1 outputs"):
@@ -302,7 +356,9 @@ def test_building_loss_may_be_asked_for_twice(T):
     x = T.vector("x", dtype="float64")
     manager = regplug.compose(["dropout=0.5@h:out", Sum("h:out")])
     outputs = build(manager, lambda _: {"h:out": x * 1})
-    first, second = evaluate([manager.loss([], outputs), manager.loss([], outputs)], {x: np.ones(9)})
+    first, second = evaluate(
+        [manager.loss([], outputs), manager.loss([], outputs)], {x: np.ones(9)}
+    )
     assert first == second
     assert len(manager.updates) == 1
 
@@ -322,10 +378,14 @@ def test_building_loss_takes_aliases_and_inputs_of_theanets(T):
 def test_building_draws_the_masks_of_apply(T):
     x = T.matrix("x", dtype="float64")
     manager = regplug.compose(["dropout=0.5@*"], seed=7)
-    outputs = build(manager, lambda _: {"a:out": x * 1}, lambda o: {"b:out": o["a:out"] * 0 + 1})
+    outputs = build(
+        manager, lambda _: {"a:out": x * 1}, lambda o: {"b:out": o["a:out"] * 0 + 1}
+    )
     ones = np.ones((5, 6))
     value = evaluate(outputs["b:out"], {x: ones})
-    np.testing.assert_array_equal(value != 0, reference.keep(7, "dropout", "b:out", (5, 6), 0, 0.5))
+    np.testing.assert_array_equal(
+        value != 0, reference.keep(7, "dropout", "b:out", (5, 6), 0, 0.5)
+    )
 
 
 def test_building_updates_advance_the_step(engine, T):
@@ -337,7 +397,9 @@ def test_building_updates_advance_the_step(engine, T):
     step = function([x], [outputs["h:out"], loss], updates=manager.updates)
     masks = [step(np.ones(64))[0] != 0 for _ in range(2)]
     for number, mask in enumerate(masks):
-        np.testing.assert_array_equal(mask, reference.keep(7, "dropout", "h:out", (64,), number, 0.5))
+        np.testing.assert_array_equal(
+            mask, reference.keep(7, "dropout", "h:out", (64,), number, 0.5)
+        )
     assert manager.state()["step"] == 2
 
 
@@ -370,7 +432,10 @@ def test_building_a_plugin_that_fails_leaves_the_mapping(T):
     x = T.vector("x", dtype="float64")
     own = {"h:pre": x * 1, "h:out": x * 2}
     kept = dict(own)
-    with pytest.raises(RegularizerError, match=r"fail \(.*, modify_graph, h:out\): raised KeyError: 'gate'"):
+    with pytest.raises(
+        RegularizerError,
+        match=r"fail \(.*, modify_graph, h:out\): raised KeyError: 'gate'",
+    ):
         regplug.compose([Times("h:pre"), Fail("h:out")]).modify_graph(own)
     assert own == kept
 
@@ -394,5 +459,7 @@ def test_manager_of_one_engine_refuses_the_other(T, monkeypatch):
     x = T.vector("x", dtype="float64")
     manager.apply({"h:out": x * 1})
     other = SimpleNamespace(T=SimpleNamespace(__name__="theano.tensor"))
-    with pytest.raises(BadModel, match="this manager serves .*tensor and the model is of theano.tensor"):
+    with pytest.raises(
+        BadModel, match="this manager serves .*tensor and the model is of theano.tensor"
+    ):
         manager._live.connect(other)

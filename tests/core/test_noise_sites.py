@@ -54,7 +54,10 @@ def test_masks_are_those_of_the_reference(T):
 
 def test_masks_depend_on_the_seed(T):
     for seed in (0, 8):
-        np.testing.assert_array_equal(masks(T, ["dropout=0.5@*"], seed)["a:out"], expected("dropout", "a:out", seed))
+        np.testing.assert_array_equal(
+            masks(T, ["dropout=0.5@*"], seed)["a:out"],
+            expected("dropout", "a:out", seed),
+        )
 
 
 @pytest.mark.parametrize(
@@ -64,7 +67,10 @@ def test_masks_depend_on_the_seed(T):
         ["dropout=0.5@a:out", "noise=0.1@*"],
         ["dropout=0.5@a:out", "weight_l1=0@*", "hidden_l1=0.1@*"],
         [("dropout", {"weight": 0.25, "pattern": "b:out"}), "dropout=0.5@a:out"],
-        [("dropout", {"weight": 0.25, "pattern": "a:out", "name": "other"}), "dropout=0.5@a:out"],
+        [
+            ("dropout", {"weight": 0.25, "pattern": "a:out", "name": "other"}),
+            "dropout=0.5@a:out",
+        ],
         [Add("*:out", name="extra", optional=True, where="a:out"), "dropout=0.5@a:out"],
     ],
 )
@@ -77,7 +83,13 @@ def test_masks_do_not_change_with_other_regularizers(others, T, engine):
     }  # fmt: skip
     manager = regplug.compose(others, seed=7)
     result = manager.apply(outputs)
-    manager.weights.update({label: 0 for label in manager.weights if label != "dropout" and label != "dropout#2"})
+    manager.weights.update(
+        {
+            label: 0
+            for label in manager.weights
+            if label != "dropout" and label != "dropout#2"
+        }
+    )
     if "dropout#2" in manager.weights:
         manager.weights["dropout"] = 0
     value = evaluate(result.outputs["a:out"], {x: ONES})
@@ -113,7 +125,9 @@ def test_keys_are_there_at_once_and_right_after_a_failure(T, monkeypatch):
     again = manager.apply({"c:out": x * 3})
     for found, name in zip(Look.seen[1:], ("a:out", "b:out", "c:out"), strict=True):
         np.testing.assert_array_equal(found, expected("look", name))
-    value, other = evaluate([result.outputs["b:out"], again.outputs["c:out"]], {x: ONES})
+    value, other = evaluate(
+        [result.outputs["b:out"], again.outputs["c:out"]], {x: ONES}
+    )
     np.testing.assert_array_equal(value != 0, expected("look", "b:out"))
     np.testing.assert_array_equal(other != 0, expected("look", "c:out"))
     keys = [reference.site_key(7, *site) for site in manager._live._sites]
@@ -132,18 +146,28 @@ def test_keys_of_many_sites_are_moved_a_few_times_only(engine):
     assert len(tables) < 12
     live.publish_keys()
     assert live.keys.get().shape == (3000, 2)
-    np.testing.assert_array_equal(live.keys.get()[2999], reference.site_key(7, "dropout", "a:out", 0, 2999))
+    np.testing.assert_array_equal(
+        live.keys.get()[2999], reference.site_key(7, "dropout", "a:out", 0, 2999)
+    )
 
 
 def test_masks_of_the_same_name_on_the_same_output_differ_by_k(T):
     found = masks(T, ["dropout=0.5@a:out", "dropout=0.25@*"])
-    first, second = expected("dropout", "a:out"), expected("dropout", "a:out", rate=0.25, k=1)
+    first, second = (
+        expected("dropout", "a:out"),
+        expected("dropout", "a:out", rate=0.25, k=1),
+    )
     np.testing.assert_array_equal(found["a:out"], first & second)
-    np.testing.assert_array_equal(found["b:out"], expected("dropout", "b:out", rate=0.25))
+    np.testing.assert_array_equal(
+        found["b:out"], expected("dropout", "b:out", rate=0.25)
+    )
 
 
 def test_masks_go_by_the_name_that_is_given(T):
-    given = [("dropout", {"weight": 0.5, "pattern": "a:out", "name": "first"}), "dropout=0.5@b:out"]
+    given = [
+        ("dropout", {"weight": 0.5, "pattern": "a:out", "name": "first"}),
+        "dropout=0.5@b:out",
+    ]
     found = masks(T, given)
     np.testing.assert_array_equal(found["a:out"], expected("first", "a:out"))
     np.testing.assert_array_equal(found["b:out"], expected("dropout", "b:out"))
@@ -152,7 +176,9 @@ def test_masks_go_by_the_name_that_is_given(T):
 def test_masks_go_by_the_name_of_a_shared_variable_that_sorts_first(T):
     x = T.matrix("x", dtype="float64")
     y = x * 2
-    result = regplug.compose(["dropout=0.5@y:pre"], seed=7).apply({"y:pre": y, "y:out": y, "z:out": y})
+    result = regplug.compose(["dropout=0.5@y:pre"], seed=7).apply(
+        {"y:pre": y, "y:out": y, "z:out": y}
+    )
     value = evaluate(result.outputs["z:out"], {x: ONES})
     np.testing.assert_array_equal(value != 0, expected("dropout", "y:out"))
 
@@ -162,10 +188,14 @@ def test_each_call_of_the_source_is_a_new_draw(T):
         @hookimpl
         def modify_graph(self, outputs, matched, noise):
             for name, h in matched.items():
-                outputs[name] = T.switch(noise.keep(h, 0.5), h * 0 + 1, 0) + T.switch(noise.keep(h, 0.5), h * 0 + 2, 0)
+                outputs[name] = T.switch(noise.keep(h, 0.5), h * 0 + 1, 0) + T.switch(
+                    noise.keep(h, 0.5), h * 0 + 2, 0
+                )
 
     x, outputs = outputs_of(T)
-    value = evaluate(regplug.compose([Twice("*")], seed=7).apply(outputs).outputs["b:out"], {x: ONES})
+    value = evaluate(
+        regplug.compose([Twice("*")], seed=7).apply(outputs).outputs["b:out"], {x: ONES}
+    )
     draws = [expected("twice", "b:out", draw=draw) for draw in (0, 1)]
     np.testing.assert_array_equal(value, draws[0] + 2.0 * draws[1])
 
@@ -177,9 +207,15 @@ def test_masks_advance_with_the_step_and_only_with_it(T):
     train = function([x], result.outputs["a:out"], updates=result.updates)
     look = function([x], result.outputs["a:out"])
     for step in range(3):
-        np.testing.assert_array_equal(look(ONES) != 0, expected("dropout", "a:out", step=step))
-        np.testing.assert_array_equal(look(ONES) != 0, expected("dropout", "a:out", step=step))
-        np.testing.assert_array_equal(train(ONES) != 0, expected("dropout", "a:out", step=step))
+        np.testing.assert_array_equal(
+            look(ONES) != 0, expected("dropout", "a:out", step=step)
+        )
+        np.testing.assert_array_equal(
+            look(ONES) != 0, expected("dropout", "a:out", step=step)
+        )
+        np.testing.assert_array_equal(
+            train(ONES) != 0, expected("dropout", "a:out", step=step)
+        )
     assert manager.state()["step"] == 3
 
 
@@ -234,7 +270,9 @@ def test_row_offset_counts_in_a_loss_at_an_output(T):
         manager = regplug.compose([Add("a:out", where=where)], seed=7)
         manager.row_offset = 5
         loss = manager.apply({"a:out": x}).loss
-        normal = reference.normal(7, name, output, ONES.shape, 0, dtype="float64", row_offset=5)
+        normal = reference.normal(
+            7, name, output, ONES.shape, 0, dtype="float64", row_offset=5
+        )
         np.testing.assert_allclose(evaluate(loss, {x: ONES}), normal.sum(), rtol=1e-9)
 
 
@@ -261,11 +299,18 @@ def test_row_offset_does_not_count_for_parameters(engine, T):
     result = manager.apply({"y:out": T.dot(x, w)})
     manager.row_offset = 2
     value = evaluate(result.outputs["y:out"], {x: np.eye(3)})
-    np.testing.assert_allclose(value, reference.normal(7, "weight_noise", "w", (3, 2), 0, "float64"), rtol=1e-14)
+    np.testing.assert_allclose(
+        value,
+        reference.normal(7, "weight_noise", "w", (3, 2), 0, "float64"),
+        rtol=1e-14,
+    )
 
 
 def test_noise_of_an_integer_output_is_refused_by_name(T):
     x = T.matrix("x", dtype="int64")
     for name in ("dropout", "noise"):
-        with pytest.raises(regplug.RegularizerError, match=rf"^{name} \(regplug-noise .*, modify_graph, x:out\): "):
+        with pytest.raises(
+            regplug.RegularizerError,
+            match=rf"^{name} \(regplug-noise .*, modify_graph, x:out\): ",
+        ):
             regplug.compose([f"{name}=0.5@x:out"]).apply({"x:out": x})

@@ -49,9 +49,7 @@ def test_norm_of_huge_and_tiny_numbers_is_that_of_longer_ones(
 
     assert found.dtype == gradient.dtype == dtype
     tolerance = 1e-4 if size == 1e-40 else 1e-6  # which float32 holds with few digits
-    np.testing.assert_allclose(
-        found, expected.sum(axis=axis), rtol=tolerance, atol=0
-    )
+    np.testing.assert_allclose(found, expected.sum(axis=axis), rtol=tolerance, atol=0)
     direction = exact / np.where(expected == 0, 1, expected)
     np.testing.assert_allclose(gradient, direction, rtol=tolerance, atol=0)
 

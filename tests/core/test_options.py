@@ -11,7 +11,7 @@ import pytest
 from annotated_types import Ge, GroupedMetadata, Gt, Interval, Le, Lt
 
 from regplug import BadOption, Regularizer, hookimpl
-from regplug.options import REQUIRED, Option, check_options, options_of
+from regplug.authoring.options import REQUIRED, Option, check_options, options_of
 
 
 class ElasticNet(Regularizer):
@@ -70,7 +70,9 @@ def test_options_narrow_the_range_of_a_base_option():
 
     assert options_of(Rate)["weight"].range == ">= 0, < 1"
     assert list(options_of(Rate)) == ["pattern", "weight", "name", "optional"]
-    with pytest.raises(BadOption, match=r"Rate\(weight=1\): 1.0 is out of range: >= 0, < 1"):
+    with pytest.raises(
+        BadOption, match=r"Rate\(weight=1\): 1.0 is out of range: >= 0, < 1"
+    ):
         Rate(weight=1)
 
 
@@ -177,9 +179,18 @@ def test_option_refuses_none_where_a_number_has_a_bound():
 
 def test_option_schema_has_type_range_and_default():
     options = options_of(ElasticNet)
-    assert options["l1_ratio"].schema() == {"type": "number", "minimum": 0, "maximum": 1, "default": 0.5}
+    assert options["l1_ratio"].schema() == {
+        "type": "number",
+        "minimum": 0,
+        "maximum": 1,
+        "default": 0.5,
+    }
     assert options["kind"].schema() == {"enum": ["gram", "cosine"], "default": "gram"}
-    assert options["axes"].schema() == {"type": "array", "items": {"type": "integer"}, "default": ()}
+    assert options["axes"].schema() == {
+        "type": "array",
+        "items": {"type": "integer"},
+        "default": (),
+    }
     assert options["limit"].schema() == {
         "anyOf": [{"type": "number", "exclusiveMinimum": 0}, {"type": "null"}],
         "default": None,
@@ -226,7 +237,10 @@ def test_option_that_is_an_integer_may_be_beyond_all_floats():
 
 def test_option_is_set_through_a_property():
     class Doubled(Regularizer):
-        weight = property(lambda self: self._weight, lambda self, value: setattr(self, "_weight", 2 * value))
+        weight = property(
+            lambda self: self._weight,
+            lambda self, value: setattr(self, "_weight", 2 * value),
+        )
 
     assert Doubled(weight=0.1).weight == 0.2
 
@@ -278,14 +292,21 @@ def test_option_has_the_bounds_of_an_entry():
     assert option.check([0, 2]) == (0, 2)
     with pytest.raises(ValueError, match="-1 is out of range: >= 0"):
         option.check([0, -1])
-    assert option.schema() == {"type": "array", "items": {"type": "integer", "minimum": 0}}
+    assert option.schema() == {
+        "type": "array",
+        "items": {"type": "integer", "minimum": 0},
+    }
 
 
 def test_option_has_the_bounds_of_each_part_of_a_union():
-    option = Option("size", Annotated[int, Ge(1)] | Annotated[float, Gt(0), Lt(1)] | str)
+    option = Option(
+        "size", Annotated[int, Ge(1)] | Annotated[float, Gt(0), Lt(1)] | str
+    )
     assert [option.check(each) for each in (3, 0.5, "all")] == [3, 0.5, "all"]
     for value in (0, -0.5, 1.5):
-        with pytest.raises(ValueError, match=f"^{value} is not of type int | float | str"):
+        with pytest.raises(
+            ValueError, match=f"^{value} is not of type int | float | str"
+        ):
             option.check(value)
 
 

@@ -3,10 +3,14 @@
 import pytest
 
 from regplug.errors import BadOption, NoMatch
-from regplug.patterns import Pattern
+from regplug.models.patterns import Pattern
 
 NAMES = ["in:out", "hid1:pre", "hid1:out", "hid2:out", "out:out"]
-ROLES = {"@input": {"in:out"}, "@hidden": {"hid1:out", "hid2:out"}, "@output": {"out:out"}}
+ROLES = {
+    "@input": {"in:out"},
+    "@hidden": {"hid1:out", "hid2:out"},
+    "@output": {"out:out"},
+}
 
 
 def matched(spec, names=NAMES, roles=ROLES, optional=False):
@@ -67,7 +71,9 @@ def test_pattern_role_that_nothing_has_is_not_near_to_a_name():
     assert str(caught.value) == (
         "dropout: pattern '@hidden' matches none of the 2 outputs. Outputs: hidden, input."
     )
-    with pytest.raises(NoMatch, match="'hiden' matches none of the 2 outputs. Nearest: 'hidden'."):
+    with pytest.raises(
+        NoMatch, match="'hiden' matches none of the 2 outputs. Nearest: 'hidden'."
+    ):
         matched("hiden", names=["hidden", "input"])
 
 
@@ -81,7 +87,10 @@ def test_pattern_may_exclude_what_is_not_there():
 
 
 def test_pattern_that_excludes_everything_says_so():
-    with pytest.raises(NoMatch, match=r"\['hid1:\*', '!hid\*'\] excludes all 5 outputs: in:out, hid1:pre"):
+    with pytest.raises(
+        NoMatch,
+        match=r"\['hid1:\*', '!hid\*'\] excludes all 5 outputs: in:out, hid1:pre",
+    ):
         matched(["hid1:*", "!hid*"])
 
 

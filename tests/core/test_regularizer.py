@@ -10,9 +10,12 @@ import pytest
 
 import regplug
 from regplug import BadOption, PluginLoadError, Regularizer, hookimpl
-from regplug.regularizer import class_fault, uses_weight
+from regplug.authoring.regularizer import uses_weight
+from regplug.authoring.validation import validate_class
 
-HEAD = "from dataclasses import dataclass\nfrom regplug import Regularizer, hookimpl\n\n"
+HEAD = (
+    "from dataclasses import dataclass\nfrom regplug import Regularizer, hookimpl\n\n"
+)
 
 
 def test_regularizer_constructor_begins_with_pattern_and_weight():
@@ -22,7 +25,12 @@ def test_regularizer_constructor_begins_with_pattern_and_weight():
             return None
 
     lasso = Lasso("hid*", 0.1)
-    assert (lasso.pattern, lasso.weight, lasso.name, lasso.optional) == ("hid*", 0.1, None, False)
+    assert (lasso.pattern, lasso.weight, lasso.name, lasso.optional) == (
+        "hid*",
+        0.1,
+        None,
+        False,
+    )
     assert repr(lasso) == "Lasso(pattern='hid*', weight=0.1)"
     assert repr(Lasso()) == "Lasso()"
     assert not hasattr(Lasso(), "weight")
@@ -32,7 +40,10 @@ def test_regularizer_refuses_an_unknown_option_with_the_nearest():
     class Lasso(Regularizer):
         pass
 
-    with pytest.raises(BadOption, match=r"Lasso\(wieght=0.1\): unknown option 'wieght'. Did you mean 'weight'\?"):
+    with pytest.raises(
+        BadOption,
+        match=r"Lasso\(wieght=0.1\): unknown option 'wieght'. Did you mean 'weight'\?",
+    ):
         Lasso(wieght=0.1)
 
 
@@ -109,7 +120,7 @@ def test_regularizer_hooks_of_the_ancestor_are_accepted():
         def log(self):
             pass
 
-    assert class_fault(Ancestor) is None
+    assert validate_class(Ancestor) is None
 
 
 FAULTS = {
@@ -164,7 +175,10 @@ FAULTS = {
         "class Bad(Regularizer):\n    applies = 'never'\n    @hookimpl\n    def loss(self, matched):\n        return 0",
         "applies = 'never' is not one of 'training', 'always'",
     ),
-    "hookless": ("class Bad(Regularizer):\n    pass", "implements none of the hooks: modify_graph, loss"),
+    "hookless": (
+        "class Bad(Regularizer):\n    pass",
+        "implements none of the hooks: modify_graph, loss",
+    ),
     "wrapper": (
         "class Bad(Regularizer):\n    @hookimpl(wrapper=True)\n    def loss(self, matched):\n        return (yield)",
         "hook 'loss' is a wrapper",
@@ -220,7 +234,7 @@ def test_attribute_that_is_no_near_miss_is_accepted():
         def applie(self):
             return None
 
-    assert class_fault(Patterned) is None
+    assert validate_class(Patterned) is None
 
 
 def test_attribute_that_is_a_keyword_of_an_own_init_is_no_near_miss():
@@ -235,13 +249,21 @@ def test_attribute_that_is_a_keyword_of_an_own_init_is_no_near_miss():
         def loss(self, matched):
             return None
 
-    assert class_fault(Ancestor) is None
+    assert validate_class(Ancestor) is None
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-def test_class_that_breaks_a_rule_is_refused_when_loaded_by_name_and_package(fault, package):
+def test_class_that_breaks_a_rule_is_refused_when_loaded_by_name_and_package(
+    fault, package
+):
     source, what = FAULTS[fault]
-    package("regplug-bad", {"bad": "regplug_bad:Bad"}, "regplug_bad", HEAD + source, version="0.3")
+    package(
+        "regplug-bad",
+        {"bad": "regplug_bad:Bad"},
+        "regplug_bad",
+        HEAD + source,
+        version="0.3",
+    )
     with pytest.raises(PluginLoadError) as caught:
         regplug.load("bad")
     text = str(caught.value)
@@ -263,7 +285,9 @@ def test_instance_of_a_class_that_breaks_a_rule_is_refused_by_compose():
         def loss(self, matched):
             return 0
 
-    with pytest.raises(PluginLoadError, match="Bad is refused: .*'loss' is named like a hook"):
+    with pytest.raises(
+        PluginLoadError, match="Bad is refused: .*'loss' is named like a hook"
+    ):
         regplug.compose([Bad(weight=1)])
 
 
@@ -287,11 +311,18 @@ def test_plugin_that_does_not_import_is_named_and_harms_no_other(source, what, p
             def loss(self, matched):
                 return 0
     """)
-    package("regplug-bad", {"bad": "regplug_bad:Bad"}, "regplug_bad", source, version="0.3")
+    package(
+        "regplug-bad", {"bad": "regplug_bad:Bad"}, "regplug_bad", source, version="0.3"
+    )
     package("regplug-good", {"good": "regplug_good:Good"}, "regplug_good", good)
-    with pytest.raises(PluginLoadError, match=rf"'bad' \(regplug-bad 0.3\) could not be imported: .*{what}") as caught:
+    with pytest.raises(
+        PluginLoadError,
+        match=rf"'bad' \(regplug-bad 0.3\) could not be imported: .*{what}",
+    ) as caught:
         regplug.load("bad")
-    assert "Other regularizers are unaffected. See: regplug doctor bad" in str(caught.value)
+    assert "Other regularizers are unaffected. See: regplug doctor bad" in str(
+        caught.value
+    )
     assert caught.value.__cause__ is not None
     assert regplug.compose([("good", 0.5)]).weights == {"good": 0.5}
     assert {"bad", "good"} <= {entry.name for entry in regplug.available()}

@@ -9,7 +9,7 @@ import pytest
 
 import regplug
 from regplug import Regularizer, hookimpl
-from regplug.rewiring import toposort
+from regplug.graph.rewiring import toposort
 from regplug.testing import evaluate
 
 
@@ -56,10 +56,14 @@ def test_rewiring_gives_69_in_both_orders(order, T):
     assert evaluate(result.clean["out:out"], {x: [2.0]}) == [12]
 
 
-@pytest.mark.parametrize("names", [["h1:out", "h2:out", "out:out"], ["out:out", "h2:out", "h1:out"]])
+@pytest.mark.parametrize(
+    "names", [["h1:out", "h2:out", "out:out"], ["out:out", "h2:out", "h1:out"]]
+)
 def test_rewiring_does_not_depend_on_the_order_of_the_mapping(names, T):
     x, outputs = lines(T)
-    result = regplug.compose([Plus("h2:out"), Times("h1:out")]).apply({name: outputs[name] for name in names})
+    result = regplug.compose([Plus("h2:out"), Times("h1:out")]).apply(
+        {name: outputs[name] for name in names}
+    )
     assert evaluate(result.outputs["out:out"], {x: [2.0]}) == [69]
     assert list(result.outputs) == ["h1:out", "h2:out", "out:out"]
 
@@ -77,7 +81,9 @@ def test_rewiring_leaves_the_graph_of_the_caller_as_it_was(T, equal):
     x, outputs = lines(T)
     _, same = lines(T)
     kept = dict(outputs)
-    nodes = {name: (v.owner, list(v.owner.inputs), v.name) for name, v in outputs.items()}
+    nodes = {
+        name: (v.owner, list(v.owner.inputs), v.name) for name, v in outputs.items()
+    }
     result = regplug.compose([Times("h1:out"), Plus("*:out")]).apply(outputs)
     assert outputs == kept
     assert list(outputs) == list(kept)
@@ -132,7 +138,9 @@ def test_rewiring_shows_a_hook_its_layer_as_it_stands(T):
 
 def test_rewiring_of_an_input_reaches_all_that_use_it(T):
     x, outputs = lines(T)
-    result = regplug.compose([Times("in:out")]).apply({"in:out": x, **outputs, "skip:out": x + outputs["h2:out"]})
+    result = regplug.compose([Times("in:out")]).apply(
+        {"in:out": x, **outputs, "skip:out": x + outputs["h2:out"]}
+    )
     assert evaluate(result.outputs["in:out"], {x: [2.0]}) == [20]
     assert evaluate(result.outputs["skip:out"], {x: [2.0]}) == [42]
 
@@ -151,7 +159,9 @@ def test_rewiring_of_a_parameter_reaches_all_that_use_it(engine, T):
 def test_rewiring_parameter_that_is_an_output_too_takes_both_changes(engine, T):
     x = T.vector("x", dtype="float64")
     w = engine.shared(np.array([1.0, 2.0]), name="embed.w")
-    result = regplug.compose([Plus("embed:out"), TimesParam("embed.w")]).apply({"embed:out": w, "out:out": x + w})
+    result = regplug.compose([Plus("embed:out"), TimesParam("embed.w")]).apply(
+        {"embed:out": w, "out:out": x + w}
+    )
     assert evaluate(result.outputs["embed:out"]).tolist() == [11, 21]
     assert evaluate(result.outputs["out:out"], {x: [0.0, 0.0]}).tolist() == [11, 21]
 
@@ -162,7 +172,9 @@ def test_rewiring_of_what_flows_into_a_scan(engine, T):
     rate = T.scalar("rate", dtype="float64")
     decay = rate * 1
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # of what scan returns, on PyTensor 3.3
+        warnings.simplefilter(
+            "ignore", DeprecationWarning
+        )  # of what scan returns, on PyTensor 3.3
         states, _ = engine.scan(
             lambda step, state, decay: state * decay + step,
             sequences=h,
@@ -171,7 +183,9 @@ def test_rewiring_of_what_flows_into_a_scan(engine, T):
         )
     last = states[-1]
     outputs = {"h:out": h, "decay:out": decay, "rnn:states": states, "rnn:out": last}
-    result = regplug.compose([Times("h:out"), Plus("rnn:states"), Times("decay:out", factor=0.5)]).apply(outputs)
+    result = regplug.compose(
+        [Times("h:out"), Plus("rnn:states"), Times("decay:out", factor=0.5)]
+    ).apply(outputs)
     value = np.array([[1.0, 2], [3, 4], [5, 6]])
 
     def expected(h, decay):
@@ -182,16 +196,24 @@ def test_rewiring_of_what_flows_into_a_scan(engine, T):
         return np.array(kept)
 
     given = {x: value, rate: 1.0}
-    np.testing.assert_allclose(evaluate(result.outputs["rnn:states"], given), expected(20 * value, 0.5) + 1)
-    np.testing.assert_allclose(evaluate(result.outputs["rnn:out"], given), expected(20 * value, 0.5)[-1] + 1)
-    np.testing.assert_allclose(evaluate(result.clean["rnn:out"], given), expected(2 * value, 1.0)[-1])
+    np.testing.assert_allclose(
+        evaluate(result.outputs["rnn:states"], given), expected(20 * value, 0.5) + 1
+    )
+    np.testing.assert_allclose(
+        evaluate(result.outputs["rnn:out"], given), expected(20 * value, 0.5)[-1] + 1
+    )
+    np.testing.assert_allclose(
+        evaluate(result.clean["rnn:out"], given), expected(2 * value, 1.0)[-1]
+    )
 
 
 def test_rewiring_of_one_of_several_outputs_of_a_node(engine, T):
     x = T.vector("x", dtype="float64")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
-        (double, triple), _ = engine.scan(lambda step: [step * 2, step * 3], sequences=x)
+        (double, triple), _ = engine.scan(
+            lambda step: [step * 2, step * 3], sequences=x
+        )
     outputs = {"s:double": double, "s:triple": triple, "out:out": double + triple}
     result = regplug.compose([Times("s:double")]).apply(outputs)
     assert evaluate(result.outputs["out:out"], {x: [1.0]}) == [23]
@@ -240,7 +262,8 @@ def test_rewiring_matrix_in_the_place_of_a_column_keeps_the_type(engine, T):
     assert result.outputs["out:out"].type == outputs["out:out"].type
     given = np.array([[1.0, 2], [3, 4]])
     np.testing.assert_array_equal(
-        evaluate(result.outputs["out:out"], {x: given}), given + 10 * given.sum(1, keepdims=True)
+        evaluate(result.outputs["out:out"], {x: given}),
+        given + 10 * given.sum(1, keepdims=True),
     )
 
 
@@ -258,7 +281,9 @@ def test_rewiring_column_in_the_place_of_a_matrix_is_accepted(T):
     outputs["out:out"].name = "plus one"
     result = regplug.compose([Mean("h:out")]).apply(outputs)
     assert result.outputs["out:out"].name == "plus one"  # though its node is made anew
-    np.testing.assert_array_equal(evaluate(result.outputs["out:out"], {x: [[1.0, 3.0]]}), [[3.0]])
+    np.testing.assert_array_equal(
+        evaluate(result.outputs["out:out"], {x: [[1.0, 3.0]]}), [[3.0]]
+    )
 
 
 def test_rewiring_walk_is_not_recursive(T):

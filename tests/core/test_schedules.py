@@ -21,7 +21,10 @@ from regplug.testing import function
 LINEAR = {"schedule": "linear", "start": 0.1, "stop": 0.7, "steps": 4}
 SPECS = {
     "linear": (LINEAR, lambda step: 0.1 + 0.6 * min(step / 4, 1)),
-    "linear down": ({**LINEAR, "start": 0.7, "stop": 0}, lambda step: 0.7 - 0.7 * min(step / 4, 1)),
+    "linear down": (
+        {**LINEAR, "start": 0.7, "stop": 0},
+        lambda step: 0.7 - 0.7 * min(step / 4, 1),
+    ),
     "cosine": (
         {"schedule": "cosine", "start": 0.1, "stop": 0.01, "steps": 5},
         lambda step: 0.01 + 0.09 * (1 + math.cos(math.pi * min(step / 5, 1))) / 2,
@@ -34,7 +37,10 @@ SPECS = {
         {"schedule": "piecewise", "steps": [2, 5], "values": [0, 0.3, 0.1]},
         lambda step: 0 if step < 2 else 0.3 if step < 5 else 0.1,
     ),
-    "piecewise without steps": ({"schedule": "piecewise", "steps": [], "values": [0.25]}, lambda step: 0.25),
+    "piecewise without steps": (
+        {"schedule": "piecewise", "steps": [], "values": [0.25]},
+        lambda step: 0.25,
+    ),
 }
 
 
@@ -76,14 +82,24 @@ class Subtract(Regularizer):
 
 @pytest.mark.parametrize("floatX", ["float64", "float32"])
 @pytest.mark.parametrize("case", SPECS)
-def test_schedule_has_the_value_of_its_formula_at_each_step(case, floatX, engine, T, monkeypatch):
+def test_schedule_has_the_value_of_its_formula_at_each_step(
+    case, floatX, engine, T, monkeypatch
+):
     config = importlib.import_module(engine.__name__.rpartition(".")[2]).config
-    monkeypatch.setattr(config, "floatX", floatX)  # the type that engines give to numbers of Python
+    monkeypatch.setattr(
+        config, "floatX", floatX
+    )  # the type that engines give to numbers of Python
     spec, formula = SPECS[case]
     x = T.vector("x", dtype="float64")
-    manager = regplug.compose([Scale(weight=spec), ("hidden_l1", {"pattern": "in:out", "weight": spec})])
+    manager = regplug.compose(
+        [Scale(weight=spec), ("hidden_l1", {"pattern": "in:out", "weight": spec})]
+    )
     result = manager.apply({"in:out": x})
-    step = function([x], [result.outputs["in:out"], result.terms["hidden_l1"]], updates=result.updates)
+    step = function(
+        [x],
+        [result.outputs["in:out"], result.terms["hidden_l1"]],
+        updates=result.updates,
+    )
     for number in range(9):
         expected = formula(number)
         assert manager.weights["scale"] == pytest.approx(expected, rel=1e-12, abs=1e-15)
@@ -96,7 +112,10 @@ def test_schedule_has_the_value_of_its_formula_at_each_step(case, floatX, engine
 def closed_form(spec, step):
     """Return the value of a schedule's formula, by decimals of 60 digits."""
     with decimal.localcontext(decimal.Context(prec=60)):
-        start, stop = decimal.Decimal(float(spec["start"])), decimal.Decimal(float(spec["stop"]))
+        start, stop = (
+            decimal.Decimal(float(spec["start"])),
+            decimal.Decimal(float(spec["stop"])),
+        )
         share = decimal.Decimal(int(min(step, spec["steps"]))) / int(spec["steps"])
         if spec["schedule"] == "exponential":
             return float((start.ln() * (1 - share) + stop.ln() * share).exp())
@@ -147,7 +166,11 @@ def test_schedule_is_right_over_its_whole_range(case, T):
     end = int(spec["steps"])
     inner = sorted({1, *(end * i // 7 for i in range(7)), end - 1} - {0, end})
     values = []
-    for step in (0, *inner, *(step for step in (end, end + 1, MOST - 1) if step < MOST)):
+    for step in (
+        0,
+        *inner,
+        *(step for step in (end, end + 1, MOST - 1) if step < MOST),
+    ):
         manager.restore({**manager.state(), "step": step})
         values.append(manager.weights["anything"])
         assert weight(1.0) == pytest.approx(values[-1], rel=4e-16, abs=0)
@@ -163,16 +186,29 @@ def test_schedule_is_right_over_its_whole_range(case, T):
 
 
 @pytest.mark.parametrize("kind", ["linear", "cosine", "exponential"])
-@pytest.mark.parametrize(("start", "stop"), [(0.1, 0.7), (0.3, 1e-9), (1 - 2**-53, 1 - 2**-40), (1e-300, 1e300)])
+@pytest.mark.parametrize(
+    ("start", "stop"),
+    [(0.1, 0.7), (0.3, 1e-9), (1 - 2**-53, 1 - 2**-40), (1e-300, 1e300)],
+)
 def test_schedule_never_turns_back_nor_leaves_its_range(kind, start, stop):
-    manager = regplug.compose([Anything(weight={"schedule": kind, "start": start, "stop": stop, "steps": 3000})])
+    manager = regplug.compose(
+        [
+            Anything(
+                weight={"schedule": kind, "start": start, "stop": stop, "steps": 3000}
+            )
+        ]
+    )
     values = manager.members[0].weight.at(np.arange(3003), np)
     assert (values[0], *values[-3:]) == (start, stop, stop, stop)
     assert (np.diff(values) * np.sign(stop - start) >= 0).all()
 
 
 def test_schedule_of_numbers_of_numpy_is_written_as_of_python(tmp_path):
-    spec = {"schedule": "piecewise", "steps": (np.int32(2),), "values": (np.float32(0.5), np.int8(0))}
+    spec = {
+        "schedule": "piecewise",
+        "steps": (np.int32(2),),
+        "values": (np.float32(0.5), np.int8(0)),
+    }
     manager = regplug.compose([("hidden_l1", {"weight": spec})])
     manager.write(tmp_path / "copy.toml")
     weight = regplug.read(tmp_path / "copy.toml").members[0].weight
@@ -187,7 +223,9 @@ def test_schedule_is_in_the_dtype_of_what_matched(T):
 
 def test_schedule_moves_the_rate_of_dropout_exactly(T):
     x = T.matrix("x", dtype="float32")
-    manager = regplug.compose([("dropout", {"pattern": "in:out", "weight": LINEAR})], seed=3)
+    manager = regplug.compose(
+        [("dropout", {"pattern": "in:out", "weight": LINEAR})], seed=3
+    )
     result = manager.apply({"in:out": x})
     step = function([x], result.outputs["in:out"], updates=result.updates)
     for number in range(6):
@@ -198,14 +236,18 @@ def test_schedule_moves_the_rate_of_dropout_exactly(T):
 
 def test_schedule_also_moves_the_penalty_on_the_clean_graph(T):
     x = T.vector("x", dtype="float64")
-    result = regplug.compose([("hidden_l1", {"pattern": "in:out", "weight": LINEAR})]).apply({"in:out": x})
+    result = regplug.compose(
+        [("hidden_l1", {"pattern": "in:out", "weight": LINEAR})]
+    ).apply({"in:out": x})
     step = function([x], result.clean_loss, updates=result.updates)
     assert [float(step([2.0])) for _ in range(2)] == pytest.approx([0.2, 0.5])
 
 
 def test_schedule_of_a_constraint_alone_advances_the_step(engine):
     w = engine.shared(np.ones(2), name="w")
-    manager = regplug.compose([Subtract(weight={"schedule": "piecewise", "steps": [1], "values": [0, 0.5]})])
+    manager = regplug.compose(
+        [Subtract(weight={"schedule": "piecewise", "steps": [1], "values": [0, 0.5]})]
+    )
     result = manager.apply({"out:out": w.sum()}, params={"w": w})
     step = function([], [], updates={**result.constrain({w: 1 * w}), **result.updates})
     values = []
@@ -215,7 +257,9 @@ def test_schedule_of_a_constraint_alone_advances_the_step(engine):
     assert values == [1, 0.5, 0]
 
 
-def test_schedule_while_building_advances_the_step_for_parameters_of_the_first_layer(engine, T):
+def test_schedule_while_building_advances_the_step_for_parameters_of_the_first_layer(
+    engine, T
+):
     x = T.matrix("x", dtype="float64")
     w, v = (engine.shared(np.eye(2), name=name) for name in ("a.w", "b.w"))
     manager = regplug.compose([ScaleParams("a.w", weight=LINEAR)])
@@ -225,12 +269,17 @@ def test_schedule_while_building_advances_the_step_for_parameters_of_the_first_l
     manager.modify_graph(second)
     manager.loss([], {**first, **second})
     step = function([x], second["b:out"], updates=manager.updates)
-    assert [float(step([[1.0, 0.0]])[0, 0]) for _ in range(3)] == pytest.approx([0.1, 0.25, 0.4])
+    assert [float(step([[1.0, 0.0]])[0, 0]) for _ in range(3)] == pytest.approx(
+        [0.1, 0.25, 0.4]
+    )
 
 
 def test_schedule_cannot_be_assigned_nor_restored_over(T):
     manager = regplug.compose([("hidden_l1", {"weight": LINEAR}), ("noise", 0.1)])
-    with pytest.raises(BadOption, match=r"hidden_l1: its weight follows the schedule .*'linear'.*compose anew"):
+    with pytest.raises(
+        BadOption,
+        match=r"hidden_l1: its weight follows the schedule .*'linear'.*compose anew",
+    ):
         manager.weights["hidden_l1"] = 0.5
     with pytest.raises(BadOption, match="noise: the schedule .*compose anew"):
         manager.weights["noise"] = LINEAR
@@ -240,7 +289,8 @@ def test_schedule_cannot_be_assigned_nor_restored_over(T):
 
 def test_schedule_is_read_from_toml_and_written_back(tmp_path):
     path, copy = tmp_path / "one.toml", tmp_path / "two.toml"
-    path.write_text(textwrap.dedent("""
+    path.write_text(
+        textwrap.dedent("""
         seed = 5
         [[regularizer]]
         use = "weight_l2"
@@ -254,7 +304,8 @@ def test_schedule_is_read_from_toml_and_written_back(tmp_path):
         weight.start = 0.5
         weight.stop = 0.25
         weight.steps = 10
-    """))
+    """)
+    )
     manager = regplug.read(path)
     manager.write(copy)
     again = regplug.read(copy)
@@ -269,14 +320,17 @@ def test_schedule_is_read_from_toml_and_written_back(tmp_path):
 
 
 def test_schedule_continues_in_a_new_process(tmp_path):
-    (tmp_path / "run.toml").write_text(textwrap.dedent("""
+    (tmp_path / "run.toml").write_text(
+        textwrap.dedent("""
         [[regularizer]]
         use = "dropout"
         pattern = "in:out"
         weight = {schedule = "exponential", start = 0.5, stop = 0.01, steps = 6}
-    """))
+    """)
+    )
     script = tmp_path / "run.py"
-    script.write_text(textwrap.dedent("""
+    script.write_text(
+        textwrap.dedent("""
         import json, os, sys
         import numpy as np
         import regplug
@@ -295,14 +349,17 @@ def test_schedule_continues_in_a_new_process(tmp_path):
             rows.append([weight, step(np.ones((6, 6), "float32")).tobytes().hex()])
         json.dump(manager.state(), open("state.json", "w"))
         print(json.dumps(rows))
-    """))
+    """)
+    )
 
     def run(*steps):
         (tmp_path / "state.json").unlink(missing_ok=True)
         rows = []
         for count in steps:
             command = [sys.executable, "-W", "ignore", str(script), str(count)]
-            done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path)
+            done = subprocess.run(
+                command, capture_output=True, text=True, check=False, cwd=tmp_path
+            )
             assert done.returncode == 0, done.stderr
             rows += json.loads(done.stdout)
         return rows
@@ -319,30 +376,78 @@ def test_schedule_continues_in_a_new_process(tmp_path):
         ({**LINEAR, "steps": 0}, "0: steps are integers > 0"),
         ({**LINEAR, "steps": 10.0}, "10.0: steps are integers > 0"),
         ({**LINEAR, "steps": True}, "True: steps are integers > 0"),
-        ({**LINEAR, "steps": 2**63}, "9223372036854775808: steps are integers > 0, < 2\\*\\*63"),
+        (
+            {**LINEAR, "steps": 2**63},
+            "9223372036854775808: steps are integers > 0, < 2\\*\\*63",
+        ),
         ({**LINEAR, "steps": np.bool_(True)}, "True.*: steps are integers > 0"),
         ({**LINEAR, "start": True}, "True is not of type float"),
         ({**LINEAR, "start": 10**400}, "is not a finite number"),
-        ({"schedule": "piecewise", "steps": [5, 2**64], "values": [0, 0, 0]}, "steps are integers > 0, <"),
-        ({"schedule": "piecewise", "steps": [5], "values": [0, True]}, "True is not of type float"),
+        (
+            {"schedule": "piecewise", "steps": [5, 2**64], "values": [0, 0, 0]},
+            "steps are integers > 0, <",
+        ),
+        (
+            {"schedule": "piecewise", "steps": [5], "values": [0, True]},
+            "True is not of type float",
+        ),
         ({**LINEAR, "steps": [5]}, r"\[5\]: steps are integers > 0"),
         ({**LINEAR, "start": -0.1}, "-0.1 is out of range: >= 0"),
         ({**LINEAR, "stop": 1.0}, "1.0 is out of range: >= 0, < 1"),
         ({**LINEAR, "stop": "1"}, "'1' is not of type float"),
         ({**LINEAR, "stop": float("nan")}, "nan is not a finite number"),
-        ({**LINEAR, "schedule": "lineal"}, "'lineal' is no schedule. Did you mean 'linear'"),
-        ({**LINEAR, "schedule": ["linear"]}, "is no schedule. Schedules: linear, cosine"),
-        ({"start": 0, "stop": 1, "steps": 5}, "has no key 'schedule'. Schedules: linear, cosine"),
-        ({"schedule": "linear", "start": 0, "steps": 5}, "a linear schedule has the keys start, stop, steps"),
-        ({**LINEAR, "values": [1]}, "a linear schedule has the keys start, stop, steps"),
-        ({"schedule": "exponential", "start": 0, "stop": 0.1, "steps": 5}, "needs start and stop > 0"),
-        ({"schedule": "piecewise", "steps": [5, 5], "values": [0, 0, 0]}, "steps must increase"),
-        ({"schedule": "piecewise", "steps": [5, -3], "values": [0, 0, 0]}, "steps are integers > 0"),
-        ({"schedule": "piecewise", "steps": 5, "values": [0, 0]}, "steps are integers > 0"),
-        ({"schedule": "piecewise", "steps": [5], "values": [0]}, "1 steps need 2 values"),
-        ({"schedule": "piecewise", "steps": [5], "values": 0.5}, "1 steps need 2 values"),
-        ({"schedule": "piecewise", "steps": [5], "values": [0, 1.5]}, "1.5 is out of range"),
-        ({"schedule": "piecewise", "steps": [5], "values": [0, None]}, "None is not of type float"),
+        (
+            {**LINEAR, "schedule": "lineal"},
+            "'lineal' is no schedule. Did you mean 'linear'",
+        ),
+        (
+            {**LINEAR, "schedule": ["linear"]},
+            "is no schedule. Schedules: linear, cosine",
+        ),
+        (
+            {"start": 0, "stop": 1, "steps": 5},
+            "has no key 'schedule'. Schedules: linear, cosine",
+        ),
+        (
+            {"schedule": "linear", "start": 0, "steps": 5},
+            "a linear schedule has the keys start, stop, steps",
+        ),
+        (
+            {**LINEAR, "values": [1]},
+            "a linear schedule has the keys start, stop, steps",
+        ),
+        (
+            {"schedule": "exponential", "start": 0, "stop": 0.1, "steps": 5},
+            "needs start and stop > 0",
+        ),
+        (
+            {"schedule": "piecewise", "steps": [5, 5], "values": [0, 0, 0]},
+            "steps must increase",
+        ),
+        (
+            {"schedule": "piecewise", "steps": [5, -3], "values": [0, 0, 0]},
+            "steps are integers > 0",
+        ),
+        (
+            {"schedule": "piecewise", "steps": 5, "values": [0, 0]},
+            "steps are integers > 0",
+        ),
+        (
+            {"schedule": "piecewise", "steps": [5], "values": [0]},
+            "1 steps need 2 values",
+        ),
+        (
+            {"schedule": "piecewise", "steps": [5], "values": 0.5},
+            "1 steps need 2 values",
+        ),
+        (
+            {"schedule": "piecewise", "steps": [5], "values": [0, 1.5]},
+            "1.5 is out of range",
+        ),
+        (
+            {"schedule": "piecewise", "steps": [5], "values": [0, None]},
+            "None is not of type float",
+        ),
     ],
 )
 def test_schedule_that_does_not_fit_is_refused_when_composing(spec, words):
@@ -359,5 +464,8 @@ def test_schedule_that_does_not_fit_is_refused_in_toml_with_the_file(tmp_path):
 
 
 def test_schedule_of_a_weight_that_is_baked_in_is_refused():
-    with pytest.raises(BadOption, match="baked .*does not take `weight`, so the schedule .*cannot act: give a number"):
+    with pytest.raises(
+        BadOption,
+        match="baked .*does not take `weight`, so the schedule .*cannot act: give a number",
+    ):
         regplug.compose([Baked(weight=LINEAR)])

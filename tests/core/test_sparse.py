@@ -40,7 +40,11 @@ def model_of(engine, sparse, data):
 @pytest.mark.parametrize("kind", ["shared", "input"])
 def test_model_of_sparse_data_trains(kind, engine, sparse, T):
     is_input = kind == "input"
-    data = sparse.csr_matrix("data", dtype="float64") if is_input else shared_data(engine, sparse)
+    data = (
+        sparse.csr_matrix("data", dtype="float64")
+        if is_input
+        else shared_data(engine, sparse)
+    )
     w, h, y = model_of(engine, sparse, data)
     start = w.get_value()
     composition = ["dropout=0.5@h", ("weight_l2", {"pattern": "*", "weight": 0.1})]
@@ -105,7 +109,9 @@ def test_sparse_variables_are_refused_by_name_with_the_remedy(engine, sparse):
 def others(engine):
     """Return variables that are no tensors, by kind."""
     package = engine.T.__name__.partition(".")[0]
-    state = np.random.RandomState(0) if package == "theano" else np.random.default_rng(0)
+    state = (
+        np.random.RandomState(0) if package == "theano" else np.random.default_rng(0)
+    )
     typed_list = importlib.import_module(f"{package}.typed_list")
     return {
         "scalar": importlib.import_module(f"{package}.scalar").float64("s"),
@@ -120,11 +126,17 @@ def test_variables_that_are_no_tensors_are_refused(kind, engine, T):
     variable = others(engine)[kind]
     x, w = T.matrix("x", dtype="float64"), engine.shared(np.eye(2), name="w")
     h = T.dot(x, w)
-    for model, params in (({"in": variable, "h": h}, None), (variable, None), ({"h": h}, {"p": variable})):
+    for model, params in (
+        ({"in": variable, "h": h}, None),
+        (variable, None),
+        ({"h": h}, {"p": variable}),
+    ):
         with pytest.raises(BadModel, match="dense tensors"):
             regplug.compose(["noise=1@*"]).apply(model, params=params)
     result = regplug.compose([("non_negative", {"pattern": "w"})]).apply({"h": h})
-    with pytest.raises(BadModel, match="constrain: the update of 'w' is .*, and the parameter is"):
+    with pytest.raises(
+        BadModel, match="constrain: the update of 'w' is .*, and the parameter is"
+    ):
         result.constrain({w: variable})
     with pytest.raises(BadModel, match="apply: the update of w is "):
         regplug.compose([]).apply({"h": h}, updates={w: variable})
@@ -161,14 +173,20 @@ def test_hook_that_returns_no_dense_tensor_is_named(kind, engine, sparse, T):
         with pytest.raises(RegularizerError, match="returned .*, expected a"):
             regplug.compose([instance]).apply(outputs)
     result = regplug.compose([Constraint("w")]).apply(outputs)
-    with pytest.raises(RegularizerError, match=r"constrain, w\): returned .*, expected a"):
+    with pytest.raises(
+        RegularizerError, match=r"constrain, w\): returned .*, expected a"
+    ):
         result.constrain({w: w * 2})
 
 
 def test_update_of_a_parameter_that_is_sparse_is_refused(engine, sparse, T):
     x, w = T.matrix("x", dtype="float64"), engine.shared(np.eye(2), name="w")
-    result = regplug.compose([("non_negative", {"pattern": "w"})]).apply({"h": T.dot(x, w)})
-    with pytest.raises(BadModel, match="constrain: the update of 'w' is .*, and the parameter is"):
+    result = regplug.compose([("non_negative", {"pattern": "w"})]).apply(
+        {"h": T.dot(x, w)}
+    )
+    with pytest.raises(
+        BadModel, match="constrain: the update of 'w' is .*, and the parameter is"
+    ):
         result.constrain({w: sparse.csr_from_dense(w * 2)})
 
 
@@ -182,6 +200,8 @@ def test_update_of_sparse_data_is_rewired(engine, sparse, T):
     x = T.matrix("x", dtype="float64")
     data = shared_data(engine, sparse)
     h = x * 1
-    result = regplug.compose([Doubled("h")]).apply({"h": h}, updates={data: sparse.csr_from_dense(h)})
+    result = regplug.compose([Doubled("h")]).apply(
+        {"h": h}, updates={data: sparse.csr_from_dense(h)}
+    )
     value = evaluate(sparse.dense_from_sparse(result.updates[data]), {x: DATA})
     np.testing.assert_array_equal(value, 2 * DATA)

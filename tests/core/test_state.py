@@ -15,7 +15,10 @@ from regplug import BadComposition, BadOption, Regularizer, RegularizerError, ho
 from regplug.noise import reference
 from regplug.testing import function
 
-COMPOSITION = [("dropout", {"pattern": "h:out", "weight": 0.5}), ("noise", {"pattern": "in:out", "weight": 0.1})]
+COMPOSITION = [
+    ("dropout", {"pattern": "h:out", "weight": 0.5}),
+    ("noise", {"pattern": "in:out", "weight": 0.1}),
+]
 
 
 class Follow(Regularizer):
@@ -41,7 +44,13 @@ def step_of(T, manager):
 def test_state_is_a_dict_of_json_values():
     manager = regplug.compose(COMPOSITION, seed=7)
     weights = {"dropout": 0.5, "noise": 0.1}
-    assert manager.state() == {"format": 2, "seed": 7, "step": 0, "weights": weights, "arrays": None}
+    assert manager.state() == {
+        "format": 2,
+        "seed": 7,
+        "step": 0,
+        "weights": weights,
+        "arrays": None,
+    }
     assert json.loads(json.dumps(manager.state())) == manager.state()
 
 
@@ -54,7 +63,13 @@ def test_state_restored_in_the_same_process_repeats_the_run(T):
     manager.weights["dropout"] = 0.25
     state = manager.state()
     weights = {"dropout": 0.25, "noise": 0.1}
-    assert state == {"format": 2, "seed": 7, "step": 3, "weights": weights, "arrays": {}}
+    assert state == {
+        "format": 2,
+        "seed": 7,
+        "step": 3,
+        "weights": weights,
+        "arrays": {},
+    }
     run = [step(ones) for _ in range(3)]
     manager.weights["dropout"] = 0.9
     manager.restore(state)
@@ -82,7 +97,8 @@ def test_state_restored_before_or_after_apply_changes_the_seed_of_what_is_compil
 
 def test_state_restored_in_a_new_process_continues_bit_for_bit(tmp_path):
     script = tmp_path / "run.py"
-    script.write_text(textwrap.dedent("""
+    script.write_text(
+        textwrap.dedent("""
         import json, sys
         import numpy as np
         import regplug
@@ -108,7 +124,8 @@ def test_state_restored_in_a_new_process_continues_bit_for_bit(tmp_path):
             with open(path, "w") as file:
                 json.dump(manager.state(), file)
         print(json.dumps([step(value).tobytes().hex() for _ in range(4)]))
-    """))
+    """)
+    )
     runs = []
     for mode in ("begin", "continue"):
         command = [sys.executable, str(script), mode, str(tmp_path / "state.json")]
@@ -130,28 +147,74 @@ def test_state_restored_in_a_new_process_continues_bit_for_bit(tmp_path):
         ({"seed": "7"}, BadOption, "seed '7' is no integer"),
         ({"step": -1}, BadOption, "step -1 is no integer from 0"),
         ({"step": 2.0}, BadOption, "step 2.0 is no integer"),
-        ({"weights": {"dropout": 0.5}}, BadComposition, r"has weights of \['dropout'\], this composition of"),
-        ({"weights": {"dropout": 0.5, "noise": 1, "x": 1}}, BadComposition, r"\['dropout', 'noise', 'x'\]"),
-        ({"weights": {"dropout": 1.5, "noise": 0.1}}, BadOption, r"dropout\(weight=1.5\): 1.5 is out of range"),
-        ({"weights": {"dropout": None, "noise": 0.1}}, BadOption, "None is not of type float"),
-        ({"weights": 5}, BadComposition, "is no state: it needs seed, step and weights"),
+        (
+            {"weights": {"dropout": 0.5}},
+            BadComposition,
+            r"has weights of \['dropout'\], this composition of",
+        ),
+        (
+            {"weights": {"dropout": 0.5, "noise": 1, "x": 1}},
+            BadComposition,
+            r"\['dropout', 'noise', 'x'\]",
+        ),
+        (
+            {"weights": {"dropout": 1.5, "noise": 0.1}},
+            BadOption,
+            r"dropout\(weight=1.5\): 1.5 is out of range",
+        ),
+        (
+            {"weights": {"dropout": None, "noise": 0.1}},
+            BadOption,
+            "None is not of type float",
+        ),
+        (
+            {"weights": 5},
+            BadComposition,
+            "is no state: it needs seed, step and weights",
+        ),
         ({"arrays": 5}, BadComposition, "arrays"),
         ({"arrays": {"follow/h:out": np.zeros(3)}}, BadComposition, "follow/h:out"),
-        ({"arrays": {"dropout/h:out": np.zeros(3)}}, BadComposition, "the arrays dropout/h:out; needed are none"),
-        ({"weights": {"dropout": np.zeros(1), "noise": 0.1}}, BadOption, "is not of type float"),
-        ({"weights": {"dropout": np.array(True), "noise": 0.1}}, BadOption, "True is not of type float"),
-        ({"weights": {"dropout": np.array(np.nan), "noise": 0.1}}, BadOption, "nan is not a finite number"),
-        ({"format": 3}, BadComposition, "is of format 3, and this regplug reads 2: upgrade regplug"),
+        (
+            {"arrays": {"dropout/h:out": np.zeros(3)}},
+            BadComposition,
+            "the arrays dropout/h:out; needed are none",
+        ),
+        (
+            {"weights": {"dropout": np.zeros(1), "noise": 0.1}},
+            BadOption,
+            "is not of type float",
+        ),
+        (
+            {"weights": {"dropout": np.array(True), "noise": 0.1}},
+            BadOption,
+            "True is not of type float",
+        ),
+        (
+            {"weights": {"dropout": np.array(np.nan), "noise": 0.1}},
+            BadOption,
+            "nan is not a finite number",
+        ),
+        (
+            {"format": 3},
+            BadComposition,
+            "is of format 3, and this regplug reads 2: upgrade regplug",
+        ),
         ({"format": np.array(3)}, BadComposition, "upgrade regplug"),
         ({"format": 1}, BadComposition, "of format 1, which does not exist"),
         ({"format": "2"}, BadComposition, "of format '2', which does not exist"),
         ({"format": True}, BadComposition, "of format True, which does not exist"),
-        ({"format": 2}, BadComposition, "needs seed, step, weights and arrays, and there is no arrays"),
+        (
+            {"format": 2},
+            BadComposition,
+            "needs seed, step, weights and arrays, and there is no arrays",
+        ),
         ({"sed": 4}, BadComposition, "unknown key 'sed'. Did you mean 'seed'"),
         ({5: 4}, BadComposition, "unknown key 5"),
     ],
 )
-def test_state_of_another_composition_is_refused_and_nothing_changes(change, error, what, T):
+def test_state_of_another_composition_is_refused_and_nothing_changes(
+    change, error, what, T
+):
     manager = regplug.compose(COMPOSITION, seed=7)
     step_of(T, manager)(np.ones((2, 2)))
     before = manager.state()
@@ -163,7 +226,9 @@ def test_state_of_another_composition_is_refused_and_nothing_changes(change, err
 
 @pytest.mark.parametrize("state", [None, 5, {}, {"seed": 1, "step": 2}, [("seed", 1)]])
 def test_state_that_is_none_is_refused(state):
-    with pytest.raises(BadComposition, match="is no state: it needs seed, step and weights"):
+    with pytest.raises(
+        BadComposition, match="is no state: it needs seed, step and weights"
+    ):
         regplug.compose([]).restore(state)
 
 
@@ -211,7 +276,10 @@ def test_state_from_an_npz_file_is_taken(is_applied, tmp_path, T):
     found = other.state()
     np.testing.assert_equal(found, state)
     assert (type(found["seed"]), type(found["step"])) == (int, int)
-    with np.load(tmp_path / "state.npz") as closed, pytest.raises(BadComposition, match="cannot be read"):
+    with (
+        np.load(tmp_path / "state.npz") as closed,
+        pytest.raises(BadComposition, match="cannot be read"),
+    ):
         other.restore(closed)
 
 
@@ -227,17 +295,24 @@ def test_state_takes_weights_of_no_dimensions():
 def test_state_beyond_the_largest_step_of_int64_is_restored_to_the_same_masks(T):
     ramp = {"schedule": "linear", "start": 0.0, "stop": 0.5, "steps": 10}
     steps = {"schedule": "piecewise", "steps": [3], "values": [0.0, 2.0]}
-    schedules = [("hidden_l1", {"pattern": "h:out", "weight": each}) for each in (ramp, steps)]
+    schedules = [
+        ("hidden_l1", {"pattern": "h:out", "weight": each}) for each in (ramp, steps)
+    ]
     manager = regplug.compose([*COMPOSITION, *schedules], seed=7)
     x = T.matrix("x", dtype="float64")
     result = manager.apply({"in:out": x, "h:out": x * 2})
-    step = function([x], [result.outputs["h:out"], *result.terms.values()], updates=result.updates)
+    step = function(
+        [x], [result.outputs["h:out"], *result.terms.values()], updates=result.updates
+    )
     manager.restore({**manager.state(), "step": 2**63 - 2})
     for number in range(2**63 - 2, 2**63 + 2):
         state = manager.state()
         assert state["step"] == number
         manager.restore(state)
-        assert (manager.weights["hidden_l1"], manager.weights["hidden_l1#2"]) == (0.5, 2)
+        assert (manager.weights["hidden_l1"], manager.weights["hidden_l1#2"]) == (
+            0.5,
+            2,
+        )
         h, one, other = step(np.ones((4, 3)))
         mask = reference.keep(7, "dropout", "h:out", (4, 3), number, 0.5)
         np.testing.assert_array_equal(h != 0, mask)
@@ -251,12 +326,18 @@ def test_state_beyond_the_largest_step_of_int64_is_restored_to_the_same_masks(T)
 @pytest.mark.parametrize(
     ("arrays", "words"),
     [
-        ({"follow/h:out": [0.0, np.nan, 0.0]}, "'follow/h:out' has entries that are NaN or infinite"),
+        (
+            {"follow/h:out": [0.0, np.nan, 0.0]},
+            "'follow/h:out' has entries that are NaN or infinite",
+        ),
         ({"follow/h:out": [0.0, -np.inf, 0.0]}, "NaN or infinite"),
         ({"follow/h:out": [1j, 0, 0]}, "no array of real numbers"),
         ({"follow/h:out": [None, 0, 0]}, "no array of real numbers"),
         ({"follow/h:out": [[1.0], [1.0, 2.0]]}, "no array"),
-        ({"follow/h:out": np.array(["2020-01-01"], "datetime64[D]")}, "no array of real numbers"),
+        (
+            {"follow/h:out": np.array(["2020-01-01"], "datetime64[D]")},
+            "no array of real numbers",
+        ),
     ],
 )
 def test_state_of_arrays_that_cannot_be_is_refused(arrays, words, is_applied, T):
@@ -293,11 +374,16 @@ def test_state_of_arrays_of_another_shape_is_refused(T):
     manager.apply({"h:out": x * 2})
     state = manager.state()
     state["arrays"] = {"follow/h:out": np.zeros(4)}
-    with pytest.raises(BadComposition, match=r"'follow/h:out' has shape \(4,\), not \(3,\)"):
+    with pytest.raises(
+        BadComposition, match=r"'follow/h:out' has shape \(4,\), not \(3,\)"
+    ):
         manager.restore(state)
     other = regplug.compose([Follow("h:out")])
     other.restore(state)
-    with pytest.raises(RegularizerError, match=r"follow \(.*, loss\): raised ValueError: .*'h:out'.*\(4,\).*\(3,\)"):
+    with pytest.raises(
+        RegularizerError,
+        match=r"follow \(.*, loss\): raised ValueError: .*'h:out'.*\(4,\).*\(3,\)",
+    ):
         other.apply({"h:out": x * 2})
 
 
@@ -319,7 +405,9 @@ def test_state_of_arrays_that_are_no_numbers_is_refused_and_nothing_changes(T):
     label = manager.members[0].label
     for array in (np.array(["a"]), np.array([1j])):
         with pytest.raises(BadComposition, match="and no array of real numbers"):
-            manager.restore({**before, "seed": 9, "step": 77, "arrays": {f"{label}/h:out": array}})
+            manager.restore(
+                {**before, "seed": 9, "step": 77, "arrays": {f"{label}/h:out": array}}
+            )
     with pytest.raises(BadComposition, match="is of no regularizer"):
         manager.restore({**before, "step": 77, "arrays": {3: np.zeros(2)}})
     assert manager.state()["step"] == before["step"]

@@ -54,20 +54,30 @@ def vector_of(engine, dtype, name="x"):
 def test_penalty_of_integer_outputs_is_computed_in_floatX(dtype, engine):
     x = vector_of(engine, dtype)
     values = np.array([0, 100, 127]).astype(dtype)
-    term = regplug.compose([SumOfSquares(weight=0.5)]).apply({"x:out": x}).terms["sum_of_squares"]
+    term = (
+        regplug.compose([SumOfSquares(weight=0.5)])
+        .apply({"x:out": x})
+        .terms["sum_of_squares"]
+    )
     assert term.dtype == engine.working_dtype(dtype) != dtype
     assert evaluate(term, {x: values}) == 0.5 * (values.astype("float64") ** 2).sum()
 
 
 def test_penalty_of_integer_parameters_is_computed_in_floatX(engine):
     w = engine.shared(np.array([100, -128], "int8"), name="w")
-    result = regplug.compose([WeightSquares(weight=1)]).apply({"y:out": w * 1.0}, {"w": w})
+    result = regplug.compose([WeightSquares(weight=1)]).apply(
+        {"y:out": w * 1.0}, {"w": w}
+    )
     assert evaluate(result.loss) == 100**2 + 128**2
 
 
 def test_penalty_of_floats_and_integers_has_the_dtype_of_the_floats(engine):
     x, n = vector_of(engine, "float32"), vector_of(engine, "int8", "n")
-    term = regplug.compose([SumOfSquares(weight=1)]).apply({"x:out": x, "n:out": n}).terms["sum_of_squares"]
+    term = (
+        regplug.compose([SumOfSquares(weight=1)])
+        .apply({"x:out": x, "n:out": n})
+        .terms["sum_of_squares"]
+    )
     assert term.dtype == "float32"
     assert evaluate(term, {x: np.float32([3]), n: np.int8([-100])}) == 10009
 
@@ -82,7 +92,10 @@ def test_modify_graph_refuses_integers_by_name(dtype, engine):
 
     x = vector_of(engine, dtype)
     manager = regplug.compose([Double(), SumOfSquares(weight=1)])
-    with pytest.raises(regplug.RegularizerError, match=f"'in:out' is {dtype}, and only floats can be changed: cast"):
+    with pytest.raises(
+        regplug.RegularizerError,
+        match=f"'in:out' is {dtype}, and only floats can be changed: cast",
+    ):
         manager.apply({"in:out": x, "y:out": x * 1.5})
 
 
@@ -97,7 +110,9 @@ def test_constrain_refuses_integers_by_name(engine):
     w = engine.shared(np.array([100, -128], "int8"), name="w")
     result = regplug.compose([Clip()]).apply({"y:out": w * 1.0}, {"w": w})
     updates = {w: w + 1}
-    with pytest.raises(regplug.RegularizerError, match="'w' is int8, and only floats can be changed"):
+    with pytest.raises(
+        regplug.RegularizerError, match="'w' is int8, and only floats can be changed"
+    ):
         result.constrain(updates)
     assert list(updates) == [w]
 
@@ -133,8 +148,12 @@ def test_weight_0_is_off_where_a_term_goes_around_what_matched(engine):
     x = vector_of(engine, "float64")
     w = engine.shared(np.array([1.0, 0.0]), name="w")
     h = x * w
-    result = regplug.compose([Around(weight=0, pattern="x:out")]).apply({"x:out": x, "h:out": h})
-    found = evaluate([result.loss, *engine.grad(result.loss, [w, x])], {x: np.array([0.0, -1.0])})
+    result = regplug.compose([Around(weight=0, pattern="x:out")]).apply(
+        {"x:out": x, "h:out": h}
+    )
+    found = evaluate(
+        [result.loss, *engine.grad(result.loss, [w, x])], {x: np.array([0.0, -1.0])}
+    )
     assert found[0] == 0
     for gradient in found[1:]:
         np.testing.assert_array_equal(gradient, [0, 0])
@@ -150,7 +169,9 @@ def test_gates_are_gone_from_what_is_compiled(engine):
     compiled = function([x], [cost, engine.grad(cost, w)], mode=mode)
     graph = compiled.maker.fgraph
     assert not any(isinstance(node.op, engine.Gate) for node in graph.toposort())
-    np.testing.assert_allclose(compiled(np.array([1.0, 1.0]))[1], 1 - 0.5 / np.array([1, 0.5]))
+    np.testing.assert_allclose(
+        compiled(np.array([1.0, 1.0]))[1], 1 - 0.5 / np.array([1, 0.5])
+    )
 
 
 def test_gradient_of_a_gradient_goes_through_gates(engine):
@@ -163,8 +184,13 @@ def test_gradient_of_a_gradient_goes_through_gates(engine):
     np.testing.assert_array_equal(run(), [0, 0])
 
 
-@pytest.mark.parametrize(("weight", "fill", "count"), [(1e-4, 1, 160_000), (1e-8, 100, 10_000), (1e-3, 300, 1)])
-def test_float16_terms_are_computed_in_float32_and_rounded_once(weight, fill, count, engine):
+@pytest.mark.parametrize(
+    ("weight", "fill", "count"),
+    [(1e-4, 1, 160_000), (1e-8, 100, 10_000), (1e-3, 300, 1)],
+)
+def test_float16_terms_are_computed_in_float32_and_rounded_once(
+    weight, fill, count, engine
+):
     w = engine.shared(np.full(count, fill, "float16"), name="w")
     result = regplug.compose([WeightSquares(weight=weight)]).apply({"y:out": w})
     assert result.loss.dtype == "float16"
@@ -181,7 +207,9 @@ def test_float16_constraints_are_computed_in_float32(engine):
 
         @hookimpl
         def constrain(self, matched):
-            return {name: w / tensor(w).sqrt((w**2).sum()) for name, w in matched.items()}
+            return {
+                name: w / tensor(w).sqrt((w**2).sum()) for name, w in matched.items()
+            }
 
     w = engine.shared(np.full(4, 1000, "float16"), name="w")
     result = regplug.compose([Normalize()]).apply({"y:out": w})
@@ -191,7 +219,9 @@ def test_float16_constraints_are_computed_in_float32(engine):
 
 
 @pytest.mark.parametrize("is_numba", [True, False])
-def test_apply_warns_of_a_float16_model_that_the_default_linker_cannot_compile(is_numba, engine):
+def test_apply_warns_of_a_float16_model_that_the_default_linker_cannot_compile(
+    is_numba, engine
+):
     if engine.advances_unasked:
         warned = contextlib.nullcontext([])  # Theano's C code has float16
         flags = contextlib.nullcontext()
@@ -199,7 +229,9 @@ def test_apply_warns_of_a_float16_model_that_the_default_linker_cannot_compile(i
         import pytensor
 
         flags = pytensor.config.change_flags(linker="numba" if is_numba else "cvm")
-        expected = pytest.warns(regplug.RegplugWarning, match="'x:out' is float16, and numba.*mode='CVM'")
+        expected = pytest.warns(
+            regplug.RegplugWarning, match="'x:out' is float16, and numba.*mode='CVM'"
+        )
         warned = expected if is_numba else contextlib.nullcontext()
     x = vector_of(engine, "float16")
     with flags, warned:

@@ -55,7 +55,9 @@ def drawing(engine, by):
 
     def draw(rate):
         rng = engine.shared(state)
-        next_state, numbers = engine.T.random.poisson(rate, rng=rng, return_next_rng=True)
+        next_state, numbers = engine.T.random.poisson(
+            rate, rng=rng, return_next_rng=True
+        )
         if by == "stream":  # as RandomStream.gen does, with a seed of its own
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", DeprecationWarning)
@@ -73,7 +75,9 @@ def test_generator_advances_by_the_draw_from_the_dropped_layer(by, engine, T):
     rng, next_state, counts = draw(h)
     outputs = {"in:out": x, "hid:out": h, "count:out": counts}
     manager = regplug.compose(["dropout=0.5@hid:out"], seed=7)
-    result = manager.apply(outputs, updates=None if by == "stream" else [(rng, next_state)])
+    result = manager.apply(
+        outputs, updates=None if by == "stream" else [(rng, next_state)]
+    )
     train = function([x], result.outputs["count:out"], updates=result.updates)
     sample = function([x], result.clean["count:out"], updates=result.clean_updates)
     for step in range(3):  # the state after a draw depends on the rates
@@ -100,7 +104,9 @@ def test_updates_of_a_stream_are_those_of_the_engines_own_class(engine, T):
             warnings.simplefilter("ignore")  # deprecated from 3.3
             counts = RandomStream(3).poisson(h)
     rng = counts.owner.inputs[0]
-    result = regplug.compose(["dropout=0.5@hid:out"]).apply({"hid:out": h, "count:out": counts})
+    result = regplug.compose(["dropout=0.5@hid:out"]).apply(
+        {"hid:out": h, "count:out": counts}
+    )
     assert result.updates[rng] is result.outputs["count:out"].owner.outputs[0]
     assert result.updates[rng] is not rng.default_update
     assert rng.default_update is counts.owner.outputs[0]
@@ -116,7 +122,9 @@ def test_multiple_recursive_generator_of_theano_advances_by_the_new_draw(engine,
     x = T.matrix("x", dtype="float64")
     h = T.exp(x)
     normal = MRG_RandomStreams(3).uniform(h.shape) * h
-    result = regplug.compose(["dropout=0.5@hid:out"]).apply({"hid:out": h, "n:out": normal})
+    result = regplug.compose(["dropout=0.5@hid:out"]).apply(
+        {"hid:out": h, "n:out": normal}
+    )
     (state,) = (shared for shared in result.updates if hasattr(shared.tag, "is_rng"))
     assert result.updates[state] is not state.default_update
     step = function([x], result.outputs["n:out"], updates=result.updates)
@@ -126,7 +134,9 @@ def test_multiple_recursive_generator_of_theano_advances_by_the_new_draw(engine,
 
 def test_running_mean_is_that_of_the_dropped_layer(engine, T):
     x = T.matrix("x", dtype="float64")
-    mean, square = (engine.shared(np.zeros(3), name=name) for name in ("bn.mean", "bn.square"))
+    mean, square = (
+        engine.shared(np.zeros(3), name=name) for name in ("bn.mean", "bn.square")
+    )
     h = T.exp(x)
     center = h.mean(axis=0)
     out = h - center
@@ -148,7 +158,9 @@ def test_running_mean_is_that_of_the_dropped_layer(engine, T):
     np.testing.assert_allclose(square.get_value(), expected_square, rtol=1e-12)
     evaluation = function([x], result.clean["bn:out"], updates=result.clean_updates)
     evaluation(X)
-    np.testing.assert_allclose(mean.get_value(), 0.9 * expected_mean + 0.1 * np.exp(X).mean(axis=0))
+    np.testing.assert_allclose(
+        mean.get_value(), 0.9 * expected_mean + 0.1 * np.exp(X).mean(axis=0)
+    )
     assert manager.state()["step"] == 3
 
 
@@ -159,7 +171,9 @@ def test_clean_updates_have_the_changes_that_stay(engine, T):
     manager = regplug.compose([Halved("hid:out"), "dropout=0.5@hid:out"], seed=7)
     result = manager.apply({"hid:out": h}, updates={mean: h.mean(axis=0)})
     half = np.exp(X) / 2
-    np.testing.assert_allclose(evaluate(result.clean_updates[mean], {x: X}), half.mean(axis=0))
+    np.testing.assert_allclose(
+        evaluate(result.clean_updates[mean], {x: X}), half.mean(axis=0)
+    )
     np.testing.assert_allclose(
         evaluate(result.updates[mean], {x: X}), (half * mask(0)).mean(axis=0)
     )
@@ -170,7 +184,9 @@ def test_clean_updates_have_neither_the_step_nor_kept_arrays(engine, T):
     w = engine.shared(np.eye(3), name="hid.w")
     mean = engine.shared(np.zeros(3), name="mean")
     h = T.dot(x, w)
-    manager = regplug.compose(["dropout=0.5@hid:out", ("spectral_norm", {"pattern": "hid.w"})])
+    manager = regplug.compose(
+        ["dropout=0.5@hid:out", ("spectral_norm", {"pattern": "hid.w"})]
+    )
     result = manager.apply({"hid:out": h}, updates={mean: h.mean(axis=0)})
     assert {shared.name for shared in result.updates} == {
         "mean", "regplug.step", "regplug.state:spectral_norm/hid.w",
@@ -186,7 +202,9 @@ def test_updates_that_no_regularizer_reaches_stay_as_they_are(engine, T):
     _, _, counts = draw(T.exp(x))
     outputs = {"count:out": counts, "out:out": counts * 2.0}
     update = counts * 1.0
-    result = regplug.compose(["dropout=0.5@out:out"]).apply(outputs, updates={last: update})
+    result = regplug.compose(["dropout=0.5@out:out"]).apply(
+        outputs, updates={last: update}
+    )
     # the engine finds the default update by itself; what was handed over is handed back
     assert {shared.name for shared in result.updates} == {"last", "regplug.step"}
     assert result.updates[last] is result.clean_updates[last] is update
@@ -216,7 +234,9 @@ def test_default_update_is_found_behind_another_update(engine, T):
     result = regplug.compose(["dropout=0.5@hid:out"], seed=7).apply(
         {"hid:out": h}, updates={total: last.sum(axis=0)}
     )
-    np.testing.assert_allclose(evaluate(result.updates[last], {x: X}), 2 * np.exp(X) * mask(0))
+    np.testing.assert_allclose(
+        evaluate(result.updates[last], {x: X}), 2 * np.exp(X) * mask(0)
+    )
 
 
 def test_updates_of_one_manager_are_handed_to_the_next(engine, T):
@@ -226,7 +246,9 @@ def test_updates_of_one_manager_are_handed_to_the_next(engine, T):
     rng, _, counts = draw(h)
     outputs = {"in:out": x, "hid:out": h, "count:out": counts}
     first = regplug.compose(["dropout=0.5@hid:out"], seed=7).apply(outputs)
-    second = regplug.compose([Halved("hid:out")]).apply(first.outputs, updates=first.updates)
+    second = regplug.compose([Halved("hid:out")]).apply(
+        first.outputs, updates=first.updates
+    )
     step = function([x], second.outputs["count:out"], updates=second.updates)
     for number in range(3):
         expected = numpy.poisson(np.exp(X) * mask(number) / 2)
@@ -240,14 +262,20 @@ def test_updates_of_one_manager_are_handed_to_the_next(engine, T):
 
 def test_updates_of_an_adapter_give_way_to_those_handed_over(engine, T):
     x = T.matrix("x", dtype="float64")
-    mean, square = (engine.shared(np.zeros(3), name=name) for name in ("mean", "square"))
+    mean, square = (
+        engine.shared(np.zeros(3), name=name) for name in ("mean", "square")
+    )
     h = T.exp(x)
     model = regplug.as_model({"hid:out": h})
     model.updates = {mean: h.mean(axis=0), square: T.sqr(h).mean(axis=0)}
-    result = regplug.compose([Halved("hid:out")]).apply(model, updates={mean: h.sum(axis=0)})
+    result = regplug.compose([Halved("hid:out")]).apply(
+        model, updates={mean: h.sum(axis=0)}
+    )
     half = np.exp(X) / 2
     np.testing.assert_allclose(evaluate(result.updates[mean], {x: X}), half.sum(axis=0))
-    np.testing.assert_allclose(evaluate(result.updates[square], {x: X}), (half**2).mean(axis=0))
+    np.testing.assert_allclose(
+        evaluate(result.updates[square], {x: X}), (half**2).mean(axis=0)
+    )
 
 
 def test_library_that_finds_updates_by_itself_is_not_warned_of(engine, T):
@@ -265,9 +293,17 @@ def test_updates_are_a_mapping_or_pairs(kind, engine, T):
     mean = engine.shared(np.zeros(3), name="mean")
     h = T.exp(x)
     updates = {mean: h.mean(axis=0)}
-    given = {"mapping": updates, "pairs": list(updates.items()), "iterator": iter(updates.items())}
-    result = regplug.compose([Halved("hid:out")]).apply({"hid:out": h}, updates=given[kind])
-    np.testing.assert_allclose(evaluate(result.updates[mean], {x: X}), np.exp(X).mean(axis=0) / 2)
+    given = {
+        "mapping": updates,
+        "pairs": list(updates.items()),
+        "iterator": iter(updates.items()),
+    }
+    result = regplug.compose([Halved("hid:out")]).apply(
+        {"hid:out": h}, updates=given[kind]
+    )
+    np.testing.assert_allclose(
+        evaluate(result.updates[mean], {x: X}), np.exp(X).mean(axis=0) / 2
+    )
     assert updates == {mean: updates[mean]}
 
 
@@ -281,11 +317,15 @@ def test_update_that_is_the_replaced_variable_itself(engine, T):
 def test_update_that_is_a_number_is_one_of_the_type(engine, T):
     x = T.matrix("x", dtype="float64")
     count = engine.shared(np.float64(3), name="count")
-    result = regplug.compose([Halved("in:out")]).apply({"in:out": x}, updates={count: 5.0})
+    result = regplug.compose([Halved("in:out")]).apply(
+        {"in:out": x}, updates={count: 5.0}
+    )
     assert evaluate(result.updates[count]) == 5
 
 
-def test_update_of_a_column_in_the_place_of_a_matrix_has_the_type_of_its_variable(engine, T):
+def test_update_of_a_column_in_the_place_of_a_matrix_has_the_type_of_its_variable(
+    engine, T
+):
     class Mean(Regularizer):
         @hookimpl
         def modify_graph(self, outputs, matched):
@@ -297,7 +337,9 @@ def test_update_of_a_column_in_the_place_of_a_matrix_has_the_type_of_its_variabl
     x = T.matrix("x", dtype="float64")
     h = x * 1
     last = engine.shared(np.zeros((4, 1)), name="last")
-    result = regplug.compose([Mean("hid:out")]).apply({"hid:out": h}, updates={last: h + 1})
+    result = regplug.compose([Mean("hid:out")]).apply(
+        {"hid:out": h}, updates={last: h + 1}
+    )
     function([x], [], updates=result.updates)(X)
     np.testing.assert_allclose(last.get_value(), X.mean(axis=1, keepdims=True) + 1)
 
@@ -315,7 +357,10 @@ def test_updates_leave_the_callers_graph_and_variables(engine, T):
 
 def test_parameters_and_outputs_are_those_that_outputs_depend_on(engine, T):
     x = T.matrix("x", dtype="float64")
-    w, mean = engine.shared(np.eye(3), name="w"), engine.shared(np.zeros((4, 3)), name="mean")
+    w, mean = (
+        engine.shared(np.eye(3), name="w"),
+        engine.shared(np.zeros((4, 3)), name="mean"),
+    )
     h = T.dot(x, w)
     manager = regplug.compose([("weight_l2", {"pattern": "*", "weight": 1.0})])
     result = manager.apply({"h": h}, updates={mean: (mean + h) / 2})
@@ -332,7 +377,9 @@ def test_updates_of_a_scan_are_those_of_the_rebuilt_one(engine, T):
         from theano.tensor.shared_randomstreams import RandomStreams
 
         streams = RandomStreams(3)
-        states, updates = engine.scan(lambda row: streams.poisson(row.shape, row), sequences=h)
+        states, updates = engine.scan(
+            lambda row: streams.poisson(row.shape, row), sequences=h
+        )
         (rng,) = updates
         numpy = np.random.RandomState()
         numpy.set_state(rng.get_value().get_state())
@@ -366,7 +413,9 @@ def test_scan_that_draws_from_a_multiple_recursive_generator_warns(engine, T):
     x = T.matrix("x", dtype="float64")
     h = T.exp(x)
     streams = MRG_RandomStreams(3)
-    states, updates = engine.scan(lambda row: row * streams.uniform(row.shape), sequences=h)
+    states, updates = engine.scan(
+        lambda row: row * streams.uniform(row.shape), sequences=h
+    )
     outputs = {"hid:out": h, "rnn:out": states}
     manager = regplug.compose(["dropout=0.5@hid:out"])
     assert set(updates) < set(manager.apply(outputs, updates=updates).updates)
@@ -385,7 +434,9 @@ def test_generator_whose_update_is_not_known_warns_by_name(engine, T):
     rng.name = "counts.rng"
     outputs = {"hid:out": h, "count:out": counts}
     manager = regplug.compose(["dropout=0.5@hid:out"])
-    with pytest.warns(RegplugWarning, match=r"draws from counts\.rng, .*updates=\{") as caught:
+    with pytest.warns(
+        RegplugWarning, match=r"draws from counts\.rng, .*updates=\{"
+    ) as caught:
         manager.apply(outputs)
     assert [warning.filename for warning in caught] == [__file__]
     manager.apply(outputs, updates={rng: next_state})
@@ -424,7 +475,9 @@ def test_draw_in_the_shape_of_a_dropped_layer_does_not_warn(engine, T):
     result = regplug.compose(["dropout=0.5@hid:out"], seed=7).apply(
         {"hid:out": h, "noisy:out": h + noise}
     )
-    step = function([x], result.outputs["noisy:out"], updates={rng: next_state, **result.updates})
+    step = function(
+        [x], result.outputs["noisy:out"], updates={rng: next_state, **result.updates}
+    )
     for number in range(2):  # the update that was built with the model is right
         expected = np.exp(X) * mask(number) + numpy.poisson(np.ones(X.shape))
         np.testing.assert_allclose(step(X), expected)
@@ -451,7 +504,10 @@ BAD = {
     "dimensions": (lambda w, x: {w: x.sum()}, "the update of w is "),
     "none": (lambda w, x: {w: None}, "the update of w is None"),
     "other": (lambda w, x: {w: "x"}, "the update of w is 'x'"),
-    "twice": (lambda w, x: [(w, x), (w, x * 2)], "there are two updates of w: hand over one"),
+    "twice": (
+        lambda w, x: [(w, x), (w, x * 2)],
+        "there are two updates of w: hand over one",
+    ),
 }
 
 
@@ -475,7 +531,10 @@ def test_updates_of_an_optimizer_are_refused(engine, T):
     updates = [(w, w - 0.1 * engine.grad(cost, w))]
     manager = regplug.compose(["dropout=0.5@hid:out"])
     for outputs in ({"hid:out": h}, {"hid:out": h, "cost:out": cost}):
-        with pytest.raises(BadModel, match="the update of w holds a gradient.*built from result.outputs"):
+        with pytest.raises(
+            BadModel,
+            match="the update of w holds a gradient.*built from result.outputs",
+        ):
             manager.apply(outputs, updates=updates)
     # a model that computes a gradient has no part in it
     slope = engine.grad(h.sum(), x)
@@ -484,7 +543,9 @@ def test_updates_of_an_optimizer_are_refused(engine, T):
 
 def test_two_updates_of_one_parameter_are_refused_by_constrain_too(engine, T):
     x, w = T.matrix("x", dtype="float64"), engine.shared(np.eye(3), name="w")
-    result = regplug.compose([("max_norm", {"pattern": "w", "limit": 1.0})]).apply({"hid:out": T.dot(x, w)})
+    result = regplug.compose([("max_norm", {"pattern": "w", "limit": 1.0})]).apply(
+        {"hid:out": T.dot(x, w)}
+    )
     with pytest.raises(BadModel, match="constrain: there are two updates of w"):
         result.constrain([(w, w * 2), (w, w * 3)])
 
@@ -545,8 +606,12 @@ def test_building_warns_of_a_generator_whose_update_is_not_known(engine, T):
     pre = T.exp(x)
     _, _, counts = draw(pre)
     manager = regplug.compose(["dropout=0.5@hid:out"])
-    with pytest.warns(RegplugWarning, match=r"manager\.apply\(model, updates=") as caught:
+    with pytest.warns(
+        RegplugWarning, match=r"manager\.apply\(model, updates="
+    ) as caught:
         manager.modify_graph({"hid:out": pre, "hid:count": counts})
     assert [warning.filename for warning in caught] == [__file__]
     after = regplug.compose(["dropout=0.5@hid:count"])
-    after.modify_graph({"hid:out": pre, "hid:count": counts * 1.0})  # the draw stays as it is
+    after.modify_graph(
+        {"hid:out": pre, "hid:count": counts * 1.0}
+    )  # the draw stays as it is

@@ -69,7 +69,9 @@ def test_weight_changes_the_next_call_of_a_compiled_function(T):
     x = T.vector("x", dtype="float32")
     manager = regplug.compose([Times("h:out"), Sum("h:out", 0.5)])
     result = manager.apply({"in:out": x, "h:out": x * 1})
-    compiled = function([x], [result.outputs["h:out"], result.loss, result.terms["sum"]])
+    compiled = function(
+        [x], [result.outputs["h:out"], result.loss, result.terms["sum"]]
+    )
     assert [float(value.sum()) for value in compiled([1, 2])] == [30, 15, 15]
     manager.weights["times"] = 2
     assert [float(value.sum()) for value in compiled([1, 2])] == [6, 3, 3]
@@ -91,12 +93,18 @@ def test_weight_may_begin_at_zero_and_rise(T):
 
 @pytest.mark.parametrize("name", ["dropout", "noise"])
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_weight_zero_of_dropout_and_noise_gives_the_clean_numbers_exactly(name, dtype, T):
+def test_weight_zero_of_dropout_and_noise_gives_the_clean_numbers_exactly(
+    name, dtype, T
+):
     x = T.matrix("x", dtype=dtype)
-    result = regplug.compose([(name, {"weight": 0, "pattern": "h:out"})]).apply({"h:out": T.tanh(x)})
+    result = regplug.compose([(name, {"weight": 0, "pattern": "h:out"})]).apply(
+        {"h:out": T.tanh(x)}
+    )
     value = np.random.default_rng(0).normal(size=(50, 30)).astype(dtype)
     value[0, :4] = [0, 1e-30, 1e30, 1]
-    noisy, clean = evaluate([result.outputs["h:out"], result.clean["h:out"]], {x: value})
+    noisy, clean = evaluate(
+        [result.outputs["h:out"], result.clean["h:out"]], {x: value}
+    )
     assert noisy.dtype == clean.dtype == dtype
     assert noisy.tobytes() == clean.tobytes()
 
@@ -133,13 +141,23 @@ def test_weights_are_set_before_there_is_a_graph(T):
 
 
 def test_weights_are_a_mapping_in_the_order_of_the_list():
-    manager = regplug.compose([Times("a"), Sum("a", 0.5), Times("b", 2), ("weight_l2", 1e-4)])
+    manager = regplug.compose(
+        [Times("a"), Sum("a", 0.5), Times("b", 2), ("weight_l2", 1e-4)]
+    )
     assert list(manager.weights) == ["times", "sum", "times#2", "weight_l2"]
-    assert dict(manager.weights) == {"times": 10, "sum": 0.5, "times#2": 2, "weight_l2": 1e-4}
+    assert dict(manager.weights) == {
+        "times": 10,
+        "sum": 0.5,
+        "times#2": 2,
+        "weight_l2": 1e-4,
+    }
     assert len(manager.weights) == 4
     assert "sum" in manager.weights
     assert "summ" not in manager.weights
-    assert repr(manager.weights) == "{'times': 10.0, 'sum': 0.5, 'times#2': 2.0, 'weight_l2': 0.0001}"
+    assert (
+        repr(manager.weights)
+        == "{'times': 10.0, 'sum': 0.5, 'times#2': 2.0, 'weight_l2': 0.0001}"
+    )
 
 
 @pytest.mark.parametrize(
@@ -150,12 +168,24 @@ def test_weights_are_a_mapping_in_the_order_of_the_list():
         ("dropout", -0.1, "-0.1 is out of range"),
         ("dropout", math.nan, r"dropout\(weight=nan\): nan is not a finite number"),
         ("weight_l2", math.inf, r"weight_l2\(weight=inf\): inf is not a finite number"),
-        ("weight_l2", -1e-9, r"weight_l2\(weight=-1e-09\): -1e-09 is out of range: >= 0"),
+        (
+            "weight_l2",
+            -1e-9,
+            r"weight_l2\(weight=-1e-09\): -1e-09 is out of range: >= 0",
+        ),
         ("weight_l2", "1", r"weight_l2\(weight='1'\): '1' is not of type float"),
         ("weight_l2", None, "None is not of type float"),
         ("weight_l2", True, "True is not of type float"),
-        ("weight_l2", {"schedule": "linear", "start": 0, "stop": 1, "steps": 10}, "weight_l2.*schedule"),
-        ("weight_l3", 1, "no weight labelled 'weight_l3'. Did you mean 'weight_l2'.* Weights: dropout, weight_l2"),
+        (
+            "weight_l2",
+            {"schedule": "linear", "start": 0, "stop": 1, "steps": 10},
+            "weight_l2.*schedule",
+        ),
+        (
+            "weight_l3",
+            1,
+            "no weight labelled 'weight_l3'. Did you mean 'weight_l2'.* Weights: dropout, weight_l2",
+        ),
         ("dropout#2", 0.5, "no weight labelled 'dropout#2'. Did you mean 'dropout'"),
         (5, 0.5, "no weight labelled 5"),
     ],
@@ -176,7 +206,10 @@ def test_weight_of_the_second_of_one_name_is_named_by_its_label():
 def test_weight_that_a_plugin_baked_in_cannot_be_assigned(T):
     manager = regplug.compose([Baked("h:out")])
     assert manager.weights["baked"] == 10
-    with pytest.raises(BadOption, match=r"^baked \(.*Baked\): its modify_graph does not take `weight`, so 10.0 is"):
+    with pytest.raises(
+        BadOption,
+        match=r"^baked \(.*Baked\): its modify_graph does not take `weight`, so 10.0 is",
+    ):
         manager.weights["baked"] = 5
     assert manager.weights["baked"] == 10
 
@@ -195,7 +228,9 @@ def test_weight_cannot_be_deleted():
     manager = regplug.compose(["dropout=0.5"])
     with pytest.raises(BadOption, match="assign 0 to switch 'dropout' off"):
         del manager.weights["dropout"]
-    with pytest.raises(BadOption, match="no weight labelled 'droput'. Did you mean 'dropout'"):
+    with pytest.raises(
+        BadOption, match="no weight labelled 'droput'. Did you mean 'dropout'"
+    ):
         manager.weights["droput"]
 
 

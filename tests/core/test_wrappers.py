@@ -119,7 +119,11 @@ def test_wrappers_nest_in_their_own_order(model):
 
         return Wrapper()
 
-    plugins = [wrapper("middle"), wrapper("inner", trylast=True), wrapper("outer", tryfirst=True)]
+    plugins = [
+        wrapper("middle"),
+        wrapper("inner", trylast=True),
+        wrapper("outer", tryfirst=True),
+    ]
     regplug.compose([Sum("h:out")], plugins=plugins).apply({"h:out": model["h:out"]})
     assert calls == ["outer", "middle", "inner"]
 
@@ -128,7 +132,10 @@ def test_wrapper_does_not_change_the_order_of_the_regularizers(model):
     tracer = Tracer()
     regularizers = [Times("y:out"), Times("h:out")]
     regplug.compose(regularizers, plugins=[tracer]).apply(model)
-    assert [call[2] for call in tracer.calls if call[0] == "before"] == [["h:out"], ["y:out"]]
+    assert [call[2] for call in tracer.calls if call[0] == "before"] == [
+        ["h:out"],
+        ["y:out"],
+    ]
 
 
 def test_wrapper_may_be_a_module(model):
@@ -163,17 +170,24 @@ def test_plugin_that_is_no_wrapper_is_refused():
             yield
 
     for plugin in (Meter(), Sum("h:out")):
-        with pytest.raises(BadComposition, match=r"'(loss|log)' as no wrapper: mark it @hookimpl\(wrapper=True\)"):
+        with pytest.raises(
+            BadComposition,
+            match=r"'(loss|log)' as no wrapper: mark it @hookimpl\(wrapper=True\)",
+        ):
             regplug.compose([Sum("h:out")], plugins=[plugin])
     for plugin in (Bare(), object(), "tracing", 5, None):
-        with pytest.raises(BadComposition, match="wraps none of the hooks: modify_graph, loss") as caught:
+        with pytest.raises(
+            BadComposition, match="wraps none of the hooks: modify_graph, loss"
+        ) as caught:
             regplug.compose([Sum("h:out")], plugins=[plugin])
         assert repr(plugin) in str(caught.value)
 
 
 @pytest.mark.parametrize("plugins", [5, None, Tracer()])
 def test_plugins_that_are_no_list_are_refused(plugins):
-    with pytest.raises(BadComposition, match="plugins: .* is no list of wrapper plugins"):
+    with pytest.raises(
+        BadComposition, match="plugins: .* is no list of wrapper plugins"
+    ):
         regplug.compose([Sum("h:out")], plugins=plugins)
 
 
@@ -194,8 +208,14 @@ def test_plugin_that_pluggy_refuses_is_refused_when_composing():
         def loss(self):
             return 0
 
-    for plugin, what in ((Argument(), "model"), (Plain(), "generator"), (Tracer, "instance")):
-        with pytest.raises(BadComposition, match=f"plugins: .* is refused: (?s:.*){what}"):
+    for plugin, what in (
+        (Argument(), "model"),
+        (Plain(), "generator"),
+        (Tracer, "instance"),
+    ):
+        with pytest.raises(
+            BadComposition, match=f"plugins: .* is refused: (?s:.*){what}"
+        ):
             regplug.compose([Sum("h:out")], plugins=[plugin])
 
 
@@ -238,13 +258,23 @@ def test_wrapper_that_fails_is_named_as_the_one_at_fault(where, model):
 
 
 def test_wrapper_of_the_old_style_that_fails_is_named(model):
-    with pytest.raises(RegularizerError, match="the wrapper plugin <a meter> around it raised OSError: disk full"):
-        regplug.compose([Sum("h:out")], plugins=[failing("before", old=True)]).apply(model)
+    with pytest.raises(
+        RegularizerError,
+        match="the wrapper plugin <a meter> around it raised OSError: disk full",
+    ):
+        regplug.compose([Sum("h:out")], plugins=[failing("before", old=True)]).apply(
+            model
+        )
     with (
         pytest.warns(pluggy.PluggyTeardownRaisedWarning),
-        pytest.raises(RegularizerError, match="the wrapper plugin <a meter> around it raised OSError: disk full"),
+        pytest.raises(
+            RegularizerError,
+            match="the wrapper plugin <a meter> around it raised OSError: disk full",
+        ),
     ):
-        regplug.compose([Sum("h:out")], plugins=[failing("after", old=True)]).apply(model)
+        regplug.compose([Sum("h:out")], plugins=[failing("after", old=True)]).apply(
+            model
+        )
 
 
 @pytest.mark.parametrize("yields", [0, 2])
@@ -259,7 +289,10 @@ def test_wrapper_that_does_not_yield_once_is_named(yields, model):
         def __repr__(self):
             return "<a meter>"
 
-    with pytest.raises(RegularizerError, match="the wrapper plugin <a meter> around it raised RuntimeError"):
+    with pytest.raises(
+        RegularizerError,
+        match="the wrapper plugin <a meter> around it raised RuntimeError",
+    ):
         regplug.compose([Sum("h:out")], plugins=[Meter()]).apply(model)
 
 
@@ -272,7 +305,10 @@ def test_regularizer_that_fails_within_wrappers_is_the_one_at_fault(model):
             raise KeyError("w")
 
     with pytest.raises(RegularizerError) as caught:
-        regplug.compose([Lasso("h:out")], plugins=[Tracer(), failing("never"), failing("never", old=True)]).apply(model)
+        regplug.compose(
+            [Lasso("h:out")],
+            plugins=[Tracer(), failing("never"), failing("never", old=True)],
+        ).apply(model)
     assert "raised KeyError: 'w'" in str(caught.value)
     assert "the wrapper plugin" not in str(caught.value)
 
@@ -287,6 +323,8 @@ def test_regularizer_that_fails_is_at_fault_where_a_wrapper_passes_its_error_on(
 
     with (
         pytest.warns(pluggy.PluggyTeardownRaisedWarning),
-        pytest.raises(RegularizerError, match=r"^lasso \(.*Lasso, loss\): raised KeyError: 'w'"),
+        pytest.raises(
+            RegularizerError, match=r"^lasso \(.*Lasso, loss\): raised KeyError: 'w'"
+        ),
     ):
         regplug.compose([Lasso("h:out")], plugins=[OldTracer()]).apply(model)

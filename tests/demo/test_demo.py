@@ -32,11 +32,15 @@ def printed(table):
 def test_demo_prints_every_composition_and_writes_the_picture(tmp_path, monkeypatch):
     monkeypatch.setattr(model, "function", function)
     monkeypatch.setattr(train, "EPOCHS", 1)
-    result = CliRunner().invoke(command, ["--seeds", "1", "--out", str(tmp_path / "made" / "here")])
+    result = CliRunner().invoke(
+        command, ["--seeds", "1", "--out", str(tmp_path / "made" / "here")]
+    )
     assert result.exit_code == 0, result.output
     lines = [line.split() for line in result.output.splitlines() if line.strip()]
     for composition in COMPOSITIONS:
-        assert sum(words[0] == composition for words in lines) >= 2  # in the results and in the penalties
+        assert (
+            sum(words[0] == composition for words in lines) >= 2
+        )  # in the results and in the penalties
     assert "hid1:out, hid2:out" in result.output
     assert "hid1.w, hid2.w, out.w" in result.output
     png = (tmp_path / "made" / "here" / "demo.png").read_bytes()
@@ -51,7 +55,9 @@ def test_weights_alone_switch_the_compiled_step(experiment):
     for name in COMPOSITIONS[1:]:
         assert not np.array_equal(runs[name].weights, runs["none"].weights)
         used = experiment.compositions[name]
-        assert {label for label, term in runs[name].terms.items() if term} == set(used) - {"dropout"}
+        assert {label for label, term in runs[name].terms.items() if term} == set(
+            used
+        ) - {"dropout"}
     assert runs["none"].terms == {"weight_l2": 0, "hidden_l1": 0}
     other = experiment.run("dropout", seed=4, epochs=1)
     assert not np.array_equal(other.weights, runs["dropout"].weights)
@@ -59,26 +65,39 @@ def test_weights_alone_switch_the_compiled_step(experiment):
 
 def test_penalties_are_those_of_the_clean_model_at_weight_1(experiment):
     run = experiment.run("all", seed=3, epochs=1)
-    np.testing.assert_allclose(run.penalties["weight_l2"], (run.weights.astype("float64") ** 2).sum(), rtol=1e-5)
-    train_images = experiment.images[np.random.default_rng(3).permutation(len(experiment.images))[: train.N_TRAIN]]
+    np.testing.assert_allclose(
+        run.penalties["weight_l2"],
+        (run.weights.astype("float64") ** 2).sum(),
+        rtol=1e-5,
+    )
+    train_images = experiment.images[
+        np.random.default_rng(3).permutation(len(experiment.images))[: train.N_TRAIN]
+    ]
     value = {name: p.get_value() for name, p in experiment.params.items()}
     h1 = np.maximum(train_images @ value["hid1.w"] + value["hid1.b"], 0)
     h2 = np.maximum(h1 @ value["hid2.w"] + value["hid2.b"], 0)
-    np.testing.assert_allclose(run.penalties["hidden_l1"], (h1.mean() + h2.mean()) / 2, rtol=1e-4)
+    np.testing.assert_allclose(
+        run.penalties["hidden_l1"], (h1.mean() + h2.mean()) / 2, rtol=1e-4
+    )
 
 
 def test_cross_entropy_is_that_of_numpy(T):
     logits = np.random.default_rng(0).normal(0, 30, (5, 10)).astype("float32")
     targets = np.eye(10, dtype="float32")[[0, 3, 3, 9, 5]]
     z, t = T.matrix("z", dtype="float32"), T.matrix("t", dtype="float32")
-    log_p = logits.astype("float64") - np.logaddexp.reduce(logits.astype("float64"), axis=1)[:, None]
+    log_p = (
+        logits.astype("float64")
+        - np.logaddexp.reduce(logits.astype("float64"), axis=1)[:, None]
+    )
     got = evaluate(model.cross_entropy(z, t), {z: logits, t: targets})
     np.testing.assert_allclose(got, -(targets * log_p).sum(axis=1).mean(), rtol=1e-5)
 
 
 def test_momentum_is_that_of_numpy(engine):
     p = engine.shared(np.array([1.0, -2.0], "float32"), name="p")
-    step = function([], [], model.momentum((p**2).sum(), {"p": p}, rate=0.1, friction=0.5))
+    step = function(
+        [], [], model.momentum((p**2).sum(), {"p": p}, rate=0.1, friction=0.5)
+    )
     value, velocity = np.array([1.0, -2.0]), np.zeros(2)
     for _ in range(3):
         step()
@@ -91,9 +110,21 @@ def test_tables_fit_80_columns_and_show_paired_differences():
     def run(composition, seed, accuracy):
         names = ("train loss", "train accuracy", "test loss", "test accuracy")
         curves = {name: np.array([0.5, accuracy]) for name in names}
-        return train.Run(composition, seed, curves, {"weight_l2": 0.25}, {"weight_l2": 600.0}, np.ones(3))
+        return train.Run(
+            composition,
+            seed,
+            curves,
+            {"weight_l2": 0.25},
+            {"weight_l2": 600.0},
+            np.ones(3),
+        )
 
-    runs = [run("none", 0, 0.90), run("all", 0, 0.91), run("none", 1, 0.94), run("all", 1, 0.97)]
+    runs = [
+        run("none", 0, 0.90),
+        run("all", 0, 0.91),
+        run("none", 1, 0.94),
+        run("all", 1, 0.97),
+    ]
     rows = [line.split("  ") for line in printed(report.results(runs)).splitlines()]
     cells = {row[0]: [cell.strip() for cell in row[1:] if cell.strip()] for row in rows}
     assert cells["none"][:2] == ["92.00 ± 2.83", "0.920 ± 0.028"]

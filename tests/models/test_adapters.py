@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 import regplug
-from regplug import BadModel, NameConflict, PluginLoadError, adapters
+from regplug import BadModel, NameConflict, PluginLoadError
 from regplug.cli import listing
+from regplug.models import adapters
 
 MODEL = """
 class Net:
@@ -34,13 +35,27 @@ def adapter(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(str(tmp_path))
     (tmp_path / "rp_nets.py").write_text(MODEL)
 
-    def add(source=ADAPTER, *, module="rp_adapter", package="regplug-nets", library="rp_nets", requires=()):
+    def add(
+        source=ADAPTER,
+        *,
+        module="rp_adapter",
+        package="regplug-nets",
+        library="rp_nets",
+        requires=(),
+    ):
         info = tmp_path / f"{package.replace('-', '_')}-0.3.dist-info"
         info.mkdir()
-        lines = ["Metadata-Version: 2.1", f"Name: {package}", "Version: 0.3", "Provides-Extra: rp-nets"]
+        lines = [
+            "Metadata-Version: 2.1",
+            f"Name: {package}",
+            "Version: 0.3",
+            "Provides-Extra: rp-nets",
+        ]
         lines += [f"Requires-Dist: {each}; extra == 'rp-nets'" for each in requires]
         (info / "METADATA").write_text("\n".join(lines) + "\n")
-        (info / "entry_points.txt").write_text(f"[regplug.models]\n{library} = {module}:Adapter\n")
+        (info / "entry_points.txt").write_text(
+            f"[regplug.models]\n{library} = {module}:Adapter\n"
+        )
         (tmp_path / f"{module}.py").write_text(source)
 
     yield add
@@ -95,7 +110,9 @@ def test_step_variable_of_the_models_library_is_the_managers(engine, T):
     like = engine.shared(np.int64(0))
     kind = type("OwnStep", (type(like),), {})
     seen = regplug.as_model({"out:out": T.matrix("x") * 2})
-    seen.new_step = lambda: kind(name=None, type=like.type, value=np.asarray(0), strict=False)
+    seen.new_step = lambda: kind(
+        name=None, type=like.type, value=np.asarray(0), strict=False
+    )
     manager = regplug.compose(["dropout=0.5@out:out"])
     (step,) = manager.apply(seen).updates
     assert type(step) is kind
@@ -105,7 +122,10 @@ def test_step_variable_of_the_models_library_is_the_managers(engine, T):
 
 def test_model_without_an_adapter_is_told_of_adapters_and_the_mapping(adapter):
     adapter()
-    with pytest.raises(BadModel, match="builtins.object.*mapping 'layer:output'.*Adapters:.*rp_nets .regplug-nets"):
+    with pytest.raises(
+        BadModel,
+        match="builtins.object.*mapping 'layer:output'.*Adapters:.*rp_nets .regplug-nets",
+    ):
         regplug.as_model(object())
 
 
@@ -124,10 +144,14 @@ def test_object_with_layers_and_outputs_needs_no_adapter(T):
         ("click>=99", r"click>=99, and \d+\.\d+.* is installed"),
     ],
 )
-def test_library_that_is_missing_or_too_old_is_named_with_what_is_wanted_and_found(adapter, T, requires, found):
+def test_library_that_is_missing_or_too_old_is_named_with_what_is_wanted_and_found(
+    adapter, T, requires, found
+):
     adapter(requires=["numpy", requires])
     how = r"pip install 'regplug-nets\[rp-nets\]'"
-    with pytest.raises(PluginLoadError, match=rf"rp_nets \(regplug-nets 0\.3\) needs {found}.*{how}"):
+    with pytest.raises(
+        PluginLoadError, match=rf"rp_nets \(regplug-nets 0\.3\) needs {found}.*{how}"
+    ):
         regplug.as_model(net(T))
     assert "rp_adapter" not in sys.modules
 
@@ -141,32 +165,50 @@ def test_requirements_of_other_extras_do_not_count(adapter, T, tmp_path):
 
 def test_adapter_that_cannot_be_imported_is_named(adapter, T):
     adapter("import no_such_module\n")
-    with pytest.raises(PluginLoadError, match="regplug-nets 0.3. could not be imported: No module named 'no_such"):
+    with pytest.raises(
+        PluginLoadError,
+        match="regplug-nets 0.3. could not be imported: No module named 'no_such",
+    ):
         regplug.as_model(net(T))
 
 
 def test_class_that_cannot_see_is_refused(adapter, T):
     adapter("class Adapter:\n    pass\n")
-    with pytest.raises(PluginLoadError, match="regplug-nets 0.3. is refused: rp_adapter:Adapter has no method `see`"):
+    with pytest.raises(
+        PluginLoadError,
+        match="regplug-nets 0.3. is refused: rp_adapter:Adapter has no method `see`",
+    ):
         regplug.as_model(net(T))
 
 
 def test_adapter_that_raises_is_named(adapter, T):
     adapter(ADAPTER.replace("return regplug", "return 1 / 0 or regplug"))
-    with pytest.raises(BadModel, match="rp_adapter.Adapter cannot see .*: ZeroDivisionError: division by zero"):
+    with pytest.raises(
+        BadModel,
+        match="rp_adapter.Adapter cannot see .*: ZeroDivisionError: division by zero",
+    ):
         regplug.as_model(net(T))
 
 
 def test_adapter_that_returns_something_else_is_named(adapter, T):
-    adapter(ADAPTER.replace("regplug.as_model(model.outputs, model.params)", "model.outputs"))
-    with pytest.raises(BadModel, match="rp_adapter.Adapter sees .*: have it return regplug.as_model"):
+    adapter(
+        ADAPTER.replace(
+            "regplug.as_model(model.outputs, model.params)", "model.outputs"
+        )
+    )
+    with pytest.raises(
+        BadModel, match="rp_adapter.Adapter sees .*: have it return regplug.as_model"
+    ):
         regplug.as_model(net(T))
 
 
 def test_two_adapters_for_one_library_are_a_conflict(adapter, T):
     adapter()
     adapter(module="rp_second", package="regplug-nets2")
-    with pytest.raises(NameConflict, match=r"regplug-nets 0\.3 \(rp_adapter:Adapter\) and regplug-nets2 0\.3"):
+    with pytest.raises(
+        NameConflict,
+        match=r"regplug-nets 0\.3 \(rp_adapter:Adapter\) and regplug-nets2 0\.3",
+    ):
         regplug.as_model(net(T))
 
 
@@ -192,7 +234,9 @@ def test_model_of_two_engines_is_refused(adapter, engine, T):
     own = engine.__name__.rpartition(".")[2]
     other = "theano" if own == "pytensor" else "pytensor"
     base = type("Variable", (), {"__module__": f"{other}.graph"})
-    model.outputs["z:out"] = type("Tensor", (base,), {"owner": None, "type": None, "name": "z"})()
+    model.outputs["z:out"] = type(
+        "Tensor", (base,), {"owner": None, "type": None, "name": "z"}
+    )()
     with pytest.raises(BadModel, match="one model, two engines"):
         regplug.as_model(model)
 
@@ -202,12 +246,19 @@ def test_adapters_are_listed_without_importing_them(adapter, capsys):
     listing.show("--models")
     lines = capsys.readouterr().out.splitlines()
     line = next(line for line in lines if line.startswith("rp_nets"))
-    for part in ("regplug-nets 0.3", "needs no-such-library>=2, and it is not installed", "See a Net."):
+    for part in (
+        "regplug-nets 0.3",
+        "needs no-such-library>=2, and it is not installed",
+        "See a Net.",
+    ):
         assert part in line
     assert "rp_adapter" not in sys.modules
 
 
 def test_adapters_of_this_repository_are_there():
     packages = {entry.name: entry.package for entry in adapters.available()}
-    assert (packages["pymc"], packages["theanets"]) == ("regplug-pymc", "regplug-theanets")
+    assert (packages["pymc"], packages["theanets"]) == (
+        "regplug-pymc",
+        "regplug-theanets",
+    )
     assert packages["pytensor_ml"] == "regplug-pytensor-ml"

@@ -24,7 +24,9 @@ def network(engine, T):
     return x, h, named(3 * T.tanh(2 * h), "y")
 
 
-def test_every_named_variable_is_an_output_and_every_named_shared_one_a_parameter(engine, T):
+def test_every_named_variable_is_an_output_and_every_named_shared_one_a_parameter(
+    engine, T
+):
     x, h, y = network(engine, T)
     model = regplug.as_model(y)
     assert model.outputs == {"x": x, "h": h, "y": y}
@@ -49,6 +51,15 @@ def test_list_of_variables_is_one_graph(engine, T):
     assert regplug.as_model((y, z)).roles["@output"] == {"y", "z"}
 
 
+def test_input_that_is_handed_over_is_an_output(engine, T):
+    x, aside = T.matrix("x"), T.matrix("aside")
+    assert regplug.as_model(x).outputs == {"x": x}
+    assert regplug.as_model([named(x * 2, "y"), aside]).roles["@input"] == {
+        "x",
+        "aside",
+    }
+
+
 def test_result_without_a_name_is_called_output(engine, T):
     x, h, _ = network(engine, T)
     one, other = h * 2, h * 3
@@ -71,15 +82,24 @@ def test_numbers_equal_those_of_a_mapping(engine, T):
     composition = ["weight_l2=0.1@w", "hidden_l1=0.1", "dropout=0.5@h"]
     plain = regplug.compose(composition, seed=5).apply(y)
     mapped = regplug.compose(composition, seed=5).apply({"x": x, "h": h, "y": y})
-    assert plain.matches == mapped.matches == {"weight_l2": ["w"], "hidden_l1": ["h"], "dropout": ["h"]}
-    values = evaluate([plain.outputs["y"], mapped.outputs["y"], plain.loss, mapped.loss], {x: np.ones((6, 2))})
+    assert (
+        plain.matches
+        == mapped.matches
+        == {"weight_l2": ["w"], "hidden_l1": ["h"], "dropout": ["h"]}
+    )
+    values = evaluate(
+        [plain.outputs["y"], mapped.outputs["y"], plain.loss, mapped.loss],
+        {x: np.ones((6, 2))},
+    )
     np.testing.assert_array_equal(values[0], values[1])
     assert values[2] == values[3] > 0
 
 
 def test_composition_trains_and_its_clean_prediction_is_deterministic(engine, T):
     x, h, y = network(engine, T)
-    result = regplug.compose(["weight_l2=0.01@w", "hidden_l1=0.01", "dropout=0.2@h"], seed=5).apply(y)
+    result = regplug.compose(
+        ["weight_l2=0.01@w", "hidden_l1=0.01", "dropout=0.2@h"], seed=5
+    ).apply(y)
     t, w = T.matrix("t"), regplug.as_model(y).params["w"]
     cost = ((result.outputs["y"] - t) ** 2).mean() + result.loss
     updates = {w: w - 0.05 * engine.grad(cost, w), **result.updates}
@@ -106,7 +126,9 @@ def test_plan_shows_the_numbered_names(engine, tmp_path, monkeypatch):
 
 def test_list_with_something_else_in_it_is_refused(engine, T):
     _, _, y = network(engine, T)
-    with pytest.raises(BadModel, match="number 2 of the list' is 3, which is no variable"):
+    with pytest.raises(
+        BadModel, match="number 2 of the list' is 3, which is no variable"
+    ):
         regplug.as_model([y, 3])
 
 
@@ -122,10 +144,15 @@ def test_variables_of_two_engines_are_refused(engine, T):
 
 @pytest.mark.parametrize("model", [({"a": 1}, {"b": 2}), [[1]], [np.ones(2)]])
 def test_list_of_what_is_no_variable_is_refused(model):
-    with pytest.raises(BadModel, match="'number 1 of the list' is .*, which is no variable of pytensor or theano"):
+    with pytest.raises(
+        BadModel,
+        match="'number 1 of the list' is .*, which is no variable of pytensor or theano",
+    ):
         regplug.as_model(model)
 
 
 def test_graph_of_constants_alone_is_refused(engine, T):
-    with pytest.raises(BadModel, match="there is nothing but constants and shared variables"):
+    with pytest.raises(
+        BadModel, match="there is nothing but constants and shared variables"
+    ):
         regplug.as_model(engine.shared(np.zeros(2), name="w"))

@@ -25,8 +25,28 @@ except ImportError:
     LINKERS = ["cvm", "py"]
 
 OUTPUTS = ["h0:out", "h1:out", "h2:out"]
-DRAWS = [("keep", "bool"), *((kind, dtype) for kind in ("uniform", "normal") for dtype in ("float32", "float64"))]
-SHAPES = [(), (0,), (7,), (0, 3), (3, 0), (7, 1), (5, 33), (3, 2500), (2, 40, 30, 1)]
+DRAWS = [
+    ("keep", "bool"),
+    *(
+        (kind, dtype)
+        for kind in ("uniform", "normal")
+        for dtype in ("float32", "float64")
+    ),
+]
+SHAPES = [
+    (),
+    (0,),
+    (1,),
+    (7,),
+    (1, 1),
+    (0, 3),
+    (3, 0),
+    (7, 1),
+    (5, 33),
+    (3, 2500),
+    (1, 1, 1, 1),
+    (2, 40, 30, 1),
+]
 OFFSET, STEP, RATE = 2**32 - 2, 2**33 + 5, 0.3
 
 
@@ -34,8 +54,12 @@ class Site:
     """Shared variables for every input of a Draw, so that one compiled function serves all cases."""
 
     def __init__(self, ndim):
-        self.keys = engine.shared(np.stack([reference.site_key(0, "dropout", output) for output in OUTPUTS]))
-        self.index, self.step, self.row_offset = (engine.shared(np.int64(value)) for value in (1, STEP, OFFSET))
+        self.keys = engine.shared(
+            np.stack([reference.site_key(0, "dropout", output) for output in OUTPUTS])
+        )
+        self.index, self.step, self.row_offset = (
+            engine.shared(np.int64(value)) for value in (1, STEP, OFFSET)
+        )
         self.rate = engine.shared(np.float64(RATE))
         self.shape, self.ndim = T.lvector(), ndim
 
@@ -45,7 +69,9 @@ class Site:
         return op(self.keys, self.index, self.step, self.row_offset, *rate, self.shape)
 
     def compile(self, output, linker):
-        function = engine.function([self.shape], output, mode=engine.compile.mode.Mode(linker, None))
+        function = engine.function(
+            [self.shape], output, mode=engine.compile.mode.Mode(linker, None)
+        )
         return lambda *shape: function(lengths(*shape))
 
 
@@ -55,14 +81,23 @@ def lengths(*shape):
 
 def expected(kind, dtype, shape, output="h1:out", step=STEP):
     if kind == "keep":
-        return reference.keep(0, "dropout", output, shape, step, RATE, row_offset=OFFSET)
-    return getattr(reference, kind)(0, "dropout", output, shape, step, dtype, row_offset=OFFSET)
+        return reference.keep(
+            0, "dropout", output, shape, step, RATE, row_offset=OFFSET
+        )
+    return getattr(reference, kind)(
+        0, "dropout", output, shape, step, dtype, row_offset=OFFSET
+    )
 
 
 @pytest.mark.parametrize(
     ("linker", "ndim"),
     # a vector is compiled as a matrix of one column is, five kernels a linker later
-    [(linker, ndim) for linker in LINKERS for ndim in (0, 1, 2, 4) if linker == "py" or ndim != 1],
+    [
+        (linker, ndim)
+        for linker in LINKERS
+        for ndim in (0, 1, 2, 4)
+        if linker == "py" or ndim != 1
+    ],
 )
 def test_masks_and_noise_are_those_of_the_reference(linker, ndim):
     site = Site(ndim)
@@ -73,7 +108,9 @@ def test_masks_and_noise_are_those_of_the_reference(linker, ndim):
             assert value.shape == shape
             assert value.dtype == dtype
             if kind == "normal":
-                np.testing.assert_array_max_ulp(value, expected(kind, dtype, shape), maxulp=4)
+                np.testing.assert_array_max_ulp(
+                    value, expected(kind, dtype, shape), maxulp=4
+                )
             else:
                 assert np.array_equal(value, expected(kind, dtype, shape))
 
@@ -84,7 +121,9 @@ def test_a_compiled_function_follows_its_shared_inputs(linker):
     function = site.compile(site.draw("keep", "bool"), linker)
     site.index.set_value(np.int64(2))
     site.step.set_value(np.int64(STEP + 1))
-    assert np.array_equal(function(4, 5), expected("keep", "bool", (4, 5), "h2:out", STEP + 1))
+    assert np.array_equal(
+        function(4, 5), expected("keep", "bool", (4, 5), "h2:out", STEP + 1)
+    )
     site.rate.set_value(np.float64(0))
     assert function(40, 50).all()
 
@@ -97,10 +136,19 @@ def test_a_rate_becomes_its_nearest_threshold_half_to_even(linker):
     bits = reference.bits(key, (4, 30), STEP, OFFSET)
     for row, column in np.ndindex(4, 5):
         cell = int(bits[row, column])  # kept where the threshold is at most this
-        for above, is_kept in [(-0.5, True), (0, True), (0.4, True), (0.5, cell % 2 == 0), (0.6, False), (1, False)]:
+        for above, is_kept in [
+            (-0.5, True),
+            (0, True),
+            (0.4, True),
+            (0.5, cell % 2 == 0),
+            (0.6, False),
+            (1, False),
+        ]:
             site.rate.set_value(np.float64((cell + above) / 2**32))
             assert function(4, 30)[row, column] == is_kept, above
-    site.rate.set_value(np.float64(1 - 2**-53))  # 2**32 does not fit into 32 bits, and as 0 would keep all
+    site.rate.set_value(
+        np.float64(1 - 2**-53)
+    )  # 2**32 does not fit into 32 bits, and as 0 would keep all
     assert not function(40, 50).any()
 
 
@@ -139,7 +187,9 @@ def test_a_negative_length_and_a_missing_key_are_refused(linker):
 
 def test_float16_is_drawn_by_numpy():
     site = Site(2)
-    function = site.compile([site.draw(kind, "float16") for kind in ("uniform", "normal")], "cvm")
+    function = site.compile(
+        [site.draw(kind, "float16") for kind in ("uniform", "normal")], "cvm"
+    )
     for kind, value in zip(("uniform", "normal"), function(3, 5), strict=True):
         assert np.array_equal(value, expected(kind, "float16", (3, 5)))
 
@@ -158,9 +208,13 @@ def test_numba_says_that_it_has_no_float16():
 def test_shapes_are_inferred_without_drawing():
     site = Site(3)
     shape = site.draw("normal", "float32").shape
-    function = engine.function([site.shape], shape, mode=engine.compile.mode.Mode("py", "fast_run"))
+    function = engine.function(
+        [site.shape], shape, mode=engine.compile.mode.Mode("py", "fast_run")
+    )
     assert list(function(lengths(2, 3, 4))) == [2, 3, 4]
-    assert not any(isinstance(node.op, Draw) for node in function.maker.fgraph.toposort())
+    assert not any(
+        isinstance(node.op, Draw) for node in function.maker.fgraph.toposort()
+    )
 
 
 def test_static_lengths_become_the_type():
@@ -173,24 +227,37 @@ def test_static_lengths_become_the_type():
 def test_a_switch_drops_what_is_not_finite(linker):
     site, x = Site(2), T.fmatrix()
     kept = T.switch(site.draw("keep", "bool"), x * np.float32(2), np.float32(0))
-    function = engine.function([x, site.shape], kept, mode=engine.compile.mode.Mode(linker, "fast_run"))
+    function = engine.function(
+        [x, site.shape], kept, mode=engine.compile.mode.Mode(linker, "fast_run")
+    )
     value = np.full((3, 5), -np.inf, "float32")
     value[1] = np.nan
     value[2] = 1.5
     mask = expected("keep", "bool", (3, 5))
-    np.testing.assert_array_equal(function(value, lengths(3, 5)), np.where(mask, 2 * value, 0))
+    np.testing.assert_array_equal(
+        function(value, lengths(3, 5)), np.where(mask, 2 * value, 0)
+    )
 
 
 @pytest.mark.parametrize("shape", [(), (7,), (3, 2500), (2, 40, 30, 1)])
 def test_noise_that_is_added_has_the_same_bits(shape):
     if "numba" not in LINKERS:
         pytest.skip("only numba adds noise as it draws it")
-    site, x, scale = Site(len(shape)), T.TensorType("float32", (None,) * len(shape))("x"), np.float32(0.1)
+    site, x, scale = (
+        Site(len(shape)),
+        T.TensorType("float32", (None,) * len(shape))("x"),
+        np.float32(0.1),
+    )
     noise = site.draw("normal", "float32")
     function = engine.function([x, site.shape], scale * noise + x, mode="NUMBA")
-    assert [type(node.op).__name__ for node in function.maker.fgraph.toposort()][-1] == "AddedDraw"
+    assert [type(node.op).__name__ for node in function.maker.fgraph.toposort()][
+        -1
+    ] == "AddedDraw"
     value = np.array(np.random.default_rng(0).normal(size=shape), "float32", order="F")
-    assert np.array_equal(function(value, lengths(*shape)), value + scale * expected("normal", "float32", shape))
+    assert np.array_equal(
+        function(value, lengths(*shape)),
+        value + scale * expected("normal", "float32", shape),
+    )
     if shape:
         with pytest.raises(ValueError, match="another shape"):
             function(value, lengths(shape[0] + 1, *shape[1:]))
@@ -201,8 +268,12 @@ def test_noise_that_is_added_has_the_same_bits(shape):
 def test_no_gradient_flows_into_a_draw_and_the_right_one_around_it():
     site, x = Site(2), T.dmatrix()
     kept = T.switch(site.draw("keep", "bool"), x * 2.0, 0.0).sum()
-    gradient = engine.function([x, site.shape], engine.grad(kept, x), mode=engine.compile.mode.Mode("py", None))
-    assert np.array_equal(gradient(np.ones((3, 5)), lengths(3, 5)), 2.0 * expected("keep", "bool", (3, 5)))
+    gradient = engine.function(
+        [x, site.shape], engine.grad(kept, x), mode=engine.compile.mode.Mode("py", None)
+    )
+    assert np.array_equal(
+        gradient(np.ones((3, 5)), lengths(3, 5)), 2.0 * expected("keep", "bool", (3, 5))
+    )
     with pytest.raises(DisconnectedInputError):
         engine.grad(kept, site.rate)
 
@@ -210,11 +281,17 @@ def test_no_gradient_flows_into_a_draw_and_the_right_one_around_it():
 def test_equal_draws_are_one_and_other_sites_are_another():
     site = Site(2)
     once, again = site.draw("normal", "float32"), site.draw("normal", "float32")
-    other = Draw("normal", "float32", (None, None))(site.keys, 2, site.step, site.row_offset, site.shape)
-    function = engine.function(
-        [site.shape], [once + again, once + other], mode=engine.compile.mode.Mode("py", "fast_run")
+    other = Draw("normal", "float32", (None, None))(
+        site.keys, 2, site.step, site.row_offset, site.shape
     )
-    assert sum(isinstance(node.op, Draw) for node in function.maker.fgraph.toposort()) == 2
+    function = engine.function(
+        [site.shape],
+        [once + again, once + other],
+        mode=engine.compile.mode.Mode("py", "fast_run"),
+    )
+    assert (
+        sum(isinstance(node.op, Draw) for node in function.maker.fgraph.toposort()) == 2
+    )
 
 
 def test_draws_survive_pickling():

@@ -32,14 +32,25 @@ def words(order, count):
     return bits(key, (-(-count // order), order), step=0).ravel()[:count]
 
 
-ORDERS = {1000: 2**20, 64: 2**20, 4096: 2**20, 1: 2**18, "steps": 2**20, "labels": 2**16}
+ORDERS = {
+    1000: 2**20,
+    64: 2**20,
+    4096: 2**20,
+    1: 2**18,
+    "steps": 2**20,
+    "labels": 2**16,
+}
 
 
 @pytest.mark.parametrize(
     ("counter", "key", "expected"),
     [
         ([0, 0, 0, 0], [0, 0], [0x6627E8D5, 0xE169C58D, 0xBC57AC4C, 0x9B00DBD8]),
-        ([0xFFFFFFFF] * 4, [0xFFFFFFFF] * 2, [0x408F276D, 0x41C83B0E, 0xA20BC7C6, 0x6D5451FD]),
+        (
+            [0xFFFFFFFF] * 4,
+            [0xFFFFFFFF] * 2,
+            [0x408F276D, 0x41C83B0E, 0xA20BC7C6, 0x6D5451FD],
+        ),
         (
             [0x243F6A88, 0x85A308D3, 0x13198A2E, 0x03707344],
             [0xA4093822, 0x299F31D0],
@@ -66,15 +77,29 @@ def test_bits_are_the_definition_in_plain_integers():
         block, column = divmod(i * 700 + j, 1024)
         counter = (block, (offset + row) % 2**32, (offset + row) >> 32, 5)
         a, b, c, d = (int(word[0]) for word in reference.philox(counter, key))
-        assert [int(stream[row, i, j]) for stream in got] == [mix(a, b, column), mix(c, d, column)]
+        assert [int(stream[row, i, j]) for stream in got] == [
+            mix(a, b, column),
+            mix(c, d, column),
+        ]
 
 
 SITES = {
     "plain": {"seed": 0, "name": "dropout", "output": "hid1:out", "step": 0},
     "second": {"seed": 0, "name": "dropout", "output": "hid1:out", "step": 0, "k": 1},
     "draw": {"seed": 0, "name": "dropout", "output": "hid1:out", "step": 0, "draw": 1},
-    "rows": {"seed": 2**64 - 1, "name": "noise", "output": "in:out", "step": 2**40 + 3, "row_offset": 2**32 - 1},
-    "text": {"seed": -(2**63), "name": "bruit-\u00e9", "output": "h\u00e9:out", "step": 7},
+    "rows": {
+        "seed": 2**64 - 1,
+        "name": "noise",
+        "output": "in:out",
+        "step": 2**40 + 3,
+        "row_offset": 2**32 - 1,
+    },
+    "text": {
+        "seed": -(2**63),
+        "name": "bruit-\u00e9",
+        "output": "h\u00e9:out",
+        "step": 7,
+    },
 }
 
 # Frozen: mask of (3, 1100) at rate 0.3, its last 33 columns packed, and uniforms and normals
@@ -130,8 +155,14 @@ GOLDEN = {
 
 def frozen(site):
     mask = keep(shape=(3, 1100), rate=0.3, **site)
-    values = [draw(shape=(2,), dtype=dtype, **site) for draw in (uniform, normal) for dtype in reference.FLOATS]
-    texts = [value.astype(value.dtype.newbyteorder(">")).tobytes().hex() for value in values]
+    values = [
+        draw(shape=(2,), dtype=dtype, **site)
+        for draw in (uniform, normal)
+        for dtype in reference.FLOATS
+    ]
+    texts = [
+        value.astype(value.dtype.newbyteorder(">")).tobytes().hex() for value in values
+    ]
     return [np.packbits(mask[:, -33:]).tobytes().hex(), *texts]
 
 
@@ -142,7 +173,10 @@ def test_values_are_frozen(site):
 
 def test_site_key_is_the_hash_of_the_json_text():
     # sha256sum of: [0, "dropout", "hid1:out", 0, 0]
-    assert [int(word) for word in site_key(0, "dropout", "hid1:out")] == [0x55F4C298, 0xAA1E6881]
+    assert [int(word) for word in site_key(0, "dropout", "hid1:out")] == [
+        0x55F4C298,
+        0xAA1E6881,
+    ]
 
 
 @pytest.mark.parametrize("seed", [True, 1.0, "7", None])
@@ -168,9 +202,13 @@ def test_shapes_that_are_impossible_are_refused():
         keep(0, "dropout", "h:out", (2, -3), 0, 0.5)
     with pytest.raises(ValueError, match="at most 4398046511104 are possible"):
         keep(0, "dropout", "h:out", (0, 2**42 + 1), 0, 0.5)
-    with pytest.raises(ValueError, match="shared axis 2 is outside an array of 2 dimensions"):
+    with pytest.raises(
+        ValueError, match="shared axis 2 is outside an array of 2 dimensions"
+    ):
         keep(0, "dropout", "h:out", (2, 3), 0, 0.5, shared_axes=(2,))
-    with pytest.raises(ValueError, match="dtype 'int32' is not one of float16, float32, float64"):
+    with pytest.raises(
+        ValueError, match="dtype 'int32' is not one of float16, float32, float64"
+    ):
         normal(0, "noise", "h:out", (2, 3), 0, dtype="int32")
 
 
@@ -192,7 +230,9 @@ def test_shapes_of_any_kind_work(shape):
 
 def test_other_axes_are_flattened_into_columns():
     flat = keep(0, "dropout", "h:out", (4, 30), 0, 0.5)
-    assert np.array_equal(keep(0, "dropout", "h:out", (4, 2, 3, 5), 0, 0.5).reshape(4, 30), flat)
+    assert np.array_equal(
+        keep(0, "dropout", "h:out", (4, 2, 3, 5), 0, 0.5).reshape(4, 30), flat
+    )
 
 
 @pytest.mark.parametrize("offset", [0, 1, 5, 2**32 - 3, 2**63 - 11])
@@ -206,14 +246,37 @@ def test_shared_axes_have_length_one_and_shared_rows_have_no_offset():
     site = (0, "dropout", "h:out", (4, 6, 5), 0, 0.5)
     assert keep(*site, shared_axes=(1,)).shape == (4, 1, 5)
     assert np.array_equal(keep(*site, shared_axes=(-2,)), keep(*site, shared_axes=(1,)))
-    assert np.array_equal(keep(*site, shared_axes=(0,), row_offset=3), keep(*site, shared_axes=(0,)))
-    assert not np.array_equal(keep(*site, shared_axes=(1,), row_offset=3), keep(*site, shared_axes=(1,)))
+    assert np.array_equal(
+        keep(*site, shared_axes=(0,), row_offset=3), keep(*site, shared_axes=(0,))
+    )
+    assert not np.array_equal(
+        keep(*site, shared_axes=(1,), row_offset=3), keep(*site, shared_axes=(1,))
+    )
 
 
 def test_every_part_of_the_site_counts():
-    base = {"seed": 0, "name": "a", "output": "h:out", "step": 0, "k": 0, "draw": 0, "row_offset": 0}
-    change = {"seed": 1, "name": "b", "output": "g:out", "step": 1, "k": 1, "draw": 1, "row_offset": 1}
-    masks = [keep(shape=(8, 64), rate=0.5, **{**base, key: value}) for key, value in change.items()]
+    base = {
+        "seed": 0,
+        "name": "a",
+        "output": "h:out",
+        "step": 0,
+        "k": 0,
+        "draw": 0,
+        "row_offset": 0,
+    }
+    change = {
+        "seed": 1,
+        "name": "b",
+        "output": "g:out",
+        "step": 1,
+        "k": 1,
+        "draw": 1,
+        "row_offset": 1,
+    }
+    masks = [
+        keep(shape=(8, 64), rate=0.5, **{**base, key: value})
+        for key, value in change.items()
+    ]
     masks.append(keep(shape=(8, 64), rate=0.5, **base))
     for i, one in enumerate(masks):
         for other in masks[:i]:
@@ -223,8 +286,15 @@ def test_every_part_of_the_site_counts():
 def test_rate_zero_keeps_all_and_a_rate_becomes_its_nearest_threshold():
     assert keep(0, "dropout", "h:out", (1000, 1000), 0, 0).all()
     stream = bits(site_key(0, "dropout", "h:out"), (1000, 1000), 0)
-    for rate, threshold in [(0.3, 1288490189), (0.5, 2**31), (1 - 2**-40, 2**32 - 1), (2.5 / 2**32, 2)]:
-        assert np.array_equal(keep(0, "dropout", "h:out", (1000, 1000), 0, rate), stream >= threshold)
+    for rate, threshold in [
+        (0.3, 1288490189),
+        (0.5, 2**31),
+        (1 - 2**-40, 2**32 - 1),
+        (2.5 / 2**32, 2),
+    ]:
+        assert np.array_equal(
+            keep(0, "dropout", "h:out", (1000, 1000), 0, rate), stream >= threshold
+        )
 
 
 @pytest.fixture(scope="module")
@@ -233,7 +303,9 @@ def streams():
     return [bits(key, (N // 1000, 1000), 0, stream=stream).ravel() for stream in (0, 1)]
 
 
-@pytest.mark.parametrize("rate", [1e-6, 1e-4, 0.01, 0.1, 0.3, 0.5, 0.9, 0.999, 1 - 1e-6])
+@pytest.mark.parametrize(
+    "rate", [1e-6, 1e-4, 0.01, 0.1, 0.3, 0.5, 0.9, 0.999, 1 - 1e-6]
+)
 def test_keep_counts_at_ten_million(streams, rate):
     # both tails of the exact binomial distribution, 5e-4 each
     kept = np.count_nonzero(keep(0, "dropout", "h:out", (N // 1000, 1000), 0, rate))
@@ -309,10 +381,14 @@ def test_bits_have_the_right_number_of_runs(order):
     assert abs(runs - len(sequence) / 2) < 3.3 * math.sqrt(len(sequence)) / 2
 
 
-@pytest.mark.parametrize("order", [order for order in ORDERS if order not in (1, "labels")])
+@pytest.mark.parametrize(
+    "order", [order for order in ORDERS if order not in (1, "labels")]
+)
 def test_birthday_spacings_are_poisson(order):
     # 4096 birthdays in 2**32 days: the number of equal spacings has mean 4096**3 / 2**34 = 4
-    days = np.sort(words(order, ORDERS[order]).reshape(-1, 4096), axis=1).astype("int64")
+    days = np.sort(words(order, ORDERS[order]).reshape(-1, 4096), axis=1).astype(
+        "int64"
+    )
     spacings = np.sort(np.diff(days, axis=1), axis=1)
     equal = np.count_nonzero(np.diff(spacings, axis=1) == 0, axis=1)
     low, high = stats.poisson.ppf([5e-4, 1 - 5e-4], 4 * len(equal))
@@ -320,7 +396,9 @@ def test_birthday_spacings_are_poisson(order):
 
 
 def test_streams_and_neighbours_are_independent(streams):
-    sample = [(stream.reshape(-1, 1000) / 2**32 - 0.5) * math.sqrt(12) for stream in streams]
+    sample = [
+        (stream.reshape(-1, 1000) / 2**32 - 0.5) * math.sqrt(12) for stream in streams
+    ]
     for one, other in [
         (sample[0], sample[1]),
         (sample[0][1:], sample[0][:-1]),
@@ -330,12 +408,24 @@ def test_streams_and_neighbours_are_independent(streams):
         assert abs((one * other).mean()) * math.sqrt(one.size) < 3.3
 
 
-@pytest.mark.skipif(shutil.which("dieharder") is None, reason="needs the Debian package dieharder")
+@pytest.mark.skipif(
+    shutil.which("dieharder") is None, reason="needs the Debian package dieharder"
+)
 @pytest.mark.parametrize("order", [1000, "steps"])
 @pytest.mark.parametrize("test", ["0", "100", "101"])
 def test_dieharder_passes_a_short_subset(order, test, tmp_path):
     words(order, 2**22).tofile(tmp_path / "words")
-    command = ["dieharder", "-d", test, "-p", "20", "-g", "201", "-f", str(tmp_path / "words")]
+    command = [
+        "dieharder",
+        "-d",
+        test,
+        "-p",
+        "20",
+        "-g",
+        "201",
+        "-f",
+        str(tmp_path / "words"),
+    ]
     result = subprocess.run(command, capture_output=True, check=True, text=True)
     assert "PASSED" in result.stdout or "WEAK" in result.stdout
     assert "FAILED" not in result.stdout

@@ -32,7 +32,9 @@ def run(processes, folder):
     bounds = [ROWS * number // processes for number in range(processes + 1)]
     paths = [folder / f"{processes}-{number}.npy" for number in range(processes)]
     workers = [
-        subprocess.Popen([sys.executable, str(script), str(start), str(stop - start), str(path)])
+        subprocess.Popen(
+            [sys.executable, str(script), str(start), str(stop - start), str(path)]
+        )
         for start, stop, path in zip(bounds[:-1], bounds[1:], paths, strict=True)
     ]
     assert [worker.wait() for worker in workers] == [0] * processes

@@ -9,7 +9,11 @@ from parity import compute, rows
 from regplug.noise import reference
 
 torch = pytest.importorskip("torch")
-SHAPES = [(8, 5, 10, 12), (6, 4, 9, 4), (6, 4, 3, 11)]  # in the last two a block is larger than the map
+SHAPES = [
+    (8, 5, 10, 12),
+    (6, 4, 9, 4),
+    (6, 4, 3, 11),
+]  # in the last two a block is larger than the map
 
 
 def compare(theirs, ours, shape, library, monkeypatch):
@@ -19,9 +23,17 @@ def compare(theirs, ours, shape, library, monkeypatch):
     def bernoulli(tensor, p):
         is_kept = name == "drop_path"
         shared = (1, 2, 3) if is_kept else (1,) * (tensor.shape[1] == 1)
-        drawn = reference.keep(0, name, "h:out", shape, 0, 1 - p if is_kept else p, shared_axes=shared)
-        first = [(all_of - some) // 2 for all_of, some in zip(drawn.shape, tensor.shape, strict=True)]
-        inner = tuple(slice(start, start + length) for start, length in zip(first, tensor.shape, strict=True))
+        drawn = reference.keep(
+            0, name, "h:out", shape, 0, 1 - p if is_kept else p, shared_axes=shared
+        )
+        first = [
+            (all_of - some) // 2
+            for all_of, some in zip(drawn.shape, tensor.shape, strict=True)
+        ]
+        inner = tuple(
+            slice(start, start + length)
+            for start, length in zip(first, tensor.shape, strict=True)
+        )
         return tensor.copy_(torch.tensor(drawn[inner] == is_kept))
 
     h = np.random.RandomState(2).normal(size=shape)
@@ -36,7 +48,11 @@ def compare(theirs, ours, shape, library, monkeypatch):
 @pytest.mark.parametrize(("theirs", "ours"), rows("torchvision"))
 def test_parity_with_torchvision(theirs, ours, shape, monkeypatch):
     if min(shape[2:]) % 2 == 0 and min(shape[2:]) < 5:
-        shape = (*shape[:2], 3, 9)  # it refuses even sides, also of a block that was cut
+        shape = (
+            *shape[:2],
+            3,
+            9,
+        )  # it refuses even sides, also of a block that was cut
     compare(theirs, eval(ours), shape, pytest.importorskip("torchvision"), monkeypatch)
 
 

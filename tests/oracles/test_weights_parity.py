@@ -15,12 +15,21 @@ TOLERANCE = {"float64": 1e-6, "float32": 1e-4}
 def arrays(dtype):
     rng = np.random.default_rng(11)
     shapes = {"w": (6, 4), "b": (4,), "kernel": (2, 3, 2, 4)}
-    return {name: rng.normal(size=shape).astype(dtype) for name, shape in shapes.items()}
+    return {
+        name: rng.normal(size=shape).astype(dtype) for name, shape in shapes.items()
+    }
 
 
 def close(found, expected, dtype):
-    expected = np.asarray(expected.detach() if hasattr(expected, "detach") else expected)
-    np.testing.assert_allclose(found, expected, rtol=TOLERANCE[dtype], atol=TOLERANCE[dtype] * abs(expected).max())
+    expected = np.asarray(
+        expected.detach() if hasattr(expected, "detach") else expected
+    )
+    np.testing.assert_allclose(
+        found,
+        expected,
+        rtol=TOLERANCE[dtype],
+        atol=TOLERANCE[dtype] * abs(expected).max(),
+    )
 
 
 @DTYPES
@@ -41,7 +50,11 @@ def test_parity_with_keras(theirs, ours, dtype):
         close(found["dw"], w.grad, dtype)
         assert not found["db"].any()
     elif isinstance(peer, keras.constraints.Constraint):
-        close(compute(entry, {"w": values["w"]})["w"], peer(torch.tensor(values["w"])), "float32")
+        close(
+            compute(entry, {"w": values["w"]})["w"],
+            peer(torch.tensor(values["w"])),
+            "float32",
+        )
     elif isinstance(peer, torch.Tensor):
         close(compute(entry, {"kernel": values["kernel"]})["kernel"], peer, "float32")
     elif isinstance(peer, keras.layers.ActivityRegularization):
@@ -66,7 +79,11 @@ def keras_spectral(theirs, ours, values, dtype):
     wrapped = eval(theirs, {"keras": keras, "layer": layer})
     for _ in range(3):
         wrapped(torch.zeros((1, 6), dtype=getattr(torch, dtype)), training=True)
-    close(compute(eval(ours), {"w": values["w"]}, steps=3)["used w"], layer.kernel.value, dtype)
+    close(
+        compute(eval(ours), {"w": values["w"]}, steps=3)["used w"],
+        layer.kernel.value,
+        dtype,
+    )
 
 
 @DTYPES
@@ -84,10 +101,16 @@ def test_parity_with_torch(theirs, ours, dtype):
         ones = torch.ones((300, 400), dtype=getattr(torch, dtype))
         noisy = eval(theirs, {"torch": torch, "w": ones, "h": ones}).numpy()
         name = "h" if "(h" in theirs else "w"
-        assert_same_noise(compute(entry, {name: np.ones((300, 400), dtype)})[f"used {name}"], noisy, clean=1)
+        assert_same_noise(
+            compute(entry, {name: np.ones((300, 400), dtype)})[f"used {name}"],
+            noisy,
+            clean=1,
+        )
         return
     name = "h" if "=h" in theirs else "w"
-    if name == "h":  # probabilities, which torch normalizes: its gradient has another part along the ones
+    if (
+        name == "h"
+    ):  # probabilities, which torch normalizes: its gradient has another part along the ones
         values["h"] = torch.softmax(torch.tensor(values["w"]), 1).numpy()
     w = torch.tensor(values[name], requires_grad=True)
     peer = eval(theirs, {"torch": torch, name: w})
@@ -122,16 +145,24 @@ def torch_spectral(theirs, entry, values, dtype):
     layer = torch.nn.Linear(6, 4, bias=False, dtype=getattr(torch, dtype))
     layer.weight.data = torch.tensor(values["w"].T.copy())
     eval(theirs, {"torch": torch, "layer": layer})
-    start = compute(entry, {"w": values["w"]}, steps=1)["manager"].state()["arrays"]["spectral_norm/w"]
+    start = compute(entry, {"w": values["w"]}, steps=1)["manager"].state()["arrays"][
+        "spectral_norm/w"
+    ]
     norm = layer.parametrizations.weight[0]
-    norm._v = torch.nn.functional.normalize(torch.tensor(values["w"] @ start), dim=0)  # what u of here implies
+    norm._v = torch.nn.functional.normalize(
+        torch.tensor(values["w"] @ start), dim=0
+    )  # what u of here implies
     target = torch.tensor(np.random.default_rng(1).normal(size=(4, 6)).astype(dtype))
     for steps in (2, 3):  # ours begins one round behind start
         weight = layer.weight
-        close(compute(entry, {"w": values["w"]}, steps=steps)["used w"].T, weight, dtype)
+        close(
+            compute(entry, {"w": values["w"]}, steps=steps)["used w"].T, weight, dtype
+        )
     (weight * target).sum().backward()
     gradient = layer.parametrizations.weight.original.grad
     w, u = values["w"], norm._u.numpy()
     v, sigma = w @ u / np.linalg.norm(w @ u), np.linalg.norm(w @ u)
-    through_sigma = target.numpy().T / sigma - (w * target.numpy().T).sum() / sigma**2 * np.outer(v, u)
+    through_sigma = target.numpy().T / sigma - (
+        w * target.numpy().T
+    ).sum() / sigma**2 * np.outer(v, u)
     close(through_sigma.T, gradient, dtype)

@@ -14,7 +14,10 @@ import pytest
 from parity import assert_same_noise, compute, rows
 
 if sys.version_info >= (3, 11):
-    pytest.skip("Lasagne and theanets need Theano, which needs Python 3.10", allow_module_level=True)
+    pytest.skip(
+        "Lasagne and theanets need Theano, which needs Python 3.10",
+        allow_module_level=True,
+    )
 
 import theano
 import theano.tensor as T
@@ -41,18 +44,27 @@ def theanets(monkeypatch):
     climate = types.ModuleType("climate")
     climate.get_logger = logging.getLogger
     monkeypatch.setitem(sys.modules, "climate", climate)
-    monkeypatch.setattr(collections, "Callable", collections.abc.Callable, raising=False)
+    monkeypatch.setattr(
+        collections, "Callable", collections.abc.Callable, raising=False
+    )
     return importlib.import_module("theanets")
 
 
 def arrays(dtype):
     rng = np.random.default_rng(11)
     shapes = {"w": (6, 4), "b": (4,), "kernel": (4, 2, 3, 3)}
-    return {name: rng.normal(size=shape).astype(dtype) for name, shape in shapes.items()}
+    return {
+        name: rng.normal(size=shape).astype(dtype) for name, shape in shapes.items()
+    }
 
 
 def close(found, expected, dtype):
-    np.testing.assert_allclose(found, expected, rtol=TOLERANCE[dtype], atol=TOLERANCE[dtype] * abs(expected).max())
+    np.testing.assert_allclose(
+        found,
+        expected,
+        rtol=TOLERANCE[dtype],
+        atol=TOLERANCE[dtype] * abs(expected).max(),
+    )
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
@@ -62,7 +74,9 @@ def test_parity_with_lasagne(theirs, ours, dtype, lasagne):
     values = arrays(dtype)
     shared = {name: theano.shared(value, name=name) for name, value in values.items()}
     incoming = lasagne.layers.InputLayer((None, 400))
-    dense = lasagne.layers.DenseLayer(lasagne.layers.InputLayer((None, 6)), 4, W=shared["w"], b=shared["b"])
+    dense = lasagne.layers.DenseLayer(
+        lasagne.layers.InputLayer((None, 6)), 4, W=shared["w"], b=shared["b"]
+    )
     layer = incoming if "Layer(" in theirs else dense
     peer = eval(theirs, {"lasagne": lasagne, "layer": layer, **shared})
     entry = eval(ours)
@@ -78,7 +92,9 @@ def test_parity_with_lasagne(theirs, ours, dtype, lasagne):
         assert not found["db"].any()
     else:
         name = "kernel" if "kernel" in theirs else "w"
-        close(compute(entry, {name: values[name]})[name], function([], peer)(), "float32")
+        close(
+            compute(entry, {name: values[name]})[name], function([], peer)(), "float32"
+        )
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
@@ -87,7 +103,10 @@ def test_parity_with_lasagne(theirs, ours, dtype, lasagne):
 def test_parity_with_theanets(theirs, ours, dtype, theanets):
     values = arrays(dtype)
     peer, entry = eval(theirs, {"theanets": theanets}), eval(ours)
-    if isinstance(peer, (theanets.regularizers.BernoulliDropout, theanets.regularizers.GaussianNoise)):
+    if isinstance(
+        peer,
+        (theanets.regularizers.BernoulliDropout, theanets.regularizers.GaussianNoise),
+    ):
         h = np.ones((300, 400), dtype)
         outputs = {"h:out": T.as_tensor_variable(h)}
         peer.modify_graph(outputs)
@@ -98,7 +117,9 @@ def test_parity_with_theanets(theirs, ours, dtype, theanets):
     names = ("h",) if is_hidden else ("w", "b")
     values["h"] = values["w"]
     shared = {name: theano.shared(values[name], name=f"hid.{name}") for name in names}
-    layer = types.SimpleNamespace(name="hid", params=list(shared.values()), output_name=lambda: "hid:out")
+    layer = types.SimpleNamespace(
+        name="hid", params=list(shared.values()), output_name=lambda: "hid:out"
+    )
     edge = types.SimpleNamespace(name="edge", params=[], output_name=lambda: "edge:out")
     term = peer.weight * peer.loss([edge, layer, edge], {"hid:out": shared.get("h")})
     value, gradient = function([], [term, theano.grad(term, shared[names[0]])])()

@@ -11,7 +11,8 @@ import pytest
 from annotated_types import Ge, Interval
 
 import regplug
-from regplug import Regularizer, engine, hookimpl, hookspecs
+from regplug import Regularizer, engine, hookimpl
+from regplug.authoring import hookspecs
 from regplug.testing import check_regularizer, class_checks, installed_engine
 from regplug.testing.check import CHECKS
 from regplug.testing.conformance import FAILED, PASSED, SKIPPED, attempt
@@ -40,7 +41,9 @@ class Good(Regularizer):
 
     @hookimpl
     def loss(self, matched):
-        return sum((w**2).sum() * np.asarray(self.scale, w.dtype) for w in matched.values())
+        return sum(
+            (w**2).sum() * np.asarray(self.scale, w.dtype) for w in matched.values()
+        )
 
 
 class GoodNoise(Regularizer):
@@ -97,7 +100,9 @@ class GoodCap(Good):
 
     @hookimpl
     def loss(self, matched, weight):
-        return sum(engine.tensor(w).minimum(w**2, weight).sum() for w in matched.values())
+        return sum(
+            engine.tensor(w).minimum(w**2, weight).sum() for w in matched.values()
+        )
 
 
 class GoodSequences(Good):
@@ -398,7 +403,9 @@ class OwnStream(GoodNoise):
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
                 if engine.name_of(h) == "theano":
-                    normal = T.shared_randomstreams.RandomStreams(3).normal(h.shape, dtype=h.dtype)
+                    normal = T.shared_randomstreams.RandomStreams(3).normal(
+                        h.shape, dtype=h.dtype
+                    )
                 else:
                     normal = T.random.normal(size=h.shape, dtype=h.dtype)
             outputs[name] = h + weight * normal
@@ -430,7 +437,11 @@ class UnbiasedVariance(Good):
 
     @hookimpl
     def loss(self, matched):
-        h = matched["hid1:out"] if "hid1:out" in matched else next(iter(matched.values()))
+        h = (
+            matched["hid1:out"]
+            if "hid1:out" in matched
+            else next(iter(matched.values()))
+        )
         return (h**2).sum() / (h.shape[0] - 1).astype(h.dtype)
 
 
@@ -464,7 +475,9 @@ class UnbiasedOverUnits(Good):
 
     @hookimpl
     def loss(self, matched):
-        return sum((w**2).sum() / (w.size - 1).astype(w.dtype) for w in matched.values())
+        return sum(
+            (w**2).sum() / (w.size - 1).astype(w.dtype) for w in matched.values()
+        )
 
 
 class Norm(Good):
@@ -531,7 +544,9 @@ class CountsNames(Good):
 
     @hookimpl
     def loss(self, layers, matched):
-        return sum((w**2).sum() for layer in layers for w in layer.params if w.ndim == 2)
+        return sum(
+            (w**2).sum() for layer in layers for w in layer.params if w.ndim == 2
+        )
 
 
 class OwnState(Good):
@@ -587,15 +602,30 @@ WRONG = {
 }
 
 
-@pytest.mark.parametrize("cls", [
-    Good, GoodNoise, GoodConstraint, GoodEstimate, GoodState, GoodCap, GoodSequences, Ancestor,
-])
+@pytest.mark.parametrize(
+    "cls",
+    [
+        Good,
+        GoodNoise,
+        GoodConstraint,
+        GoodEstimate,
+        GoodState,
+        GoodCap,
+        GoodSequences,
+        Ancestor,
+    ],
+)
 def test_kit_passes_what_is_right(cls):
     report = check_regularizer(cls)
-    assert {outcome.check: outcome.message for outcome in report if outcome.is_wrong} == {}
+    assert {
+        outcome.check: outcome.message for outcome in report if outcome.is_wrong
+    } == {}
 
 
-@pytest.mark.parametrize(("check", "cls"), [(check, cls) for check, classes in WRONG.items() for cls in classes])
+@pytest.mark.parametrize(
+    ("check", "cls"),
+    [(check, cls) for check, classes in WRONG.items() for cls in classes],
+)
 def test_check_fails_on_what_is_wrong(check, cls):
     status, message = attempt(CHECKS[check], Subject(cls))
     assert (status, bool(message)) == (FAILED, True)
@@ -610,11 +640,16 @@ def test_deprecated_argument_is_reported(monkeypatch):
     marks = {"noise": DeprecationWarning("since 0.9; take `source`")}
     monkeypatch.setitem(hookspecs.modify_graph.regplug_spec, "warn_on_impl_args", marks)
     status, message = attempt(CHECKS["no_deprecated_arguments"], Subject(GoodNoise))
-    assert (status, message) == (FAILED, "hook 'modify_graph', argument 'noise': since 0.9; take `source`")
+    assert (status, message) == (
+        FAILED,
+        "hook 'modify_graph', argument 'noise': since 0.9; take `source`",
+    )
 
 
 def test_class_that_changes_integers_is_named_with_them(monkeypatch):
-    monkeypatch.setattr("regplug.passes._require_float", lambda *given: None)
+    monkeypatch.setattr(
+        "regplug.composition.graph_pass._require_float", lambda *given: None
+    )
     status, message = attempt(CHECKS["integers_do_not_wrap"], Subject(GoodConstraint))
     assert status == FAILED
     assert message.startswith("it changes hid1.w of int8, ")
@@ -625,9 +660,10 @@ def test_class_that_refuses_integers_without_a_name_is_wrong(monkeypatch):
         if "float" not in variable.dtype:
             raise regplug.RegularizerError("no integers, please")
 
-    monkeypatch.setattr("regplug.passes._require_float", refuse)
+    monkeypatch.setattr("regplug.composition.graph_pass._require_float", refuse)
     assert attempt(CHECKS["integers_do_not_wrap"], Subject(GoodConstraint)) == (
-        FAILED, "it refuses integers and does not name one: no integers, please"
+        FAILED,
+        "it refuses integers and does not name one: no integers, please",
     )
 
 
@@ -637,19 +673,30 @@ def test_class_inside_a_function_is_not_pickled():
 
     for name in ("survives_pickling", "manager_is_copied"):
         assert attempt(CHECKS[name], Subject(Local)) == (
-            SKIPPED, "a class that is defined inside a function cannot be pickled"
+            SKIPPED,
+            "a class that is defined inside a function cannot be pickled",
         )
 
 
 def test_class_that_refuses_integers_by_name_passes():
-    assert attempt(CHECKS["integers_do_not_wrap"], Subject(GoodConstraint)) == (PASSED, "")
+    assert attempt(CHECKS["integers_do_not_wrap"], Subject(GoodConstraint)) == (
+        PASSED,
+        "",
+    )
 
 
 def test_gradient_of_an_infinite_term_at_weight_zero_is_named(monkeypatch):
-    monkeypatch.setattr("regplug.passes.Pass._gated", lambda self, value, *given: value)
-    status, message = attempt(CHECKS["weight_zero_is_off_where_infinite"], Subject(Deviation))
+    monkeypatch.setattr(
+        "regplug.composition.graph_pass.GraphPass._gated",
+        lambda self, value, *given: value,
+    )
+    status, message = attempt(
+        CHECKS["weight_zero_is_off_where_infinite"], Subject(Deviation)
+    )
     assert status == FAILED
-    assert message.startswith("with weight 0 the gradient of an infinite term by hid1.w is ")
+    assert message.startswith(
+        "with weight 0 the gradient of an infinite term by hid1.w is "
+    )
 
 
 def test_class_that_refuses_small_models_in_words_is_not_judged_on_them():
@@ -658,7 +705,9 @@ def test_class_that_refuses_small_models_in_words_is_not_judged_on_them():
         def loss(self, matched):
             total = 0
             for name, w in matched.items():
-                wide = engine.engine_of(w).Assert(f"{name} has one unit")(w, w.shape[-1] > 1)
+                wide = engine.engine_of(w).Assert(f"{name} has one unit")(
+                    w, w.shape[-1] > 1
+                )
                 total += (wide**2).sum()
             return total
 
@@ -683,10 +732,13 @@ def test_option_without_annotation_is_named_with_what_to_write():
             return self.delta / 2
 
     status, message = attempt(CHECKS["options_are_declared"], Subject(Forgets))
-    assert (status, message) == (FAILED, (
-        "axes has no annotation, so it is no option: annotate it, or `_axes` for a constant; "
-        "delta has no annotation, so it is no option: write `delta: float = 1.0`, or `_delta` for a constant"
-    ))
+    assert (status, message) == (
+        FAILED,
+        (
+            "axes has no annotation, so it is no option: annotate it, or `_axes` for a constant; "
+            "delta has no annotation, so it is no option: write `delta: float = 1.0`, or `_delta` for a constant"
+        ),
+    )
 
 
 def test_options_are_found_in_each_form_of_numpydoc():
@@ -714,7 +766,10 @@ def test_options_are_found_in_each_form_of_numpydoc():
         height: int = 1
 
     status, message = attempt(CHECKS["docstring_options"], Subject(Described))
-    assert (status, message) == (FAILED, "the docstring's section Parameters lacks depth, height")
+    assert (status, message) == (
+        FAILED,
+        "the docstring's section Parameters lacks depth, height",
+    )
 
 
 def test_loss_that_its_weight_caps_is_unweighted():
@@ -723,16 +778,22 @@ def test_loss_that_its_weight_caps_is_unweighted():
 
 @pytest.mark.parametrize("weight", [0.0, 2.0])
 def test_loss_that_multiplies_by_the_weight_is_named_at_any_weight(weight):
-    status, message = attempt(CHECKS["loss_is_unweighted"], Subject(Weighted(weight=weight)))
+    status, message = attempt(
+        CHECKS["loss_is_unweighted"], Subject(Weighted(weight=weight))
+    )
     assert (status, message) == (
-        FAILED, "the loss is proportional to the weight, and the manager multiplies by it again"
+        FAILED,
+        "the loss is proportional to the weight, and the manager multiplies by it again",
     )
 
 
-@pytest.mark.parametrize(("cls", "message"), [
-    (Good, "its loss does not take `weight`"),
-    (Nothing, "its loss is 0, or its weight is baked in"),
-])
+@pytest.mark.parametrize(
+    ("cls", "message"),
+    [
+        (Good, "its loss does not take `weight`"),
+        (Nothing, "its loss is 0, or its weight is baked in"),
+    ],
+)
 def test_loss_without_a_weight_of_its_own_is_not_compared(cls, message):
     assert attempt(CHECKS["loss_is_unweighted"], Subject(cls)) == (SKIPPED, message)
 
@@ -766,16 +827,24 @@ def module(tmp_path, monkeypatch):
 
 
 def test_imports_are_reported(module):
-    status, message = attempt(CHECKS["imports_are_light"], Subject(module("rp_light", "import packaging").Imports))
+    status, message = attempt(
+        CHECKS["imports_are_light"],
+        Subject(module("rp_light", "import packaging").Imports),
+    )
     assert status == PASSED
     assert message.endswith("ms, imports packaging")
 
 
 IMPORTS = {
-    "module": ("try:\n    import os, {}\nexcept ImportError:\n    pass", "{} in line 3"),
+    "module": (
+        "try:\n    import os, {}\nexcept ImportError:\n    pass",
+        "{} in line 3",
+    ),
     "function": ("def late():\n    from {}.tensor import tanh", "{}.tensor in line 3"),
-    "method": ("class Late:\n    def late(self):\n        import {}\n        import {}.graph as g",
-               "{} in line 4, {}.graph in line 5"),
+    "method": (
+        "class Late:\n    def late(self):\n        import {}\n        import {}.graph as g",
+        "{} in line 4, {}.graph in line 5",
+    ),
 }
 
 
@@ -786,7 +855,10 @@ def test_import_of_an_engine_is_named_wherever_it_stands(module, name, where):
     found = module(f"rp_{name}_{where}", lines)
     status, message = attempt(CHECKS["imports_are_light"], Subject(found.Imports))
     assert status == FAILED
-    assert message == f"{found.__name__} imports {what}: a plugin serves whichever engine is there"
+    assert (
+        message
+        == f"{found.__name__} imports {what}: a plugin serves whichever engine is there"
+    )
 
 
 def test_import_of_an_engine_for_types_only_is_none(module):
@@ -796,14 +868,18 @@ def test_import_of_an_engine_for_types_only_is_none(module):
         f"if TYPE_CHECKING:\n    from {name}.tensor import TensorVariable\n"
         f"if typing.TYPE_CHECKING:\n    import {name}\n"
     )
-    status, _ = attempt(CHECKS["imports_are_light"], Subject(module("rp_types", lines).Imports))
+    status, _ = attempt(
+        CHECKS["imports_are_light"], Subject(module("rp_types", lines).Imports)
+    )
     assert status == PASSED
 
 
 def test_import_of_an_engine_by_another_module_is_named(module):
     name = installed_engine().__name__.rpartition(".")[2]
     lines = f"import importlib; importlib.import_module({name!r})"
-    status, message = attempt(CHECKS["imports_are_light"], Subject(module("rp_engine", lines).Imports))
+    status, message = attempt(
+        CHECKS["imports_are_light"], Subject(module("rp_engine", lines).Imports)
+    )
     assert status == FAILED
     assert message.startswith(f"what rp_engine imports brings {name} with it (")
 
@@ -813,22 +889,30 @@ def test_internals_of_cython_are_no_imports(module):
         "import os, sys\nif 'REGPLUG_CHECKS_AN_IMPORT' in os.environ:\n"
         "    sys.modules['cython_runtime'] = sys.modules['_cython_3_0_11'] = sys"
     )
-    status, message = attempt(CHECKS["imports_are_light"], Subject(module("rp_cython", lines).Imports))
+    status, message = attempt(
+        CHECKS["imports_are_light"], Subject(module("rp_cython", lines).Imports)
+    )
     assert status == PASSED
     assert message.endswith("ms, imports nothing but regplug and NumPy")
 
 
 def test_slow_import_is_named(module, monkeypatch):
     monkeypatch.setattr(class_checks, "SLOW_IMPORT", 0)
-    status, message = attempt(CHECKS["imports_are_light"], Subject(module("rp_slow", "import json").Imports))
+    status, message = attempt(
+        CHECKS["imports_are_light"], Subject(module("rp_slow", "import json").Imports)
+    )
     assert status == FAILED
     assert message.startswith("rp_slow is slow to import")
 
 
 def test_import_that_hangs_is_interrupted(module, monkeypatch):
     monkeypatch.setattr(class_checks, "LONGEST", 1)
-    lines = "import time, os\nif 'REGPLUG_CHECKS_AN_IMPORT' in os.environ: time.sleep(30)"
-    status, message = attempt(CHECKS["imports_are_light"], Subject(module("rp_hangs", lines).Imports))
+    lines = (
+        "import time, os\nif 'REGPLUG_CHECKS_AN_IMPORT' in os.environ: time.sleep(30)"
+    )
+    status, message = attempt(
+        CHECKS["imports_are_light"], Subject(module("rp_hangs", lines).Imports)
+    )
     assert (status, message) == (FAILED, "importing rp_hangs was interrupted after 1 s")
 
 
@@ -838,6 +922,8 @@ def test_module_that_runs_the_kit_is_imported_once_more_only(module, tmp_path):
     lines = f"from pathlib import Path; log = Path({str(log)!r})\nassert log.write_text(log.read_text() + 'x') < 5"
     found = module("rp_checks", lines)
     with (tmp_path / "rp_checks.py").open("a") as file:
-        file.write("from regplug.testing import check_regularizer\ncheck_regularizer(Imports)\n")
+        file.write(
+            "from regplug.testing import check_regularizer\ncheck_regularizer(Imports)\n"
+        )
     attempt(CHECKS["imports_are_light"], Subject(found.Imports))
     assert log.read_text() == "xx"

@@ -8,9 +8,13 @@ from regplug.testing import check_regularizer
 EXPECTED_FAILURES = {}
 
 
-@pytest.mark.parametrize("entry", regplug.available(), ids=lambda entry: entry.handle)
+@pytest.mark.parametrize(
+    "entry", regplug.available(), ids=lambda entry: entry.qualified_name
+)
 def test_regularizer_conforms(entry):
-    report = check_regularizer(regplug.load(entry), expected_failures=EXPECTED_FAILURES.get(entry.name))
+    report = check_regularizer(
+        regplug.load(entry), expected_failures=EXPECTED_FAILURES.get(entry.name)
+    )
     assert report.ok, f"\n{report}"
 
 

@@ -33,7 +33,9 @@ def losses(net, steps, **options):
         [x, y], algo="sgd", learning_rate=0.1, momentum=0, train_batches=1, batch_size=64, min_improvement=0,
         patience=100, validate_every=1000, **options,
     )  # fmt: skip
-    return [train["loss"] for (train, _), _ in zip(iterations, range(steps), strict=False)]
+    return [
+        train["loss"] for (train, _), _ in zip(iterations, range(steps), strict=False)
+    ]
 
 
 def test_theanets_trains_with_dropout_and_weight_l2(theanets):
@@ -53,14 +55,19 @@ def test_theanets_loss_has_the_penalty_of_theanets_own_regularizer(theanets):
     manager = regplug.compose(["weight_l2=0.5@*.w"])
     x, y = data()
     values = []
-    for net, options in ((ours, {"regularizers": [manager]}), (theirs, {"weight_l2": 0.5})):
+    for net, options in (
+        (ours, {"regularizers": [manager]}),
+        (theirs, {"weight_l2": 0.5}),
+    ):
         loss = theano.function(net.variables, net.loss(**options))
         values.append(float(loss(x, y)))
     assert values[0] == pytest.approx(values[1], rel=1e-12)
     assert manager.updates == {}
 
 
-def test_theanets_masks_change_from_step_to_step_and_are_those_of_the_reference(theanets):
+def test_theanets_masks_change_from_step_to_step_and_are_those_of_the_reference(
+    theanets,
+):
     net = theanets.Classifier([4, 16, 2], rng=1)
     manager = regplug.compose(["dropout=0.5@hid1:out"], seed=7)
     x, _ = data()
@@ -88,7 +95,10 @@ def test_theanets_live_weights_act_without_a_new_graph(theanets):
     net = theanets.Classifier([4, 16, 2], rng=1)
     manager = regplug.compose(["dropout=0.5@hid1:out", "noise=0.5@in:out"], seed=7)
     x, _ = data()
-    assert (net.feed_forward(x, regularizers=[manager])["out:out"] != net.feed_forward(x)["out:out"]).any()
+    assert (
+        net.feed_forward(x, regularizers=[manager])["out:out"]
+        != net.feed_forward(x)["out:out"]
+    ).any()
     manager.weights.update({"dropout": 0, "noise": 0})
     calm = net.feed_forward(x, regularizers=[manager])
     np.testing.assert_array_equal(calm["out:out"], net.feed_forward(x)["out:out"])
@@ -98,8 +108,13 @@ def test_theanets_graphs_of_two_managers_are_not_confused(theanets):
     # theanets keys its graphs by class, pattern and weight of the regularizers
     net = theanets.Classifier([4, 16, 2], rng=1)
     x, _ = data()
-    one, other = (regplug.compose(["dropout=0.5@hid1:out"], seed=seed) for seed in (1, 2))
-    values = [net.feed_forward(x, regularizers=[manager])["hid1:out"] for manager in (one, other)]
+    one, other = (
+        regplug.compose(["dropout=0.5@hid1:out"], seed=seed) for seed in (1, 2)
+    )
+    values = [
+        net.feed_forward(x, regularizers=[manager])["hid1:out"]
+        for manager in (one, other)
+    ]
     assert (values[0] != values[1]).any()
 
 
@@ -130,12 +145,17 @@ def test_theanets_change_of_pre_reaches_out(theanets):
                 outputs[name] = h * 0
 
     x, _ = data()
-    assert not net.feed_forward(x, regularizers=[regplug.compose([Zero("hid1:pre")])])["hid1:out"].any()
+    assert not net.feed_forward(x, regularizers=[regplug.compose([Zero("hid1:pre")])])[
+        "hid1:out"
+    ].any()
 
 
 def test_theanets_pattern_that_matches_nothing_is_an_error(theanets):
     net = theanets.Classifier([4, 16, 2], rng=1)
-    with pytest.raises(regplug.NoMatch, match="dropout: pattern 'hidden1:out' matches none of .* Nearest:"):
+    with pytest.raises(
+        regplug.NoMatch,
+        match="dropout: pattern 'hidden1:out' matches none of .* Nearest:",
+    ):
         losses(net, 1, regularizers=[regplug.compose(["dropout=0.5@hidden1:out"])])
 
 
@@ -143,7 +163,9 @@ def test_theanets_recurrent_network_is_regularized(theanets):
     import theano
 
     net = theanets.recurrent.Regressor([2, ("rnn", 5), 1], rng=1)
-    manager = regplug.compose(["dropout=0.5@in:out", "recurrent_state=0.1@hid1:out"], seed=7)
+    manager = regplug.compose(
+        ["dropout=0.5@in:out", "recurrent_state=0.1@hid1:out"], seed=7
+    )
     loss = theano.function(net.variables, net.loss(regularizers=[manager]))
     x = np.ones((3, 7, 2))
     values = [float(loss(x, np.zeros((3, 7, 1)))) for _ in range(2)]

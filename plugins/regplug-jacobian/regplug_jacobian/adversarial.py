@@ -91,7 +91,9 @@ def hessian_product(p, inputs, d):
     # the gradient of (p * v).sum() is J' v, whose derivative with respect to v along d is J d
     v = engine.T.zeros_like(p)
     transposed = engine.grad((p * v).sum(), inputs)
-    tangent = engine.grad(sum((j * each).sum() for j, each in zip(transposed, d, strict=True)), v)
+    tangent = engine.grad(
+        sum((j * each).sum() for j, each in zip(transposed, d, strict=True)), v
+    )
     tangent = engine.T.switch(p < tiny, number(0, p), tangent)
     relative = tangent / engine.T.maximum(p, tiny)
     return engine.grad((p * engine.disconnected_grad(relative)).sum(), inputs)

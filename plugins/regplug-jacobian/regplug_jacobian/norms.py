@@ -129,9 +129,13 @@ def squared_jacobian(h, x):
         return squares(row_jacobians(h, [x]))
     latents = [z for z, _ in pairs]
     if is_elementwise(after, latents):
-        slopes = engine.grad(h.sum(), latents)  # (batch, units): entry ij of h depends on entry ij of z only
+        slopes = engine.grad(
+            h.sum(), latents
+        )  # (batch, units): entry ij of h depends on entry ij of z only
         terms = [(wide(a), wide(w)) for a, (_, w) in zip(slopes, pairs, strict=True)]
-        return sum((a * b * (v * w).sum(axis=0)).sum() for a, v in terms for b, w in terms)
+        return sum(
+            (a * b * (v * w).sum(axis=0)).sum() for a, v in terms for b, w in terms
+        )
     jacobians = zip(row_jacobians(h, latents), pairs, strict=True)
     # one product of matrices, whose gradient is one again
     return squares([sum(through(j, w) for j, (_, w) in jacobians)])

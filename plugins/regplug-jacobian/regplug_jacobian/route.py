@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from regplug.engine import engine_of, nonzero, norm, tensor
-from regplug.rewiring import rewire, toposort
+from regplug.graph.rewiring import rewire, toposort
 
 
 def routes(outputs, wrt, matched):
@@ -11,7 +13,7 @@ def routes(outputs, wrt, matched):
 
     Parameters
     ----------
-    outputs : regplug.model.Outputs
+    outputs : regplug.models.model.Outputs
     wrt : str or list of str
         The pattern of the inputs.
     matched : dict of str to variable
@@ -33,16 +35,23 @@ def routes(outputs, wrt, matched):
     found = outputs.match(wrt)
     for name, x in found.items():
         if "float" not in x.dtype:
-            raise ValueError(f"wrt={wrt!r}: {name!r} is {x.dtype} and has no derivative; name float outputs")
+            raise ValueError(
+                f"wrt={wrt!r}: {name!r} is {x.dtype} and has no derivative; name float outputs"
+            )
     chosen = {
-        name: [x for x in dict.fromkeys(found.values()) if x is h or route([x], h)] for name, h in matched.items()
+        name: [x for x in dict.fromkeys(found.values()) if x is h or route([x], h)]
+        for name, h in matched.items()
     }
     for name, inputs in chosen.items():
         if not inputs:
-            raise ValueError(f"{name!r} does not depend on {', '.join(map(repr, found))}, which wrt={wrt!r} matches")
+            raise ValueError(
+                f"{name!r} does not depend on {', '.join(map(repr, found))}, which wrt={wrt!r} matches"
+            )
     for name, x in found.items():
         if not any(x in inputs for inputs in chosen.values()):
-            raise ValueError(f"wrt={wrt!r}: {', '.join(map(repr, matched))} does not depend on {name!r}")
+            raise ValueError(
+                f"wrt={wrt!r}: {', '.join(map(repr, matched))} does not depend on {name!r}"
+            )
     return chosen
 
 
@@ -55,7 +64,9 @@ def route(inputs, output):
     carry = set(inputs)
     for node in nodes:
         if not carry.isdisjoint(node.inputs):
-            carry.update(v for v in node.outputs if "float" in str(getattr(v.type, "dtype", "")))
+            carry.update(
+                v for v in node.outputs if "float" in str(getattr(v.type, "dtype", ""))
+            )
     feed = carry & {output}
     along = []
     for node in reversed(nodes):
@@ -95,7 +106,10 @@ def products(nodes, x):
         left, right = node.inputs if len(node.inputs) == 2 else (None, None)
         if left is not x or right in made or (x.ndim, right.ndim) != (2, 2):
             return []
-        if node.op not in [product(x, right).owner.op for product in (T.dot, getattr(T, "matmul", T.dot))]:
+        if node.op not in [
+            product(x, right).owner.op
+            for product in (T.dot, getattr(T, "matmul", T.dot))
+        ]:
             return []
         pairs.append((node.outputs[0], right))
     return pairs
@@ -104,7 +118,9 @@ def products(nodes, x):
 def is_elementwise(nodes, inputs):
     """Tell whether each entry of what `nodes` make of the matrices `inputs` depends on the same entry of these only."""
     kind = type((inputs[0] + inputs[0]).owner.op)
-    shapes = {ones(v) for node in nodes for v in node.outputs} | {ones(v) for v in inputs}
+    shapes = {ones(v) for node in nodes for v in node.outputs} | {
+        ones(v) for v in inputs
+    }
     return len(shapes) == 1 and all(isinstance(node.op, kind) for node in nodes)
 
 
@@ -118,7 +134,9 @@ def refuse_few_axes(matched, least, expected):
     for name, h in matched.items():
         if h.ndim < least:
             found = "is a scalar" if h.ndim == 0 else f"has {h.ndim} dimensions"
-            raise ValueError(f"{name!r} {found}, expected {expected}: match another output")
+            raise ValueError(
+                f"{name!r} {found}, expected {expected}: match another output"
+            )
 
 
 def wide(x):
@@ -146,6 +164,8 @@ def flat_rows(x):
 
 def unit(arrays):
     """Return arrays whose rows, taken together over all of them, have norm 1; rows of zeros stay."""
-    together = tensor(arrays[0]).concatenate([flat_rows(each) for each in arrays], axis=1)
-    length = nonzero(norm(together, axis=1))
+    T = tensor(arrays[0])
+    together = T.concatenate([flat_rows(each) for each in arrays], axis=1)
+    # numba multiplies by reciprocals, and those of smaller numbers are infinite
+    length = T.maximum(norm(together, axis=1), np.finfo(together.dtype).tiny)
     return [each / length.dimshuffle(0, *["x"] * (each.ndim - 1)) for each in arrays]

@@ -20,7 +20,9 @@ def model():
         shared = installed_engine().shared
         rng = np.random.default_rng(4)
         x = T.TensorType(dtype, (None,) * (3 if kind == "sequence" else 2))("x")
-        value = rng.normal(size=(3, 2, 3) if kind == "sequence" else (3, 4)).astype(dtype)
+        value = rng.normal(size=(3, 2, 3) if kind == "sequence" else (3, 4)).astype(
+            dtype
+        )
         w = shared(rng.normal(0, 0.7, (value.shape[-1], 5)).astype(dtype), name="w")
         b = shared(rng.normal(size=5).astype(dtype), name="b")
         u = shared(rng.normal(0, 0.7, (5, 2)).astype(dtype), name="u")
@@ -35,7 +37,9 @@ def model():
             "vector": lambda: T.tanh(z).sum(axis=1),
             "sequence": lambda: T.tanh(z) * T.tanh(z).sum(axis=1, keepdims=True),
         }[kind]()
-        return SimpleNamespace(x=x, value=value, w=w, b=b, u=u, h=h, outputs={"in:out": x, "hid:out": h})
+        return SimpleNamespace(
+            x=x, value=value, w=w, b=b, u=u, h=h, outputs={"in:out": x, "hid:out": h}
+        )
 
     return build
 
@@ -50,7 +54,9 @@ def exact(differences):
         def row_of(i, row):
             return f(np.concatenate([value[:i], row, value[i + 1 :]]))[i]
 
-        jacobians = [differences(partial(row_of, i), value[i : i + 1]) for i in range(len(value))]
+        jacobians = [
+            differences(partial(row_of, i), value[i : i + 1]) for i in range(len(value))
+        ]
         return np.mean([(jacobian**2).sum() for jacobian in jacobians])
 
     return norm
@@ -70,6 +76,8 @@ def assert_gradient(engine, differences):
 
         expected = differences(value, w)
         m.w.set_value(w)
-        np.testing.assert_allclose(f(m.value)[1], expected, rtol=1e-6, atol=1e-7 * abs(expected).max())
+        np.testing.assert_allclose(
+            f(m.value)[1], expected, rtol=1e-6, atol=1e-7 * abs(expected).max()
+        )
 
     return check

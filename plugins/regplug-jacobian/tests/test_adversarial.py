@@ -18,7 +18,12 @@ def classifier(dtype="float64", rows=3):
     x = engine.T.TensorType(dtype, (None, None))("x")
     w = engine.shared(rng.normal(size=(4, 3)).astype(dtype), name="w")
     e = engine.T.exp(engine.T.dot(x, w))
-    return x, rng.normal(size=(rows, 4)).astype(dtype), w, e / e.sum(axis=1, keepdims=True)
+    return (
+        x,
+        rng.normal(size=(rows, 4)).astype(dtype),
+        w,
+        e / e.sum(axis=1, keepdims=True),
+    )
 
 
 def softmax(z):
@@ -51,14 +56,18 @@ def worst(x, w, radius, iterations):
 @pytest.mark.parametrize(("radius", "iterations"), [(0.5, 1), (2.0, 3)])
 def test_penalty_is_its_formula_in_numpy(dtype, radius, iterations):
     x, value, w, p = classifier(dtype)
-    loss = penalty({"in:out": x, "out:out": p}, radius=radius, iterations=iterations).loss
+    loss = penalty(
+        {"in:out": x, "out:out": p}, radius=radius, iterations=iterations
+    ).loss
     _, at, _, _ = classifier()
     weights = w.get_value().astype("float64")
     r = worst(at, weights, radius, iterations)
     expected = divergence(softmax(at @ weights), softmax((at + r) @ weights)).mean()
     found, gradient = function([x], [loss, installed_engine().grad(loss, w)])(value)
     assert found.dtype == gradient.dtype == dtype
-    np.testing.assert_allclose(found, expected, rtol=1e-6 if dtype == "float64" else 1e-4)
+    np.testing.assert_allclose(
+        found, expected, rtol=1e-6 if dtype == "float64" else 1e-4
+    )
 
 
 def test_gradient_holds_the_change_and_the_clean_prediction_constant(differences):
@@ -67,14 +76,18 @@ def test_gradient_holds_the_change_and_the_clean_prediction_constant(differences
     weights = w.get_value()
     r = worst(value, weights, 1.0, 1)
     clean = softmax(value @ weights)
-    expected = differences(lambda at: divergence(clean, softmax((value + r) @ at)).mean(), weights)
+    expected = differences(
+        lambda at: divergence(clean, softmax((value + r) @ at)).mean(), weights
+    )
     found = evaluate(installed_engine().grad(loss, w), {x: value})
     np.testing.assert_allclose(found, expected, rtol=1e-6, atol=1e-8)
 
 
 def test_the_worst_change_is_worse_than_nearly_every_random_one():
     x, value, w, p = classifier(rows=1)
-    found = evaluate(penalty({"in:out": x, "out:out": p}, radius=0.3, iterations=4).loss, {x: value})
+    found = evaluate(
+        penalty({"in:out": x, "out:out": p}, radius=0.3, iterations=4).loss, {x: value}
+    )
     d = np.random.default_rng(0).normal(size=(2000, 4))
     r = 0.3 * d / np.linalg.norm(d, axis=1, keepdims=True)
     weights = w.get_value()
@@ -90,9 +103,16 @@ def test_masks_are_the_same_at_both_inputs():
     u = engine.shared(np.random.default_rng(1).normal(size=(30, 3)), name="u")
     e = engine.T.exp(engine.T.dot(h, u))
     outputs = {"in:out": x, "hid:out": h, "out:out": e / e.sum(axis=1, keepdims=True)}
-    regularizers = ["dropout=0.5@hid:out", ("virtual_adversarial", {"pattern": "out:out", "weight": 1, "radius": 1e-5})]
+    regularizers = [
+        "dropout=0.5@hid:out",
+        ("virtual_adversarial", {"pattern": "out:out", "weight": 1, "radius": 1e-5}),
+    ]
     result = regplug.compose(regularizers).apply(outputs)
-    f = function([x], [result.terms["virtual_adversarial"], result.outputs["out:out"]], updates=result.updates)
+    f = function(
+        [x],
+        [result.terms["virtual_adversarial"], result.outputs["out:out"]],
+        updates=result.updates,
+    )
     values, predictions = zip(*(f(value) for _ in range(4)), strict=True)
     # other masks would change the predictions, and the divergence would be as large as between steps
     assert divergence(predictions[0], predictions[1]).mean() > 1e-3
@@ -111,7 +131,9 @@ def test_several_inputs_share_one_radius():
     found = evaluate(loss, {parts[0]: value[:, :1], parts[1]: value[:, 1:]})
     # at a small radius: the largest eigenvalue of the Hessian times radius ** 2 / 2
     eigenvalues = [
-        np.linalg.eigvalsh(w.get_value() @ (np.diag(q) - np.outer(q, q)) @ w.get_value().T)[-1]
+        np.linalg.eigvalsh(
+            w.get_value() @ (np.diag(q) - np.outer(q, q)) @ w.get_value().T
+        )[-1]
         for q in softmax(value @ w.get_value())
     ]
     np.testing.assert_allclose(found, np.mean(eigenvalues) * 0.01**2 / 2, rtol=0.02)
@@ -152,13 +174,22 @@ def test_a_class_of_probability_zero_does_not_steer_the_change(dtype):
     T = installed_engine().T
     x = T.TensorType(dtype, (None, None))("x")
     # the third class has probability 0 at x = 0, and a derivative that is not 0
-    p = T.stack([0.5 + x[:, 1] / 2 - x[:, 0] / 4, 0.5 - x[:, 1] / 2, x[:, 0] / 4], axis=1).astype(dtype)
-    found = evaluate(penalty({"in:out": x, "out:out": p}, radius=0.1).loss, {x: np.zeros((1, 2), dtype)})
+    p = T.stack(
+        [0.5 + x[:, 1] / 2 - x[:, 0] / 4, 0.5 - x[:, 1] / 2, x[:, 0] / 4], axis=1
+    ).astype(dtype)
+    found = evaluate(
+        penalty({"in:out": x, "out:out": p}, radius=0.1).loss,
+        {x: np.zeros((1, 2), dtype)},
+    )
     j = np.array([[-0.25, 0.5], [0, -0.5]])
-    d = reference.normal(5, "virtual_adversarial", "out:out", (1, 2), step=0, dtype=dtype)[0]
+    d = reference.normal(
+        5, "virtual_adversarial", "out:out", (1, 2), step=0, dtype=dtype
+    )[0]
     d = j.T @ (j @ d / 0.5)
     r = 0.1 * d / np.linalg.norm(d)
-    np.testing.assert_allclose(found, (0.5 * np.log(0.5 / (0.5 + j @ r))).sum(), rtol=1e-3)
+    np.testing.assert_allclose(
+        found, (0.5 * np.log(0.5 / (0.5 + j @ r))).sum(), rtol=1e-3
+    )
 
 
 @pytest.mark.parametrize("scale", [1e-13, 1e13])
@@ -170,7 +201,10 @@ def test_the_unit_of_the_input_does_not_matter(scale):
         penalty({"in:out": x, "out:out": p}, radius=0.5).loss,
         penalty({"in:out": x, "out:out": q}, radius=0.5 / scale).loss,
     ]
-    found = [evaluate(losses[0], {x: value}), evaluate(losses[1], {x: value / np.float32(scale)})]
+    found = [
+        evaluate(losses[0], {x: value}),
+        evaluate(losses[1], {x: value / np.float32(scale)}),
+    ]
     np.testing.assert_allclose(*found, rtol=1e-3)
 
 
@@ -180,21 +214,43 @@ def test_inputs_of_two_dtypes_are_changed_in_their_own():
     parts = [T.TensorType("float32", (None, None))("a"), T.matrix("b", dtype="float64")]
     p = sharpened(T.concatenate(parts, axis=1), w, [1, 1, 1])
     loss = penalty({"a:out": parts[0], "b:out": parts[1], "out:out": p}).loss
-    found = evaluate(loss, {parts[0]: value[:, :1].astype("float32"), parts[1]: value[:, 1:]})
+    found = evaluate(
+        loss, {parts[0]: value[:, :1].astype("float32"), parts[1]: value[:, 1:]}
+    )
     assert 0 < found < 10
 
 
 @pytest.mark.filterwarnings("ignore:.* is float16, and numba")
-def test_many_rows_of_float16_are_those_of_float32():
-    rows = np.random.default_rng(3).normal(0, 0.3, size=(70_000, 4)).astype("float16")
+def test_rows_of_float16_are_those_of_float32():
+    rows = np.random.default_rng(3).normal(size=(20, 4)).astype("float16")
     values = {}
     for dtype in ("float16", "float32"):
         x, _, w, p = classifier(dtype)
         loss = penalty({"in:out": x, "out:out": p}, radius=0.5).loss
-        values[dtype] = function([x], [loss, installed_engine().grad(loss, w)])(rows.astype(dtype))
+        values[dtype] = function([x], [loss, installed_engine().grad(loss, w)])(
+            rows.astype(dtype)
+        )
         assert loss.dtype == dtype
     np.testing.assert_allclose(values["float16"][0], values["float32"][0], rtol=2e-2)
     assert np.isfinite(values["float16"][1]).all()
+
+
+@pytest.mark.filterwarnings("ignore:.* is float16, and numba")
+def test_directions_of_more_squares_than_float16_holds_are_right():
+    T = installed_engine().T
+    x = T.TensorType("float16", (None, None))("x")
+    w = np.zeros((70_000, 2), "float16")
+    w[:, 0] = 0.1
+    e = T.exp(T.dot(x, T.as_tensor_variable(w)))
+    loss = penalty(
+        {"in:out": x, "out:out": e / e.sum(axis=1, keepdims=True)}, radius=0.05
+    ).loss
+    found = evaluate(loss, {x: np.zeros((1, 70_000), "float16")})
+    # the worst change is along the first class, up or down
+    q = softmax(np.array([[0.05 * 0.1 * np.sqrt(70_000), 0]]))
+    np.testing.assert_allclose(
+        found, divergence(np.array([[0.5, 0.5]]), q)[0], rtol=2e-2
+    )
 
 
 def test_an_empty_batch_is_zero():
@@ -207,24 +263,37 @@ def test_an_empty_batch_is_zero():
 
 def test_a_radius_that_the_dtype_cannot_hold_is_refused():
     x, _, _, p = classifier("float32")
-    with pytest.raises(RegularizerError, match=r"1e\+40 is beyond float32, which holds up to 3.4e\+38"):
+    with pytest.raises(
+        RegularizerError, match=r"1e\+40 is beyond float32, which holds up to 3.4e\+38"
+    ):
         penalty({"in:out": x, "out:out": p}, radius=1e40)
 
 
 def test_a_vector_is_refused_by_name():
     x, _, _, p = classifier()
     who = r"virtual_adversarial \(regplug-jacobian 0\S*, loss\)"
-    with pytest.raises(RegularizerError, match=rf"{who}: .*'out:out' has 1 dimensions, expected \(batch, "):
+    with pytest.raises(
+        RegularizerError,
+        match=rf"{who}: .*'out:out' has 1 dimensions, expected \(batch, ",
+    ):
         penalty({"in:out": x, "out:out": p.sum(axis=1)})
 
 
 def test_prediction_that_does_not_depend_on_the_input_is_refused_by_name():
     x, _, w, _ = classifier()
-    with pytest.raises(RegularizerError, match="'out:out' does not depend on 'in:out', which wrt='@input' matches"):
+    with pytest.raises(
+        RegularizerError,
+        match="'out:out' does not depend on 'in:out', which wrt='@input' matches",
+    ):
         penalty({"in:out": x, "out:out": 2 * w})
 
 
-@pytest.mark.parametrize("options", [{"radius": 0.0}, {"radius": -1.0}, {"iterations": 0}, {"iterations": 1.5}])
+@pytest.mark.parametrize(
+    "options",
+    [{"radius": 0.0}, {"radius": -1.0}, {"iterations": 0}, {"iterations": 1.5}],
+)
 def test_options_out_of_range_are_refused(options):
-    with pytest.raises(BadOption, match=rf"virtual_adversarial\({next(iter(options))}="):
+    with pytest.raises(
+        BadOption, match=rf"virtual_adversarial\({next(iter(options))}="
+    ):
         regplug.compose([("virtual_adversarial", {"weight": 1, **options})])

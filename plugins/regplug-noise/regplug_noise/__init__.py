@@ -4,9 +4,20 @@ Rate (in [0, 1)) and standard deviation are the `weight`. Shape and dtype never 
 the identity, exactly.
 """
 
-from regplug_noise.additive import GaussianDropout, GaussianNoise, SaltAndPepper, UniformNoise
+from regplug_noise.additive import (
+    GaussianDropout,
+    GaussianNoise,
+    SaltAndPepper,
+    UniformNoise,
+)
 from regplug_noise.blocks import DropBlock
-from regplug_noise.masks import AlphaDropout, Dropout, DropPath, LockedDropout, SpatialDropout
+from regplug_noise.masks import (
+    AlphaDropout,
+    Dropout,
+    DropPath,
+    LockedDropout,
+    SpatialDropout,
+)
 
 __all__ = [
     "AlphaDropout",

@@ -67,7 +67,9 @@ class DropBlock(Regularizer):
     def modify_graph(self, outputs, matched, weight, noise):
         for name, h in matched.items():
             if h.ndim != 4:
-                raise ValueError(f"{name!r} is {h.type}: a feature map has 4 axes: batch, height, width and channels")
+                raise ValueError(
+                    f"{name!r} is {h.type}: a feature map has 4 axes: batch, height, width and channels"
+                )
             channels = axis_of(h, self.channel_axis, name)
             axes = [axis for axis in (1, 2, 3) if axis != channels]
             with engine_of(h).allow_float64():  # of the rate
@@ -85,8 +87,12 @@ class DropBlock(Regularizer):
         seeds = ~noise.keep(h, rate, [channels] if self.shared_channels else ())
         if self.variant != "timm":
             for axis, side in sides.items():
-                at = T.arange(h.shape[axis]).dimshuffle(*("x" if other != axis else 0 for other in range(4)))
-                seeds = seeds & (at >= (side - 1) // 2) & (at < h.shape[axis] - side // 2)
+                at = T.arange(h.shape[axis]).dimshuffle(
+                    *("x" if other != axis else 0 for other in range(4))
+                )
+                seeds = (
+                    seeds & (at >= (side - 1) // 2) & (at < h.shape[axis] - side // 2)
+                )
         for axis, side in sides.items():
             seeds = self.spread(T, seeds, axis, side)
         return seeds
@@ -97,7 +103,9 @@ class DropBlock(Regularizer):
         if self.variant == "paper":
             for axis in axes:
                 if (engine.static_shape(h)[axis] or self.block) < self.block:
-                    raise ValueError(f"block {self.block} is larger than {name!r}, which is {h.type}: {SMALLER}")
+                    raise ValueError(
+                        f"block {self.block} is larger than {name!r}, which is {h.type}: {SMALLER}"
+                    )
             return dict.fromkeys(axes, self.block)
         sides = {axis: engine.T.minimum(h.shape[axis], self.block) for axis in axes}
         if self.variant == "torchvision":
@@ -112,7 +120,9 @@ class DropBlock(Regularizer):
         if self.variant != "paper":
             return lengths
         fits = T.and_(*(h.shape[axis] >= self.block for axis in axes))
-        message = f"drop_block: block {self.block} is larger than the map {name!r}: {SMALLER}"
+        message = (
+            f"drop_block: block {self.block} is larger than the map {name!r}: {SMALLER}"
+        )
         return [engine.Assert(message)(length, fits) for length in lengths]
 
     def spread(self, T, seeds, axis, side):
@@ -120,15 +130,23 @@ class DropBlock(Regularizer):
 
         # counted in float32, exactly: in Python mode Theano's sums of int32 are int64, which test values do not pass
         def zeros(length):
-            return T.zeros([length if other == axis else seeds.shape[other] for other in range(4)], dtype="float32")
+            return T.zeros(
+                [length if other == axis else seeds.shape[other] for other in range(4)],
+                dtype="float32",
+            )
 
         before, after = side // 2, (side - 1) // 2
         if self.variant == "timm":
             before, after = after, before
-        counts = T.concatenate([zeros(before + 1), T.cast(seeds, "float32"), zeros(after)], axis=axis)
+        counts = T.concatenate(
+            [zeros(before + 1), T.cast(seeds, "float32"), zeros(after)], axis=axis
+        )
         counts = T.cumsum(counts, axis=axis)
         all_before = (slice(None),) * axis
-        return counts[(*all_before, slice(side, None))] > counts[(*all_before, slice(None, -side))]
+        return (
+            counts[(*all_before, slice(side, None))]
+            > counts[(*all_before, slice(None, -side))]
+        )
 
     def rescaled(self, h, dropped, channels, weight):
         """Return h without its blocks, the rest scaled by the share that was kept."""

@@ -67,7 +67,9 @@ class Dropout(Regularizer):
             if self.rescale:
                 outputs[name] = drop(h, weight, noise, self.shared_axes)
             else:
-                outputs[name] = tensor(h).switch(noise.keep(h, weight, self.shared_axes), h, 0)
+                outputs[name] = tensor(h).switch(
+                    noise.keep(h, weight, self.shared_axes), h, 0
+                )
 
 
 class SpatialDropout(Regularizer):
@@ -103,7 +105,9 @@ class SpatialDropout(Regularizer):
     def modify_graph(self, outputs, matched, weight, noise):
         for name, h in matched.items():
             kept = {0, axis_of(h, self.channel_axis, name)}
-            outputs[name] = drop(h, weight, noise, [axis for axis in range(h.ndim) if axis not in kept])
+            outputs[name] = drop(
+                h, weight, noise, [axis for axis in range(h.ndim) if axis not in kept]
+            )
 
 
 class LockedDropout(Regularizer):
@@ -145,7 +149,9 @@ class LockedDropout(Regularizer):
                 outputs[name] = drop(h, weight, noise, [axis])
                 continue
             if h.ndim < 2:
-                raise ValueError(f"{name!r} is {h.type}: with time on axis 0, axis 1 is the batch, which it has not")
+                raise ValueError(
+                    f"{name!r} is {h.type}: with time on axis 0, axis 1 is the batch, which it has not"
+                )
             exchanged = (1, 0, *range(2, h.ndim))
             kept = noise.keep(h.dimshuffle(exchanged), weight, [1])
             outputs[name] = scaled(h, weight, kept.dimshuffle(exchanged))
@@ -213,7 +219,9 @@ class AlphaDropout(Regularizer):
     def modify_graph(self, outputs, matched, weight, noise):
         for name, h in matched.items():
             T = tensor(h)
-            saturation = T.cast(-1.7580993408473766, weight.dtype)  # -lambda * alpha of SELU
+            saturation = T.cast(
+                -1.7580993408473766, weight.dtype
+            )  # -lambda * alpha of SELU
             a = 1 / T.sqrt((1 - weight) * (1 + weight * saturation * saturation))
             b = -a * weight * saturation
             outputs[name] = a * T.switch(noise.keep(h, weight), h, saturation) + b

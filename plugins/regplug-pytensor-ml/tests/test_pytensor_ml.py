@@ -44,9 +44,17 @@ from regplug_pytensor_ml import PytensorML
 
 from regplug.cli.plan import command as plan
 
-pytestmark = pytest.mark.filterwarnings("ignore:PyTensor could not link to a BLAS:UserWarning")
-UNFUSED = {"mode": Mode(linker="py", optimizer="fast_run").excluding("fusion")}  # Python runs a fused loop by number
-COMPOSITION = [("weight_l2", {"pattern": "*.W", "weight": 1e-3}), ("hidden_l1", 1e-3), ("dropout", 0.5)]
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:PyTensor could not link to a BLAS:UserWarning"
+)
+UNFUSED = {
+    "mode": Mode(linker="py", optimizer="fast_run").excluding("fusion")
+}  # Python runs a fused loop by number
+COMPOSITION = [
+    ("weight_l2", {"pattern": "*.W", "weight": 1e-3}),
+    ("hidden_l1", 1e-3),
+    ("dropout", 0.5),
+]
 
 
 @pytest.fixture(autouse=True)
@@ -58,8 +66,15 @@ def python_mode():
 
 def mlp(*more, n_hidden=6):
     """Return a model with one hidden layer, its seed fixed."""
-    network = Sequential(Linear("fc", n_in=4, n_out=n_hidden), ReLU(), *more, Linear("logits", n_in=n_hidden, n_out=2))
-    return Model(network(Input("X", shape=(None, 4))), compile_kwargs=UNFUSED).initialize(seed=0)
+    network = Sequential(
+        Linear("fc", n_in=4, n_out=n_hidden),
+        ReLU(),
+        *more,
+        Linear("logits", n_in=n_hidden, n_out=2),
+    )
+    return Model(
+        network(Input("X", shape=(None, 4))), compile_kwargs=UNFUSED
+    ).initialize(seed=0)
 
 
 def data(rows=8):
@@ -88,16 +103,28 @@ def test_names_are_the_librarys_own():
 
 def test_roles_take_the_activation_of_a_layer():
     model = regplug.as_model(mlp())
-    assert model.roles == {"@input": {"X:out"}, "@hidden": {"fc:ReLU"}, "@output": {"logits:out"}}
+    assert model.roles == {
+        "@input": {"X:out"},
+        "@hidden": {"fc:ReLU"},
+        "@output": {"logits:out"},
+    }
     assert [layer.name for layer in model.layers] == ["X", "fc", "logits"]
     assert [param.name for param in model.layers[1].params] == ["fc_W", "fc_b"]
 
 
 def test_layers_of_one_name_are_numbered_together_with_their_parameters():
     X = Input("X", shape=(None, 4))
-    network = Sequential(Linear(n_in=4, n_out=4, bias=False), ReLU(), Linear(n_in=4, n_out=4), ReLU())
+    network = Sequential(
+        Linear(n_in=4, n_out=4, bias=False), ReLU(), Linear(n_in=4, n_out=4), ReLU()
+    )
     model = regplug.as_model(Model(network(X)))
-    assert list(model.outputs) == ["X:out", "Linear:out", "Linear:ReLU", "Linear#2:out", "Linear#2:ReLU"]
+    assert list(model.outputs) == [
+        "X:out",
+        "Linear:out",
+        "Linear:ReLU",
+        "Linear#2:out",
+        "Linear#2:ReLU",
+    ]
     assert list(model.params) == ["Linear.W", "Linear#2.W", "Linear#2.b"]
 
 
@@ -117,12 +144,20 @@ def owned(model):
     """Return the names of each layer's outputs and parameters, by layer."""
     seen = regplug.as_model(model)
     names = {param: name for name, param in seen.params.items()}
-    return {layer.name: [*layer.outputs, *(names[param] for param in layer.params)] for layer in seen.layers}
+    return {
+        layer.name: [*layer.outputs, *(names[param] for param in layer.params)]
+        for layer in seen.layers
+    }
 
 
 def test_number_that_a_layer_has_as_its_name_is_passed_over():
-    model = Model(Sequential(dense("fc"), dense("fc#2"), dense("fc"))(Input("X", shape=(None, 4))))
-    names = {name: [f"{name}:out", f"{name}.W", f"{name}.b"] for name in ("fc", "fc#2", "fc#3")}
+    model = Model(
+        Sequential(dense("fc"), dense("fc#2"), dense("fc"))(Input("X", shape=(None, 4)))
+    )
+    names = {
+        name: [f"{name}:out", f"{name}.W", f"{name}.b"]
+        for name in ("fc", "fc#2", "fc#3")
+    }
     assert owned(model) == {"X": ["X:out"], **names}
 
 
@@ -160,7 +195,11 @@ def test_parameters_of_a_layer_whose_output_has_another_name_are_in_no_layer():
     assert owned(model)["hidden"] == ["hidden:out"]
     assert owned(model)["Linear"] == ["Linear:out", "Linear.W", "Linear.b"]
     seen = regplug.as_model(model).params
-    assert (seen["Linear.W"], seen["Linear#2.W"], seen["Linear#2.b"]) == (second.W, first.W, first.b)
+    assert (seen["Linear.W"], seen["Linear#2.W"], seen["Linear#2.b"]) == (
+        second.W,
+        first.W,
+        first.b,
+    )
 
 
 def test_parameters_of_a_layer_whose_output_has_no_name_are_in_no_layer():
@@ -175,7 +214,13 @@ def test_activation_of_two_layers_is_a_layer_of_its_own():
     X = Input("X", shape=(None, 4))
     both = Linear("left", n_in=4, n_out=3)(X) + Linear("right", n_in=4, n_out=3)(X)
     model = regplug.as_model(Model(Softmax()(ReLU()(both))))
-    assert set(model.outputs) == {"X:out", "left:out", "right:out", "ReLU:out", "ReLU:Softmax"}
+    assert set(model.outputs) == {
+        "X:out",
+        "left:out",
+        "right:out",
+        "ReLU:out",
+        "ReLU:Softmax",
+    }
     assert model.roles["@output"] == {"ReLU:Softmax"}
 
 
@@ -192,10 +237,16 @@ def test_running_statistics_are_no_parameters():
 
 def test_own_dropout_is_no_output_and_stays_in_the_training_graph():
     model = mlp(Dropout("drop", p=0.5, random_state=0))
-    assert not [name for name in regplug.as_model(model).outputs if "drop" in name.lower()]
+    assert not [
+        name for name in regplug.as_model(model).outputs if "drop" in name.lower()
+    ]
     result = regplug.compose(["dropout=0.5@*:ReLU", "weight_l2=0.1@*.W"]).apply(model)
     for y in (model.y, result.outputs["logits:out"]):
-        assert [v for v in ancestors([y]) if v.owner and isinstance(v.owner.op, DropoutLayer)]
+        assert [
+            v
+            for v in ancestors([y])
+            if v.owner and isinstance(v.owner.op, DropoutLayer)
+        ]
 
 
 # numbers
@@ -203,7 +254,11 @@ def test_own_dropout_is_no_output_and_stays_in_the_training_graph():
 
 def residual():
     block = TransformerBlock("block", d_model=4, n_head=2, mlp_ratio=2)
-    return Model(Linear("head", n_in=4, n_out=2)(block(Input("X", shape=(None, 3, 4))))), (2, 3, 4), "block_ff:out"
+    return (
+        Model(Linear("head", n_in=4, n_out=2)(block(Input("X", shape=(None, 3, 4))))),
+        (2, 3, 4),
+        "block_ff:out",
+    )
 
 
 def convolution():
@@ -232,11 +287,19 @@ def test_numbers_equal_those_of_a_mapping(build):
     composition = [weight_l2, f"hidden_l1=0.1@{hidden}", f"dropout=0.5@{hidden}"]
     seen = regplug.as_model(model)
     one = regplug.compose(composition, seed=3).apply(model)
-    other = regplug.compose(composition, seed=3).apply(dict(seen.outputs), params=dict(seen.params))
+    other = regplug.compose(composition, seed=3).apply(
+        dict(seen.outputs), params=dict(seen.params)
+    )
     assert one.matches == other.matches
     last = next(name for name, variable in seen.outputs.items() if variable is model.y)
     x = np.random.default_rng(0).normal(size=shape)
-    outputs = [one.outputs[last], other.outputs[last], one.loss, other.loss, one.clean[last]]
+    outputs = [
+        one.outputs[last],
+        other.outputs[last],
+        one.loss,
+        other.loss,
+        one.clean[last],
+    ]
     first, second, loss, same_loss, clean = compute(outputs, {seen.outputs["X:out"]: x})
     np.testing.assert_array_equal(first, second)
     assert loss == same_loss > 0
@@ -251,13 +314,26 @@ def test_readme_quickstart_trains_with_penalties_and_dropout():
     with pytensor.config.change_flags(floatX="float32"):
         X, onehot = (digits / 16).astype("float32"), np.eye(10, dtype="float32")[y]
         X_in = Input("X_in", shape=(None, 64))
-        network = Sequential(Linear("fc1", n_in=64, n_out=32), ReLU(), Linear("logits", n_in=32, n_out=10))
+        network = Sequential(
+            Linear("fc1", n_in=64, n_out=32),
+            ReLU(),
+            Linear("logits", n_in=32, n_out=10),
+        )
         model = Model(network(X_in), compile_kwargs=UNFUSED).initialize(seed=0)
-        manager = regplug.compose(["dropout=0.2@fc1:ReLU", "weight_l2=1e-3@*.W", "hidden_l1=1e-3"], seed=7)
+        manager = regplug.compose(
+            ["dropout=0.2@fc1:ReLU", "weight_l2=1e-3@*.W", "hidden_l1=1e-3"], seed=7
+        )
         result = manager.apply(model)
-        rule = chain(clip_by_global_norm(1.0), adam(learning_rate=cosine_schedule(1e-2, total_steps=100)))
-        loss_fn = CrossEntropy(expect_onehot_labels=True, expect_logits=True, reduction="mean")
-        step = PytensorML.compile_train(model, result, rule, loss_fn, extra_outputs=list(result.terms.values()))
+        rule = chain(
+            clip_by_global_norm(1.0),
+            adam(learning_rate=cosine_schedule(1e-2, total_steps=100)),
+        )
+        loss_fn = CrossEntropy(
+            expect_onehot_labels=True, expect_logits=True, reduction="mean"
+        )
+        step = PytensorML.compile_train(
+            model, result, rule, loss_fn, extra_outputs=list(result.terms.values())
+        )
         predict = PytensorML.compile_predict(model, result)
         loader = DataLoader(X, onehot, batch_size=64, random_state=0)
         losses, *terms = np.array([step(*loader()) for _ in range(60)]).T
@@ -271,8 +347,12 @@ def test_readme_quickstart_trains_with_penalties_and_dropout():
 
 def test_penalty_is_added_to_the_loss_function():
     model = mlp()
-    manager = regplug.compose([("weight_l2", {"pattern": "fc.W", "weight": 0.5, "reduction": "sum"})])
-    step = PytensorML.compile_train(model, manager.apply(model), sgd(0.1), SquaredError())
+    manager = regplug.compose(
+        [("weight_l2", {"pattern": "fc.W", "weight": 0.5, "reduction": "sum"})]
+    )
+    step = PytensorML.compile_train(
+        model, manager.apply(model), sgd(0.1), SquaredError()
+    )
     x, t = data()
     penalty = 0.5 * (regplug.as_model(model).params["fc.W"].get_value() ** 2).sum()
     data_loss = ((compute(model.y, {inputs_of(model)[0]: x}) - t) ** 2).mean()
@@ -281,7 +361,9 @@ def test_penalty_is_added_to_the_loss_function():
 
 def test_loss_that_is_built_already_gets_the_penalty():
     model = mlp()
-    result = regplug.compose([("weight_l2", {"weight": 0.5, "pattern": "*.W", "reduction": "sum"})]).apply(model)
+    result = regplug.compose(
+        [("weight_l2", {"weight": 0.5, "pattern": "*.W", "reduction": "sum"})]
+    ).apply(model)
     t = pt.matrix("t")
     loss = ((result.outputs["logits:out"] - t) ** 2).mean()
     inputs = [*inputs_of(model), t]
@@ -297,7 +379,9 @@ def test_both_kinds_of_loss_are_refused():
     with pytest.raises(BadModel, match="one of loss_fn and loss"):
         PytensorML.compile_train(model, result, sgd(0.1))
     with pytest.raises(BadModel, match="one of loss_fn and loss"):
-        PytensorML.compile_train(model, result, sgd(0.1), SquaredError(), loss=result.loss)
+        PytensorML.compile_train(
+            model, result, sgd(0.1), SquaredError(), loss=result.loss
+        )
 
 
 def test_constraints_of_the_composition_hold_after_a_step():
@@ -313,7 +397,10 @@ def test_constraints_of_the_composition_hold_after_a_step():
     model = mlp()
     result = regplug.compose([Small(pattern="fc.W")]).apply(model)
     PytensorML.compile_train(model, result, sgd(0.1), SquaredError())(*data())
-    values = {name: param.get_value() for name, param in regplug.as_model(model).params.items()}
+    values = {
+        name: param.get_value()
+        for name, param in regplug.as_model(model).params.items()
+    }
     assert abs(values["fc.W"]).max() <= 0.1 < abs(values["logits.W"]).max()
 
 
@@ -332,7 +419,9 @@ def test_change_that_applies_always_is_in_the_prediction():
     result = regplug.compose([Halved(pattern="logits:out")]).apply(model)
     x, _ = data()
     predict = PytensorML.compile_predict(model, result)
-    np.testing.assert_allclose(predict(x), compute(model.y, {inputs_of(model)[0]: x}) / 2)
+    np.testing.assert_allclose(
+        predict(x), compute(model.y, {inputs_of(model)[0]: x}) / 2
+    )
 
 
 # the step
@@ -353,7 +442,9 @@ def test_training_continues_at_the_step_of_a_restored_manager():
     model = mlp()
     manager = regplug.compose(["dropout=0.5"], seed=1)
     manager.restore({"seed": 1, "step": 5, "weights": {"dropout": 0.5}})
-    step = PytensorML.compile_train(model, manager.apply(model), sgd(0.1), SquaredError())
+    step = PytensorML.compile_train(
+        model, manager.apply(model), sgd(0.1), SquaredError()
+    )
     step(*data())
     assert manager.state()["step"] == 6
 
@@ -363,7 +454,9 @@ def test_counters_that_disagree_are_refused_by_name():
     manager = regplug.compose(["dropout=0.5"])
     manager.restore({"seed": 0, "step": 5, "weights": {"dropout": 0.5}})
     result = manager.apply(model)
-    with pytest.raises(BadModel, match=r"counters .* disagree: regplug.step = 5, .*step_count = 0"):
+    with pytest.raises(
+        BadModel, match=r"counters .* disagree: regplug.step = 5, .*step_count = 0"
+    ):
         PytensorML.compile_train(model, result, adam(1e-3), SquaredError())
 
 
@@ -373,7 +466,9 @@ def test_manager_whose_step_is_in_another_graph_is_refused():
     h = 2 * x
     h.name = "h"
     manager.apply({"h": h})
-    with pytest.raises(BadModel, match="needs a StepCounter: compose a manager of its own"):
+    with pytest.raises(
+        BadModel, match="needs a StepCounter: compose a manager of its own"
+    ):
         manager.apply(Model(h))
 
 
@@ -386,7 +481,10 @@ def test_checkpoint_continues_with_the_same_masks(tmp_path):
         result = manager.apply(model)
         loss = ((result.outputs["logits:out"] - t) ** 2).mean() + result.loss
         updates = adam(1e-2)(loss, model.weights)
-        shared = [*collect_shared_variables(loss), *collect_optimizer_state(updates, model.weights)]
+        shared = [
+            *collect_shared_variables(loss),
+            *collect_optimizer_state(updates, model.weights),
+        ]
         if restore:
             load_state(shared, path)
         inputs = inputs_of(model)
@@ -408,16 +506,24 @@ def test_checkpoint_continues_with_the_same_masks(tmp_path):
 
 
 def test_running_statistics_are_those_of_the_dropped_layer():
-    model = mlp(BatchNorm("bn", n_in=6, momentum=0.25), Dropout("drop", p=0.2, random_state=1))
+    model = mlp(
+        BatchNorm("bn", n_in=6, momentum=0.25), Dropout("drop", p=0.2, random_state=1)
+    )
     result = regplug.compose(["dropout=0.5@fc:ReLU"], seed=7).apply(model)
     params = regplug.as_model(model).params
-    statistics = {v.name: v for v in ancestors([model.y]) if v.name and "running" in v.name}
+    statistics = {
+        v.name: v for v in ancestors([model.y]) if v.name and "running" in v.name
+    }
     step = PytensorML.compile_train(model, result, sgd(0.1), SquaredError())
     x, t = data()
     mean, variance = np.zeros(6), np.ones(6)
     for number in range(3):
-        hidden = np.maximum(x @ params["fc.W"].get_value() + params["fc.b"].get_value(), 0)
-        keep = regplug.noise.reference.keep(7, "dropout", "fc:ReLU", hidden.shape, number, 0.5)
+        hidden = np.maximum(
+            x @ params["fc.W"].get_value() + params["fc.b"].get_value(), 0
+        )
+        keep = regplug.noise.reference.keep(
+            7, "dropout", "fc:ReLU", hidden.shape, number, 0.5
+        )
         mean = 0.75 * mean + 0.25 * (2 * hidden * keep).mean(axis=0)
         variance = 0.75 * variance + 0.25 * (2 * hidden * keep).var(axis=0)
         step(x, t)
@@ -431,12 +537,18 @@ def test_generator_advances_by_the_draw_from_the_dropped_layer():
     rng = pytensor.shared(np.random.default_rng(5), name="counts.rng")
     _, counts = pt.random.poisson(pt.exp(hidden), rng=rng, return_next_rng=True)
     model = Model(counts * 1.0).initialize(seed=0)
-    result = regplug.compose(["dropout=0.5@fc:out"], seed=7).apply(model)  # and warns of nothing
-    sample = pytensor_ml.function([X], result.outputs["output:out"], mode=UNFUSED["mode"])
+    result = regplug.compose(["dropout=0.5@fc:out"], seed=7).apply(
+        model
+    )  # and warns of nothing
+    sample = pytensor_ml.function(
+        [X], result.outputs["output:out"], mode=UNFUSED["mode"]
+    )
     x, _ = data()
     numpy, fc = np.random.default_rng(5), compute(hidden, {X: x})
     for number in range(3):
-        keep = regplug.noise.reference.keep(7, "dropout", "fc:out", fc.shape, number, 0.5)
+        keep = regplug.noise.reference.keep(
+            7, "dropout", "fc:out", fc.shape, number, 0.5
+        )
         np.testing.assert_array_equal(sample(x), numpy.poisson(np.exp(2 * fc * keep)))
 
 
@@ -453,7 +565,9 @@ def test_plan_takes_the_model(tmp_path, monkeypatch):
     ]
     (tmp_path / "planned_network.py").write_text("\n".join(lines))
     monkeypatch.chdir(tmp_path)
-    result = CliRunner().invoke(plan, ["planned_network:model", "-r", "dropout=0.5", "-r", "weight_l2=1e-4@*.W"])
+    result = CliRunner().invoke(
+        plan, ["planned_network:model", "-r", "dropout=0.5", "-r", "weight_l2=1e-4@*.W"]
+    )
     assert result.exit_code == 0, result.output
     for name in ("fc:ReLU", "fc.W", "logits.W"):
         assert name in result.output
@@ -463,11 +577,19 @@ def test_match_that_the_loss_does_not_depend_on_warns_by_name():
     model = mlp()
     result = regplug.compose(["dropout=0.5@logits:out"]).apply(model)
     loss = result.outputs["fc:ReLU"].mean()
-    parameters = [param for name, param in regplug.as_model(model).params.items() if name.startswith("fc")]
+    parameters = [
+        param
+        for name, param in regplug.as_model(model).params.items()
+        if name.startswith("fc")
+    ]
     model.y = result.outputs["fc:ReLU"]
     assert set(model.weights) == set(parameters)
-    with pytest.warns(RegplugWarning, match="dropout: the loss does not depend on 'logits:out'"):
-        PytensorML.compile_train(model, result, sgd(0.1), loss=loss, inputs=inputs_of(model))
+    with pytest.warns(
+        RegplugWarning, match="dropout: the loss does not depend on 'logits:out'"
+    ):
+        PytensorML.compile_train(
+            model, result, sgd(0.1), loss=loss, inputs=inputs_of(model)
+        )
 
 
 def test_model_is_left_as_it_was():

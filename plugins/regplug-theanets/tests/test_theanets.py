@@ -12,17 +12,23 @@ import scipy.sparse
 
 import regplug
 from regplug import BadComposition, BadModel, BadOption, Regularizer, hookimpl
+from regplug.authoring.schedules import Schedule
 from regplug.errors import RegplugWarning
-from regplug.schedules import Schedule
 
 if sys.version_info >= (3, 11):
-    pytest.skip("theanets needs Theano, which needs Python 3.10", allow_module_level=True)
+    pytest.skip(
+        "theanets needs Theano, which needs Python 3.10", allow_module_level=True
+    )
 
-climate = types.ModuleType("climate")  # theanets' logger; the name is another project's on PyPI by now
+climate = types.ModuleType(
+    "climate"
+)  # theanets' logger; the name is another project's on PyPI by now
 climate.get_logger = logging.getLogger
 with pytest.MonkeyPatch.context() as patch:
     patch.setitem(sys.modules, "climate", climate)
-    patch.setattr(collections, "Callable", collections.abc.Callable, raising=False)  # gone from Python 3.10
+    patch.setattr(
+        collections, "Callable", collections.abc.Callable, raising=False
+    )  # gone from Python 3.10
     import theanets
     import theano
     import theano.tensor as TT
@@ -58,7 +64,9 @@ KEYWORDS = [
 @pytest.fixture(autouse=True)
 def python_mode(monkeypatch):
     """Compile for Python, and put back what downhill uses of an older one."""
-    monkeypatch.setattr(collections, "Callable", collections.abc.Callable, raising=False)
+    monkeypatch.setattr(
+        collections, "Callable", collections.abc.Callable, raising=False
+    )
     with theano.change_flags(mode="FAST_COMPILE", cxx=""):
         yield
 
@@ -82,7 +90,14 @@ def sequences():
 
 
 def train(network, arrays, steps=8, **options):
-    monitors = network.itertrain(arrays, algo="sgd", learning_rate=0.05, batch_size=4, max_updates=steps, **options)
+    monitors = network.itertrain(
+        arrays,
+        algo="sgd",
+        learning_rate=0.05,
+        batch_size=4,
+        max_updates=steps,
+        **options,
+    )
     return [{**train} for train, _ in monitors]
 
 
@@ -92,7 +107,12 @@ def train(network, arrays, steps=8, **options):
 @pytest.mark.parametrize("keywords", KEYWORDS, ids=str)
 def test_keyword_trains(keywords):
     network = regression()
-    losses = [each["loss"] for each in train(network, data(), regularizers=from_kwargs(network, **keywords))]
+    losses = [
+        each["loss"]
+        for each in train(
+            network, data(), regularizers=from_kwargs(network, **keywords)
+        )
+    ]
     assert np.isfinite(losses).all()
     assert losses[-1] < losses[0]
 
@@ -101,16 +121,23 @@ def test_keyword_trains(keywords):
 def test_recurrent_keyword_trains_on_all_recurrent_layers(name):
     network = recurrent()
     (manager,) = regularizers = from_kwargs(network, **{name: 0.1})
-    losses = [each["loss"] for each in train(network, sequences(), regularizers=regularizers)]
+    losses = [
+        each["loss"] for each in train(network, sequences(), regularizers=regularizers)
+    ]
     assert losses[-1] < losses[0]
     assert manager.members[0].regularizer.pattern == ["hid1:out"]
 
 
-@pytest.mark.parametrize("name", ["weight_l1", "weight_l2", "weight_decay", "weight_sparsity", "hidden_l1"])
+@pytest.mark.parametrize(
+    "name", ["weight_l1", "weight_l2", "weight_decay", "weight_sparsity", "hidden_l1"]
+)
 def test_penalty_is_the_number_of_theanets(name):
     network = regression()
     x, t = data()
-    ours = theano.function(network.variables, network.loss(regularizers=from_kwargs(network, **{name: 0.3})))
+    ours = theano.function(
+        network.variables,
+        network.loss(regularizers=from_kwargs(network, **{name: 0.3})),
+    )
     theirs = theano.function(network.variables, network.loss(**{name: 0.3}))
     plain = theano.function(network.variables, network.loss())
     np.testing.assert_allclose(ours(x, t), theirs(x, t), rtol=1e-12)
@@ -119,9 +146,16 @@ def test_penalty_is_the_number_of_theanets(name):
 
 def test_keywords_act_where_theanets_says():
     network = theanets.Regressor([4, 6, 5, 3])
-    keywords = {"input_dropout": 0.1, "hidden_dropout": 0.2, "output_noise": 0.3, "dropout": {"hid2:out": 0.4}}
+    keywords = {
+        "input_dropout": 0.1,
+        "hidden_dropout": 0.2,
+        "output_noise": 0.3,
+        "dropout": {"hid2:out": 0.4},
+    }
     (manager,) = from_kwargs(network, **keywords)
-    assert [(m.label, m.regularizer.pattern, m.regularizer.weight) for m in manager.members] == [
+    assert [
+        (m.label, m.regularizer.pattern, m.regularizer.weight) for m in manager.members
+    ] == [
         ("dropout", ["in:out"], 0.1),
         ("dropout#2", ["hid1:out", "hid2:out"], 0.2),
         ("dropout#3", ["hid2:out"], 0.4),
@@ -144,10 +178,18 @@ def test_noise_takes_a_dict_of_options():
         "hidden_dropout": {"weight": 0.5, "name": "mine"},
         "input_noise": {"weight": 0.0},
         "dropout": {"out:out": {"weight": 0.25}},
-        "output_dropout": {"schedule": "linear", "start": 0.0, "stop": 0.5, "steps": 10},
+        "output_dropout": {
+            "schedule": "linear",
+            "start": 0.0,
+            "stop": 0.5,
+            "steps": 10,
+        },
     }
     (manager,) = from_kwargs(regression(), **keywords)
-    found = [(member.label, member.regularizer.pattern, member.regularizer.weight) for member in manager.members]
+    found = [
+        (member.label, member.regularizer.pattern, member.regularizer.weight)
+        for member in manager.members
+    ]
     assert found[0] == ("mine", ["hid1:out"], 0.5)
     assert found[2:] == [("dropout#2", ["out:out"], 0.25), ("noise", ["in:out"], 0.0)]
     assert isinstance(found[1][2], Schedule)
@@ -163,9 +205,9 @@ def test_contractive_is_the_jacobian_where_theanets_squares_the_gradient_of_the_
 
     (theirs,) = theanets.regularizers.from_kwargs(network, contractive=0.1)
     outputs, _ = network.build_graph()
-    value = theano.function(
-        [network.inputs[0]], theirs.loss(network.layers, outputs)
-    )(x)
+    value = theano.function([network.inputs[0]], theirs.loss(network.layers, outputs))(
+        x
+    )
     np.testing.assert_allclose(value, ((slopes @ w.T / slopes.size) ** 2).mean(), 1e-5)
 
     (manager,) = from_kwargs(network, contractive=0.1)
@@ -177,8 +219,15 @@ def test_contractive_is_the_jacobian_where_theanets_squares_the_gradient_of_the_
 
 def test_seed_comes_from_rng():
     network = regression()
-    seeds = [from_kwargs(network, hidden_dropout=0.5, **given)[0].seed
-             for given in ({}, {"rng": 0}, {"rng": RandomStreams(6)}, {"rng": MRG_RandomStreams(7)})]
+    seeds = [
+        from_kwargs(network, hidden_dropout=0.5, **given)[0].seed
+        for given in (
+            {},
+            {"rng": 0},
+            {"rng": RandomStreams(6)},
+            {"rng": MRG_RandomStreams(7)},
+        )
+    ]
     assert seeds == [13, 0, 6, 7]
 
 
@@ -186,7 +235,9 @@ def test_two_dropouts_of_one_shape_draw_different_masks():
     network = theanets.Autoencoder([5, 5, 5, 5])
     (manager,) = from_kwargs(network, dropout={"hid1:out": 0.5, "hid2:out": 0.5})
     like = np.ones((20, 5))
-    with_ones = {name: theano.tensor.constant(like) * 1 for name in ("hid1:out", "hid2:out")}
+    with_ones = {
+        name: theano.tensor.constant(like) * 1 for name in ("hid1:out", "hid2:out")
+    }
     result = manager.apply(with_ones)
     first, second = theano.function([], [result.outputs[name] for name in with_ones])()
     assert not np.array_equal(first == 0, second == 0)
@@ -195,7 +246,9 @@ def test_two_dropouts_of_one_shape_draw_different_masks():
 
 def test_installed_regularizer_is_a_keyword_by_name_and_class_name():
     network = regression()
-    (manager,) = from_kwargs(network, WeightL2=0.1, bernoullidropout={"pattern": "hid1:out", "weight": 0.2})
+    (manager,) = from_kwargs(
+        network, WeightL2=0.1, bernoullidropout={"pattern": "hid1:out", "weight": 0.2}
+    )
     assert [member.name for member in manager.members] == ["weight_l2", "dropout"]
 
 
@@ -203,15 +256,36 @@ def test_list_passes_on_what_theanets_can_use():
     network = regression()
     own = theanets.regularizers.WeightL2(weight=0.1)
     manager = regplug.compose(["weight_l1=0.1"])
-    regularizers = from_kwargs(network, regularizers=[own, manager, "hidden_l1=0.1@hid1:out"], hidden_dropout=0.2)
+    regularizers = from_kwargs(
+        network,
+        regularizers=[own, manager, "hidden_l1=0.1@hid1:out"],
+        hidden_dropout=0.2,
+    )
     assert regularizers[1:] == [own, manager]
-    assert [member.label for member in regularizers[0].members] == ["dropout", "hidden_l1"]
-    assert np.isfinite(train(network, data(), steps=2, regularizers=regularizers)[-1]["loss"])
+    assert [member.label for member in regularizers[0].members] == [
+        "dropout",
+        "hidden_l1",
+    ]
+    assert np.isfinite(
+        train(network, data(), steps=2, regularizers=regularizers)[-1]["loss"]
+    )
 
 
 def test_keywords_of_training_are_left_alone():
-    keywords = {"learning_rate": 0.1, "momentum": 0.9, "algo": "sgd", "batch_size": 4, "patience": 3, "monitors": {}}
-    keywords |= {"max_gradient_norm": 1, "rms_halflife": 14, "rms_regularizer": 1e-8, "beta1_decay": 0.9}
+    keywords = {
+        "learning_rate": 0.1,
+        "momentum": 0.9,
+        "algo": "sgd",
+        "batch_size": 4,
+        "patience": 3,
+        "monitors": {},
+    }
+    keywords |= {
+        "max_gradient_norm": 1,
+        "rms_halflife": 14,
+        "rms_regularizer": 1e-8,
+        "beta1_decay": 0.9,
+    }
     (manager,) = from_kwargs(regression(), hidden_dropout=0.1, **keywords)
     assert list(manager.weights) == ["dropout"]
 
@@ -222,35 +296,54 @@ def test_keywords_of_training_are_left_alone():
      ("regularizer", "regularizers"), ("hidden_droput", "hidden_dropout"), ("recurent_norm", "recurrent_norm")],
 )  # fmt: skip
 def test_keyword_that_looks_like_a_regularizer_is_an_error(keyword, meant):
-    with pytest.raises(BadOption, match=f"{keyword}=0.1: no regularizer has this keyword. Did you mean '{meant}'"):
+    with pytest.raises(
+        BadOption,
+        match=f"{keyword}=0.1: no regularizer has this keyword. Did you mean '{meant}'",
+    ):
         from_kwargs(regression(), **{keyword: 0.1})
 
 
 def test_places_that_the_network_has_not_are_errors():
     flat = theanets.Regressor([4, 3])
-    with pytest.raises(BadOption, match="hidden_dropout: the network has no hidden layer. Layers: in, out"):
+    with pytest.raises(
+        BadOption,
+        match="hidden_dropout: the network has no hidden layer. Layers: in, out",
+    ):
         from_kwargs(flat, hidden_dropout=0.5)
-    with pytest.raises(BadOption, match="recurrent_norm: the network has no recurrent layer. Layers: in, hid1, out"):
+    with pytest.raises(
+        BadOption,
+        match="recurrent_norm: the network has no recurrent layer. Layers: in, hid1, out",
+    ):
         from_kwargs(regression(), recurrent_norm=0.5)
 
 
 def test_values_of_the_wrong_kind_are_errors():
     network = regression()
-    with pytest.raises(BadOption, match="dropout=0.5 is no dict of pattern to number: write .*hidden_dropout=0.5"):
+    with pytest.raises(
+        BadOption,
+        match="dropout=0.5 is no dict of pattern to number: write .*hidden_dropout=0.5",
+    ):
         from_kwargs(network, dropout=0.5)
-    with pytest.raises(BadOption, match="dropout=.* is no dict of pattern to number: write .*hidden_dropout={'weight'"):
+    with pytest.raises(
+        BadOption,
+        match="dropout=.* is no dict of pattern to number: write .*hidden_dropout={'weight'",
+    ):
         from_kwargs(network, dropout={"weight": 0.5, "pattern": "hid1:out"})
     with pytest.raises(BadOption, match="rng='a' is no integer"):
         from_kwargs(network, rng="a")
     with pytest.raises(BadOption, match="out of range"):
         from_kwargs(network, hidden_dropout=1.0)
-    with pytest.raises(BadOption, match="regularizers='dropout' is no list and no dict"):
+    with pytest.raises(
+        BadOption, match="regularizers='dropout' is no list and no dict"
+    ):
         from_kwargs(network, regularizers="dropout")
 
 
 @pytest.mark.parametrize("name", ["max_norm", "soft_threshold"])
 def test_constraint_is_refused_by_name(name):
-    options = {"pattern": "*.w"} | ({"limit": 0.01} if name == "max_norm" else {"weight": 0.1})
+    options = {"pattern": "*.w"} | (
+        {"limit": 0.01} if name == "max_norm" else {"weight": 0.1}
+    )
     message = rf"{name} \(regplug-weights .*\) is refused for theanets' own training: .*Theanets.itertrain"
     with pytest.raises(BadComposition, match=message):
         from_kwargs(regression(), **{name: options}, hidden_dropout=0.1)
@@ -263,9 +356,13 @@ def test_constraint_is_refused_by_name(name):
 
 def test_validation_is_without_noise_and_takes_no_step():
     network = regression()
-    (manager,) = regularizers = from_kwargs(network, hidden_dropout=0.5, input_noise=0.5, weight_l2=0.1)
+    (manager,) = regularizers = from_kwargs(
+        network, hidden_dropout=0.5, input_noise=0.5, weight_l2=0.1
+    )
     valid = validation(data(), regularizers, batch_size=12)
-    evaluate = theano.function(network.variables, network.loss(regularizers=regularizers))
+    evaluate = theano.function(
+        network.variables, network.loss(regularizers=regularizers)
+    )
     clean = theano.function(network.variables, network.loss(weight_l2=0.1))
     (quiet,) = [evaluate(*batch) for batch in valid]
     np.testing.assert_allclose(quiet, clean(*data()))
@@ -279,7 +376,14 @@ def test_training_with_quiet_validation_takes_a_step_a_batch():
     network = regression()
     (manager,) = regularizers = from_kwargs(network, hidden_dropout=0.5)
     valid = validation(data(), regularizers, batch_size=4)
-    train(network, data(), steps=3, valid=valid, regularizers=regularizers, validate_every=1)
+    train(
+        network,
+        data(),
+        steps=3,
+        valid=valid,
+        regularizers=regularizers,
+        validate_every=1,
+    )
     assert manager.state()["step"] == 9
 
 
@@ -295,7 +399,9 @@ def test_validation_of_a_baked_number_is_refused():
                 outputs[name] = self.weight * h
 
     manager = regplug.compose([Baked(pattern="hid1:out")])
-    with pytest.raises(BadComposition, match="validation: baked .*baked into the graph"):
+    with pytest.raises(
+        BadComposition, match="validation: baked .*baked into the graph"
+    ):
         validation(data(), [manager])
 
 
@@ -304,18 +410,36 @@ def test_validation_of_a_baked_number_is_refused():
 
 def test_network_is_a_model():
     model = regplug.as_model(regression())
-    assert set(model.outputs) == {"in:out", "hid1:out", "hid1:pre", "out:out", "out:pre"}
+    assert set(model.outputs) == {
+        "in:out",
+        "hid1:out",
+        "hid1:pre",
+        "out:out",
+        "out:pre",
+    }
     assert set(model.params) == {"hid1.w", "hid1.b", "out.w", "out.b"}
-    assert model.roles == {"@input": {"in:out"}, "@hidden": {"hid1:out"}, "@output": {"out:out"}}
+    assert model.roles == {
+        "@input": {"in:out"},
+        "@hidden": {"hid1:out"},
+        "@output": {"out:out"},
+    }
 
 
 def test_numbers_equal_those_of_a_mapping():
-    network, composition = regression(), ["weight_l2=0.1@*.w", "hidden_l1=0.1", "dropout=0.5@hid1:out"]
+    network, composition = (
+        regression(),
+        ["weight_l2=0.1@*.w", "hidden_l1=0.1", "dropout=0.5@hid1:out"],
+    )
     seen = regplug.as_model(network)
     one = regplug.compose(composition, seed=3).apply(network)
-    other = regplug.compose(composition, seed=3).apply(dict(seen.outputs), params=dict(seen.params))
+    other = regplug.compose(composition, seed=3).apply(
+        dict(seen.outputs), params=dict(seen.params)
+    )
     x, _ = data()
-    function = theano.function(network.inputs, [one.outputs["out:out"], other.outputs["out:out"], one.loss, other.loss])
+    function = theano.function(
+        network.inputs,
+        [one.outputs["out:out"], other.outputs["out:out"], one.loss, other.loss],
+    )
     first, second, loss, same_loss = function(x)
     np.testing.assert_array_equal(first, second)
     assert loss == same_loss > 0
@@ -334,29 +458,40 @@ def test_masks_are_those_of_training_layer_by_layer():
 
 def test_network_trains_on_the_regularized_graph():
     network = theanets.Regressor([4, 6, 3], rng=1)
-    manager = regplug.compose(["weight_l2=0.01@*.w", "hidden_l1=0.01", "dropout=0.2@hid1:out"])
+    manager = regplug.compose(
+        ["weight_l2=0.01@*.w", "hidden_l1=0.01", "dropout=0.2@hid1:out"]
+    )
     result = manager.apply(network)
     valid = validation(data(), [manager])
     options = {"algo": "sgd", "batch_size": 4, "learning_rate": 0.05, "max_updates": 10}
     steps = Theanets.itertrain(network, result, data(), valid, **options)
     monitors = [dict(train) for train, _ in steps]
     assert monitors[-1]["loss"] < monitors[0]["loss"]
-    assert all(each[label] > 0 for each in monitors for label in ("weight_l2", "hidden_l1"))
+    assert all(
+        each[label] > 0 for each in monitors for label in ("weight_l2", "hidden_l1")
+    )
     predict = Theanets.compile_predict(network, result)
     x, _ = data()
     np.testing.assert_array_equal(predict(x), predict(x))
     np.testing.assert_allclose(predict(x), network.predict(x))
 
 
-@pytest.mark.parametrize("algo", ["SGD", "nag", "rmsprop", "adagrad", "adam", "adadelta", "rprop"])
+@pytest.mark.parametrize(
+    "algo", ["SGD", "nag", "rmsprop", "adagrad", "adam", "adadelta", "rprop"]
+)
 def test_constraint_holds_after_each_step_of_an_algorithm(algo):
     network = regression()
-    result = regplug.compose([("max_norm", {"limit": 0.01, "pattern": "*.w"})]).apply(network)
+    result = regplug.compose([("max_norm", {"limit": 0.01, "pattern": "*.w"})]).apply(
+        network
+    )
     options = {"algo": algo, "batch_size": 4, "learning_rate": 0.05, "momentum": 0.5}
     steps = Theanets.itertrain(network, result, data(), **options)
     for _ in range(2):
         next(steps)
-        norms = [np.linalg.norm(network.find(layer, "w").get_value(), axis=0) for layer in ("hid1", "out")]
+        norms = [
+            np.linalg.norm(network.find(layer, "w").get_value(), axis=0)
+            for layer in ("hid1", "out")
+        ]
         assert max(map(np.max, norms)) <= 0.01 * (1 + 1e-12)
 
 
@@ -367,16 +502,23 @@ def test_proximal_step_has_the_learning_rate():
     next(Theanets.itertrain(one, result, x_t, **options))
     next(other.itertrain(x_t, **options))
     w, shrunk = (network.find("hid1", "w").get_value() for network in (other, one))
-    np.testing.assert_allclose(shrunk, np.sign(w) * np.maximum(abs(w) - 0.05 * 2, 0), rtol=1e-12)
+    np.testing.assert_allclose(
+        shrunk, np.sign(w) * np.maximum(abs(w) - 0.05 * 2, 0), rtol=1e-12
+    )
     assert 0 < (shrunk == 0).mean() < 1
-    np.testing.assert_array_equal(*(network.find("out", "w").get_value() for network in (other, one)))
+    np.testing.assert_array_equal(
+        *(network.find("out", "w").get_value() for network in (other, one))
+    )
 
 
 @pytest.mark.parametrize("algo", ["adadelta", "rprop"])
 def test_proximal_step_without_a_learning_rate_is_refused(algo):
     network = regression()
     result = regplug.compose(["soft_threshold=2@hid1.w"]).apply(network)
-    with pytest.raises(BadOption, match=f"soft_threshold .*learning_rate=.*'{algo}' has no rate: choose"):
+    with pytest.raises(
+        BadOption,
+        match=f"soft_threshold .*learning_rate=.*'{algo}' has no rate: choose",
+    ):
         next(Theanets.itertrain(network, result, data(), algo=algo))
 
 
@@ -384,7 +526,9 @@ def test_match_that_the_loss_does_not_depend_on_warns_by_name():
     network = theanets.Regressor([4, 6, 3])
     network.add_layer({"form": "flatten", "size": 6, "inputs": "hid1", "name": "aside"})
     result = regplug.compose(["dropout=0.5@aside:out"]).apply(network)
-    with pytest.warns(RegplugWarning, match="dropout: the loss does not depend on 'aside:out'"):
+    with pytest.warns(
+        RegplugWarning, match="dropout: the loss does not depend on 'aside:out'"
+    ):
         next(Theanets.itertrain(network, result, data(), algo="sgd"))
 
 
@@ -406,7 +550,9 @@ class Counting(theanets.layers.Feedforward):
 
 
 def test_updates_of_layers_are_those_of_the_regularized_graph():
-    network = theanets.Regressor([4, {"form": "counting", "size": 6, "name": "hid1"}, 3], rng=1)
+    network = theanets.Regressor(
+        [4, {"form": "counting", "size": 6, "name": "hid1"}, 3], rng=1
+    )
     x, t = data()
     numpy, layer = np.random.RandomState(5), network.layers[1]
 
@@ -420,9 +566,13 @@ def test_updates_of_layers_are_those_of_the_regularized_graph():
     options = {"algo": "sgd", "batch_size": 12, "learning_rate": 0.01}
     next(Theanets.itertrain(network, result, [x, t], **options))
     for step in range(2):  # downhill evaluates the loss, and then trains
-        keep = regplug.noise.reference.keep(7, "dropout", "hid1:rate", expected.shape, step, 0.5)
+        keep = regplug.noise.reference.keep(
+            7, "dropout", "hid1:rate", expected.shape, step, 0.5
+        )
         numpy.poisson(2 * expected * keep)
-    np.testing.assert_allclose(layer.mean.get_value(), (2 * expected * keep).mean(axis=0))
+    np.testing.assert_allclose(
+        layer.mean.get_value(), (2 * expected * keep).mean(axis=0)
+    )
     v, c = (network.find("out", name).get_value() for name in ("w", "b"))
     for _ in range(2):
         np.testing.assert_allclose(predict(x), numpy.poisson(rates()) @ v + c)
@@ -432,7 +582,9 @@ def test_updates_of_layers_are_those_of_the_regularized_graph():
 def test_sparse_input_is_no_output():
     network = theanets.Regressor([{"size": 4, "sparse": "csr"}, 6, 3], rng=1)
     x, t = data()
-    result = regplug.compose(["dropout=0.5@hid1:out", "weight_l2=0.1@*.w"], seed=7).apply(network)
+    result = regplug.compose(
+        ["dropout=0.5@hid1:out", "weight_l2=0.1@*.w"], seed=7
+    ).apply(network)
     assert "in:out" not in result.outputs
     predict = Theanets.compile_predict(network, result)
     given = scipy.sparse.csr_matrix(x)

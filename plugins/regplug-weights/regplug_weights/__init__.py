@@ -8,7 +8,22 @@ from regplug_weights.reparametrizations import SpectralNorm, WeightStandardizati
 from regplug_weights.spectral import NuclearNorm, Orthogonality, SpectralPenalty
 
 __all__ = [
-    "DropConnect", "ElasticNet", "GroupLasso", "GroupSoftThreshold", "L2Sp", "MaxNorm", "MinMaxNorm", "NonNegative",
-    "NuclearNorm", "Orthogonality", "SoftThreshold", "SpectralNorm", "SpectralPenalty", "UnitNorm", "WeightL1",
-    "WeightL2", "WeightNoise", "WeightStandardization",
+    "DropConnect",
+    "ElasticNet",
+    "GroupLasso",
+    "GroupSoftThreshold",
+    "L2Sp",
+    "MaxNorm",
+    "MinMaxNorm",
+    "NonNegative",
+    "NuclearNorm",
+    "Orthogonality",
+    "SoftThreshold",
+    "SpectralNorm",
+    "SpectralPenalty",
+    "UnitNorm",
+    "WeightL1",
+    "WeightL2",
+    "WeightNoise",
+    "WeightStandardization",
 ]

@@ -51,7 +51,11 @@ class MaxNorm(Regularizer):
 
     @hookimpl
     def constrain(self, matched):
-        return rescale(matched, self.axis, lambda T, norms: T.minimum(norms, number(self.limit, norms)))
+        return rescale(
+            matched,
+            self.axis,
+            lambda T, norms: T.minimum(norms, number(self.limit, norms)),
+        )
 
 
 class UnitNorm(Regularizer):
@@ -126,7 +130,9 @@ class MinMaxNorm(Regularizer):
     @hookimpl
     def constrain(self, matched):
         if self.low > self.high:
-            raise BadOption(f"low {self.low!r} is above high {self.high!r}: give 0 <= low <= high")
+            raise BadOption(
+                f"low {self.low!r} is above high {self.high!r}: give 0 <= low <= high"
+            )
         return rescale(matched, self.axis, self.desired)
 
     def desired(self, T, norms):
@@ -157,7 +163,10 @@ class NonNegative(Regularizer):
 
     @hookimpl
     def constrain(self, matched):
-        return {name: tensor(w).switch(tensor(w).lt(w, 0), 0, w) for name, w in matched.items()}
+        return {
+            name: tensor(w).switch(tensor(w).lt(w, 0), 0, w)
+            for name, w in matched.items()
+        }
 
 
 def rescale(matched, axis, desired):

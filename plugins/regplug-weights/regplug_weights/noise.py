@@ -69,4 +69,6 @@ class DropConnect(Regularizer):
     def modify_graph(self, outputs, matched, weight, noise):
         for name, w in matched.items():
             scaled = widened(w) / (1 - widened(weight))
-            outputs[name] = tensor(w).switch(noise.keep(w, weight), tensor(w).cast(scaled, w.dtype), 0)
+            outputs[name] = tensor(w).switch(
+                noise.keep(w, weight), tensor(w).cast(scaled, w.dtype), 0
+            )

@@ -29,9 +29,15 @@ def used(matched, biases=None):
     """
     found = {name: w for name, w in matched.items() if biases or w.ndim > 1}
     if not found:
-        remedy = "match one of two dimensions or more" if biases is None else "biases=True includes them"
+        remedy = (
+            "match one of two dimensions or more"
+            if biases is None
+            else "biases=True includes them"
+        )
         which = "parameter has" if len(matched) == 1 else "parameters have"
-        raise NoMatch(f"the {len(matched)} matched {which} less than two dimensions ({', '.join(matched)}): {remedy}")
+        raise NoMatch(
+            f"the {len(matched)} matched {which} less than two dimensions ({', '.join(matched)}): {remedy}"
+        )
     return found
 
 
@@ -45,7 +51,9 @@ def check_axes(name, w, axes):
     """
     for axis in axes:
         if not -w.ndim <= axis < w.ndim:
-            valid = f"{name!r} has {w.ndim} dimensions, so it is {-w.ndim} to {w.ndim - 1}"
+            valid = (
+                f"{name!r} has {w.ndim} dimensions, so it is {-w.ndim} to {w.ndim - 1}"
+            )
             raise BadOption(f"axis {axis} is not there: {valid}")
     return sorted({axis % w.ndim for axis in axes})
 

@@ -42,7 +42,11 @@ class SoftThreshold(Regularizer):
         for name, w in used(matched, self.biases).items():
             T = tensor(w)
             threshold = T.cast(weight * learning_rate, w.dtype)
-            results[name] = T.switch(T.le(abs(w), threshold), 0, T.switch(T.gt(w, 0), w - threshold, w + threshold))
+            results[name] = T.switch(
+                T.le(abs(w), threshold),
+                0,
+                T.switch(T.gt(w, 0), w - threshold, w + threshold),
+            )
         return results
 
 

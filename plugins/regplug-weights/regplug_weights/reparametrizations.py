@@ -53,7 +53,9 @@ class SpectralNorm(Regularizer):
     @hookimpl
     def modify_graph(self, outputs, matched, state):
         for name, w in matched.items():
-            outputs[name] = kept(self.pattern, name, w) if w.ndim < 2 else self.one(name, w, state)
+            outputs[name] = (
+                kept(self.pattern, name, w) if w.ndim < 2 else self.one(name, w, state)
+            )
 
     def one(self, name, w, state):
         """Return one parameter divided by sigma."""
@@ -106,7 +108,9 @@ class WeightStandardization(Regularizer):
     def one(self, w):
         """Return one parameter standardized."""
         engine, axes, centred = engine_of(w), fan_in_axes(w), widened(w)
-        for _ in range(2):  # the first mean is rounded: of equal weights some would be left
+        for _ in range(
+            2
+        ):  # the first mean is rounded: of equal weights some would be left
             centred = centred - mean(centred, axis=axes, keepdims=True)
         tiny = np.finfo(centred.dtype).tiny
         least = number(max(math.sqrt(self.epsilon), tiny), centred)
@@ -120,5 +124,7 @@ class WeightStandardization(Regularizer):
 def kept(pattern, name, w):
     """Return a bias as it is (a new variable, because the hook replaces what it visits); refuse one that is named."""
     if name in ([pattern] if isinstance(pattern, str) else pattern):
-        raise BadOption(f"{name!r} has {w.ndim} dimension: match a parameter of two or more")
+        raise BadOption(
+            f"{name!r} has {w.ndim} dimension: match a parameter of two or more"
+        )
     return w.copy()

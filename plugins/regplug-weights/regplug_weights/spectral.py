@@ -12,7 +12,7 @@ import numpy as np
 from annotated_types import Gt, Interval
 
 from regplug import Regularizer, hookimpl
-from regplug.engine import engine_of, nonzero, norm, number, tensor
+from regplug.engine import engine_of, mean, number, tensor
 from regplug.noise import reference
 from regplug_weights.parameters import as_matrix, unit, used
 
@@ -69,7 +69,9 @@ class Orthogonality(Regularizer):
         if self.kind == "gram":
             is_empty = T.eq(matrix.size, 0)
             return T.switch(is_empty, 0, ((gram - identity) ** 2).sum())
-        pairs = T.cast(T.maximum(count * (count - 1), 1), matrix.dtype)  # each pair is there twice
+        pairs = T.cast(
+            T.maximum(count * (count - 1), 1), matrix.dtype
+        )  # each pair is there twice
         return (abs(gram) * (1 - identity)).sum() / pairs
 
 
@@ -172,7 +174,7 @@ def power_iteration(name, matrix, state, iterations):
     name : str
         The parameter.
     matrix : float variable, shape (inputs, units)
-    state : regplug.kept_arrays.State
+    state : regplug.composition.kept_arrays.State
 
     Returns
     -------
@@ -190,12 +192,18 @@ def power_iteration(name, matrix, state, iterations):
 
 
 def direction(vector, otherwise):
-    """Return a vector divided by its norm; `otherwise` where that is 0, less than normal numbers, or NaN."""
+    """Return a vector divided by its norm; `otherwise` where that is 0, less than normal numbers, or NaN.
+
+    Not by `norm`, which gradients go through: 20 rounds of it are a graph too deep for Theano.
+    """
     T = tensor(vector)
-    length = norm(vector)
+    # squares overflow and vanish long before means do
+    size = T.cast(mean(T.cast(abs(vector), "float64")), vector.dtype)
     # numba multiplies by reciprocals, and those of smaller numbers are infinite
-    is_long = T.ge(length, number(np.finfo(vector.dtype).tiny, vector))
-    return T.switch(is_long, vector / nonzero(length), otherwise)
+    is_long = T.ge(size, number(np.finfo(vector.dtype).tiny, vector))
+    scaled = vector / T.switch(is_long, size, number(1, vector))
+    length = T.sqrt((scaled**2).sum())
+    return T.switch(is_long, scaled / length, otherwise)
 
 
 def start(name, value, dtype):

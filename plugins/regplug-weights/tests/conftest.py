@@ -16,7 +16,9 @@ def arrays():
     def make(dtype):
         rng = np.random.default_rng(5)
         shapes = {"hid.w": (5, 4), "conv.w": (3, 2, 2, 2), "hid.b": (4,)}
-        return {name: rng.normal(size=shape).astype(dtype) for name, shape in shapes.items()}
+        return {
+            name: rng.normal(size=shape).astype(dtype) for name, shape in shapes.items()
+        }
 
     return make
 
@@ -26,7 +28,9 @@ def apply(engine):
     """Return a function that applies regularizers to shared variables; it returns manager, variables and result."""
 
     def build(regularizers, values):
-        params = {name: engine.shared(value, name=name) for name, value in values.items()}
+        params = {
+            name: engine.shared(value, name=name) for name, value in values.items()
+        }
         manager = regplug.compose(regularizers)
         outputs = {f"{name}:out": 1 * variable for name, variable in params.items()}
         return manager, params, manager.apply(outputs, params=params)
@@ -40,7 +44,9 @@ def penalty(engine, apply):
 
     def evaluate(name, values, steps=1, **options):
         _, params, result = apply([(name, {"weight": 1.0, **options})], values)
-        gradients = engine.grad(result.loss, list(params.values()), disconnected_inputs="ignore")
+        gradients = engine.grad(
+            result.loss, list(params.values()), disconnected_inputs="ignore"
+        )
         step = function([], [result.loss, *gradients], updates=result.updates)
         for _ in range(steps):
             value, *gradients = step()
@@ -55,7 +61,9 @@ def constrained(engine, apply):
 
     def evaluate(regularizers, values, learning_rate=None):
         _, params, result = apply(regularizers, values)
-        updates = result.constrain({variable: 1 * variable for variable in params.values()}, learning_rate)
+        updates = result.constrain(
+            {variable: 1 * variable for variable in params.values()}, learning_rate
+        )
         results = function([], [updates[variable] for variable in params.values()])()
         return dict(zip(params, results, strict=True))
 

@@ -81,7 +81,9 @@ def test_cosine_does_not_depend_on_the_size_of_weights(mode, dtype, size, penalt
     options = {"kind": "cosine", "mode": mode}
     value, gradients = penalty("orthogonality", {"w": w}, **options)
 
-    scaled, scaled_gradients = penalty("orthogonality", {"w": w * w.dtype.type(size)}, **options)
+    scaled, scaled_gradients = penalty(
+        "orthogonality", {"w": w * w.dtype.type(size)}, **options
+    )
 
     np.testing.assert_allclose(scaled, value, rtol=1e-5)
     found = scaled_gradients["w"] * size
@@ -126,7 +128,9 @@ def test_weight_standardization_of_equal_weights_is_exactly_zero(
         w = np.broadcast_to(units.reshape(-1, *[1] * len(window)), (50, *window)).copy()
     _, params, result = apply([("weight_standardization", {"epsilon": epsilon})], {"w": w})
     out = result.outputs["w:out"]
-    found, gradient = function([], [out, *engine.grad((out**2).sum(), list(params.values()))])()
+    found, gradient = function(
+        [], [out, *engine.grad((out**2).sum(), list(params.values()))]
+    )()
     assert not found.any()
     assert not gradient.any()
 
@@ -289,7 +293,9 @@ def test_change_of_a_parameter_with_a_side_of_zero_leaves_it(name, shape, apply)
 def test_constraint_of_a_parameter_with_a_side_of_zero_leaves_it(
     name, options, shape, constrained
 ):
-    found = constrained([(name, options)], {"w": np.zeros(shape)}, learning_rate=0.1)["w"]
+    found = constrained([(name, options)], {"w": np.zeros(shape)}, learning_rate=0.1)[
+        "w"
+    ]
     assert found.shape == shape
 
 
@@ -301,7 +307,9 @@ def test_penalty_of_integers_is_that_of_equal_floats(case, dtype, engine, apply)
     w = (w > 0 if dtype == "bool" else w).astype(dtype)
     terms = []
     for each in (dtype, "float64"):
-        manager, params, result = apply([(case.split()[0], options)], {"w": w.astype(each)})
+        manager, params, result = apply(
+            [(case.split()[0], options)], {"w": w.astype(each)}
+        )
         if case == "l2_sp moved":
             params["w"].set_value(w[::-1].astype(each))
         terms.append(function([], result.loss, updates=result.updates)())

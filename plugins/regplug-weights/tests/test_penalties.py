@@ -30,7 +30,12 @@ def cosine(w, mode):
     m = flat(w) if mode == "columns" else flat(w).T
     n = m.shape[1]
     pairs = [(i, j) for i in range(n) for j in range(i)]
-    return np.mean([abs(m[:, i] @ m[:, j]) / np.linalg.norm(m[:, i]) / np.linalg.norm(m[:, j]) for i, j in pairs])
+    return np.mean(
+        [
+            abs(m[:, i] @ m[:, j]) / np.linalg.norm(m[:, i]) / np.linalg.norm(m[:, j])
+            for i, j in pairs
+        ]
+    )
 
 
 def group_norms(w, axis):
@@ -40,24 +45,54 @@ def group_norms(w, axis):
 
 CASES = {
     "weight_l2": ({}, lambda p: sum((p[k] ** 2).mean() for k in W) / 2),
-    "weight_decay": ({"biases": True}, lambda p: sum((w**2).mean() for w in p.values()) / 3),
-    "weight_l2 sum": ({"reduction": "sum"}, lambda p: sum((p[k] ** 2).sum() for k in W)),
-    "weight_l2 half": ({"reduction": "sum", "half": True}, lambda p: sum((p[k] ** 2).sum() for k in W) / 2),
+    "weight_decay": (
+        {"biases": True},
+        lambda p: sum((w**2).mean() for w in p.values()) / 3,
+    ),
+    "weight_l2 sum": (
+        {"reduction": "sum"},
+        lambda p: sum((p[k] ** 2).sum() for k in W),
+    ),
+    "weight_l2 half": (
+        {"reduction": "sum", "half": True},
+        lambda p: sum((p[k] ** 2).sum() for k in W) / 2,
+    ),
     "weight_l1": ({}, lambda p: sum(abs(p[k]).mean() for k in W) / 2),
-    "weight_sparsity": ({"biases": True}, lambda p: sum(abs(w).mean() for w in p.values()) / 3),
+    "weight_sparsity": (
+        {"biases": True},
+        lambda p: sum(abs(w).mean() for w in p.values()) / 3,
+    ),
     "weight_l1 sum": ({"reduction": "sum"}, lambda p: sum(abs(p[k]).sum() for k in W)),
-    "elastic_net": ({}, lambda p: sum(0.5 * abs(p[k]).sum() + 0.25 * (p[k] ** 2).sum() for k in W)),
+    "elastic_net": (
+        {},
+        lambda p: sum(0.5 * abs(p[k]).sum() + 0.25 * (p[k] ** 2).sum() for k in W),
+    ),
     "elastic_net ratio": (
         {"l1_ratio": 0.9, "biases": True},
         lambda p: sum(0.9 * abs(w).sum() + 0.05 * (w**2).sum() for w in p.values()),
     ),
     "group_lasso": ({}, lambda p: sum(group_norms(p[k], 0) for k in W)),
-    "group_lasso columns": ({"axis": -1}, lambda p: sum(group_norms(p[k], -1) for k in W)),
+    "group_lasso columns": (
+        {"axis": -1},
+        lambda p: sum(group_norms(p[k], -1) for k in W),
+    ),
     "orthogonality": ({}, lambda p: sum(gram(p[k], "columns") for k in W)),
-    "orthogonality rows": ({"mode": "rows"}, lambda p: sum(gram(p[k], "rows") for k in W)),
-    "orthogonality cosine": ({"kind": "cosine"}, lambda p: sum(cosine(p[k], "columns") for k in W)),
-    "orthogonality cosine rows": ({"kind": "cosine", "mode": "rows"}, lambda p: sum(cosine(p[k], "rows") for k in W)),
-    "spectral_penalty": ({"iterations": 5, "steps": 12}, lambda p: sum(singular(p[k])[0] ** 2 / 2 for k in W)),
+    "orthogonality rows": (
+        {"mode": "rows"},
+        lambda p: sum(gram(p[k], "rows") for k in W),
+    ),
+    "orthogonality cosine": (
+        {"kind": "cosine"},
+        lambda p: sum(cosine(p[k], "columns") for k in W),
+    ),
+    "orthogonality cosine rows": (
+        {"kind": "cosine", "mode": "rows"},
+        lambda p: sum(cosine(p[k], "rows") for k in W),
+    ),
+    "spectral_penalty": (
+        {"iterations": 5, "steps": 12},
+        lambda p: sum(singular(p[k])[0] ** 2 / 2 for k in W),
+    ),
     "nuclear_norm": ({}, lambda p: sum(singular(p[k]).sum() for k in W)),
 }
 
@@ -76,7 +111,9 @@ def test_penalty_agrees_with_numpy_and_finite_differences(case, dtype, arrays, p
     for name, gradient in gradients.items():
         differences = finite_differences(formula, exact, name)
         tolerance = TOLERANCE[dtype] * abs(gradient).max()
-        np.testing.assert_allclose(gradient, differences, rtol=TOLERANCE[dtype], atol=tolerance)
+        np.testing.assert_allclose(
+            gradient, differences, rtol=TOLERANCE[dtype], atol=tolerance
+        )
     is_counted = options.get("biases", False)
     assert gradients["hid.b"].any() == is_counted
 
@@ -95,14 +132,18 @@ def finite_differences(formula, values, name, h=1e-5):
 def test_l2_sp_is_the_distance_from_the_values_at_apply(dtype, engine, arrays, apply):
     values = arrays(dtype)
     manager, params, result = apply([("l2_sp", 1.0)], values)
-    compute = function([], [result.loss, *engine.grad(result.loss, list(params.values()))])
+    compute = function(
+        [], [result.loss, *engine.grad(result.loss, list(params.values()))]
+    )
     assert compute()[0] == 0
     for name, value in values.items():
         params[name].set_value(value + 2)
 
     value, *gradients = compute()
 
-    np.testing.assert_allclose(value, 4 * sum(each.size for each in values.values()), rtol=TOLERANCE[dtype])
+    np.testing.assert_allclose(
+        value, 4 * sum(each.size for each in values.values()), rtol=TOLERANCE[dtype]
+    )
     for gradient in gradients:
         np.testing.assert_allclose(gradient, 4, rtol=TOLERANCE[dtype])
     kept = manager.state()["arrays"]
@@ -111,19 +152,27 @@ def test_l2_sp_is_the_distance_from_the_values_at_apply(dtype, engine, arrays, a
     assert not result.updates
 
 
-def test_l2_sp_restored_in_a_new_manager_keeps_its_starting_values(engine, arrays, apply):
+def test_l2_sp_restored_in_a_new_manager_keeps_its_starting_values(
+    engine, arrays, apply
+):
     manager, _, _ = apply([("l2_sp", 1.0)], arrays("float64"))
     moved = {name: value + 1 for name, value in arrays("float64").items()}
     other = regplug.compose([("l2_sp", 1.0)])
     other.restore(manager.state())
     params = {name: engine.shared(value, name=name) for name, value in moved.items()}
 
-    result = other.apply({"out:out": sum(each.sum() for each in params.values())}, params=params)
+    result = other.apply(
+        {"out:out": sum(each.sum() for each in params.values())}, params=params
+    )
 
-    np.testing.assert_allclose(function([], result.loss)(), sum(value.size for value in moved.values()))
+    np.testing.assert_allclose(
+        function([], result.loss)(), sum(value.size for value in moved.values())
+    )
 
 
-def test_l2_sp_keeps_its_first_values_at_a_second_apply_and_takes_new_ones_at_restart(engine):
+def test_l2_sp_keeps_its_first_values_at_a_second_apply_and_takes_new_ones_at_restart(
+    engine,
+):
     w = engine.shared(np.array([1.0, 2.0]), name="w")
     manager = regplug.compose([("l2_sp", 0.5)])
 
@@ -141,7 +190,10 @@ def test_l2_sp_keeps_its_first_values_at_a_second_apply_and_takes_new_ones_at_re
 
 
 def test_l2_sp_of_a_second_model_of_equal_names_is_refused(engine):
-    w, v = (engine.shared(np.array(values), name="w") for values in ([1.0, 2.0], [11.0, 12.0]))
+    w, v = (
+        engine.shared(np.array(values), name="w")
+        for values in ([1.0, 2.0], [11.0, 12.0])
+    )
     manager = regplug.compose([("l2_sp", 1.5)])
     manager.apply({"out:out": w.sum()})
     with pytest.raises(regplug.BadModel, match="compose a manager of its own"):
@@ -150,16 +202,29 @@ def test_l2_sp_of_a_second_model_of_equal_names_is_refused(engine):
 
 
 def test_l2_sp_after_an_apply_that_failed_begins_with_the_next_model(engine):
-    w, v = (engine.shared(np.array(values).reshape(1, 2, 1, 1), name="w") for values in ([1.0, 2.0], [11.0, 12.0]))
+    w, v = (
+        engine.shared(np.array(values).reshape(1, 2, 1, 1), name="w")
+        for values in ([1.0, 2.0], [11.0, 12.0])
+    )
     vector = engine.shared(np.ones(2), name="v")
-    manager = regplug.compose([("l2_sp", {"pattern": "w", "weight": 1.5}), ("group_lasso", {"weight": 1.0, "axis": 3})])
+    manager = regplug.compose(
+        [
+            ("l2_sp", {"pattern": "w", "weight": 1.5}),
+            ("group_lasso", {"weight": 1.0, "axis": 3}),
+        ]
+    )
     with pytest.raises(regplug.RegplugError, match="group_lasso"):
-        manager.apply({"out:out": w.sum() * vector.reshape((2, 1)).sum()}, params={"w": w, "v": vector.reshape((2, 1))})
+        manager.apply(
+            {"out:out": w.sum() * vector.reshape((2, 1)).sum()},
+            params={"w": w, "v": vector.reshape((2, 1))},
+        )
     with pytest.raises(regplug.NoMatch, match="l2_sp"):
         manager.apply({"out:out": w.sum()}, params={"kernel": w})
     assert manager.state()["arrays"] is None
     result = manager.apply({"out:out": v.sum()})
-    assert function([], result.terms["l2_sp"])() == 0  # 300 from the first model's values
+    assert (
+        function([], result.terms["l2_sp"])() == 0
+    )  # 300 from the first model's values
     v.set_value(np.array([13.0, 12.0]).reshape(1, 2, 1, 1))
     assert function([], result.terms["l2_sp"])() == 1.5 * 2**2
 
@@ -183,16 +248,26 @@ def test_l2_sp_resumed_pulls_to_the_values_of_the_first_run(is_early, engine):
     assert function([], result.loss)() == 0.5 * (0.5**2 + 0.25**2)
 
 
-@pytest.mark.parametrize("name", ["group_lasso", "orthogonality", "spectral_penalty", "nuclear_norm", "elastic_net"])
+@pytest.mark.parametrize(
+    "name",
+    ["group_lasso", "orthogonality", "spectral_penalty", "nuclear_norm", "elastic_net"],
+)
 def test_penalty_of_zeros_is_finite_with_finite_gradient(name, penalty):
-    value, gradients = penalty(name, {"hid.w": np.zeros((3, 2)), "conv.w": np.zeros((2, 3, 1, 1))})
+    value, gradients = penalty(
+        name, {"hid.w": np.zeros((3, 2)), "conv.w": np.zeros((2, 3, 1, 1))}
+    )
     assert np.isfinite(value)
     assert all(np.isfinite(gradient).all() for gradient in gradients.values())
 
 
 @pytest.mark.parametrize(
     ("name", "options"),
-    [("group_lasso", {}), ("orthogonality", {}), ("orthogonality", {"kind": "cosine"}), ("spectral_penalty", {})],
+    [
+        ("group_lasso", {}),
+        ("orthogonality", {}),
+        ("orthogonality", {"kind": "cosine"}),
+        ("spectral_penalty", {}),
+    ],
 )
 def test_penalty_shows_nan(name, options, penalty):
     value, _ = penalty(name, {"w": np.array([[1.0, 2.0], [np.nan, 3.0]])}, **options)
@@ -205,7 +280,9 @@ def test_orthogonality_of_orthogonal_columns_is_zero(penalty):
         value, gradients = penalty("orthogonality", {"w": q}, **options)
         np.testing.assert_allclose(value, 0, atol=1e-12)
     assert penalty("orthogonality", {"w": 2 * q})[0] == pytest.approx(3 * 9)
-    assert penalty("orthogonality", {"w": 2 * q}, kind="cosine")[0] == pytest.approx(0, abs=1e-12)
+    assert penalty("orthogonality", {"w": 2 * q}, kind="cosine")[0] == pytest.approx(
+        0, abs=1e-12
+    )
 
 
 def test_orthogonality_of_one_column_has_the_mean_cosine_zero(penalty):
@@ -213,7 +290,9 @@ def test_orthogonality_of_one_column_has_the_mean_cosine_zero(penalty):
 
 
 @pytest.mark.parametrize("shape", [(6, 3), (3, 6), (4, 4)])
-def test_nuclear_norm_of_low_rank_matches_svd_and_the_subgradient_of_least_norm(shape, penalty):
+def test_nuclear_norm_of_low_rank_matches_svd_and_the_subgradient_of_least_norm(
+    shape, penalty
+):
     rng = np.random.default_rng(1)
     w = rng.normal(size=(shape[0], 2)) @ rng.normal(size=(2, shape[1]))
     u, s, vt = np.linalg.svd(w, full_matrices=False)
@@ -317,19 +396,37 @@ def test_nuclear_norm_of_nan_or_inf_is_nan_and_no_failure_of_lapack(value, penal
     assert np.isnan(found)
 
 
-VECTORS = ["weight_l1", "weight_l2", "elastic_net", "group_lasso", "orthogonality", "spectral_penalty", "nuclear_norm"]
+VECTORS = [
+    "weight_l1",
+    "weight_l2",
+    "elastic_net",
+    "group_lasso",
+    "orthogonality",
+    "spectral_penalty",
+    "nuclear_norm",
+]
 
 
 @pytest.mark.parametrize("name", VECTORS)
 def test_penalty_of_a_vector_alone_is_refused_with_the_remedy(name, penalty):
-    remedy = "biases=True" if name in ("weight_l1", "weight_l2", "elastic_net") else "match one of two dimensions"
-    with pytest.raises(regplug.NoMatch, match=rf"^{name}: .*less than two dimensions \(hid.b\).*{remedy}"):
+    remedy = (
+        "biases=True"
+        if name in ("weight_l1", "weight_l2", "elastic_net")
+        else "match one of two dimensions"
+    )
+    with pytest.raises(
+        regplug.NoMatch,
+        match=rf"^{name}: .*less than two dimensions \(hid.b\).*{remedy}",
+    ):
         penalty(name, {"hid.b": np.ones(3)})
 
 
 @pytest.mark.parametrize("axis", [2, -3])
 def test_group_lasso_refuses_an_axis_that_is_not_there(axis, penalty):
-    with pytest.raises(regplug.BadOption, match=rf"group_lasso: axis {axis} .*'hid.w' has 2 dimensions.*-2 to 1"):
+    with pytest.raises(
+        regplug.BadOption,
+        match=rf"group_lasso: axis {axis} .*'hid.w' has 2 dimensions.*-2 to 1",
+    ):
         penalty("group_lasso", {"hid.w": np.ones((3, 2))}, axis=axis)
 
 
@@ -351,7 +448,9 @@ def test_penalty_refuses_bad_options_when_composing(name, options, words):
 
 
 def test_penalty_weight_is_live_and_zero_is_off(arrays, apply):
-    manager, _, result = apply([("elastic_net", 0.5), ("group_lasso", 0.25)], arrays("float64"))
+    manager, _, result = apply(
+        [("elastic_net", 0.5), ("group_lasso", 0.25)], arrays("float64")
+    )
     compute = function([], [result.loss, *result.terms.values()])
     total, net, lasso = compute()
     assert total == pytest.approx(net + lasso)

@@ -13,29 +13,46 @@ TOLERANCE = {"float64": 1e-6, "float32": 1e-4}
 
 def standardized(w, epsilon=1e-8):
     axes = 0 if w.ndim == 2 else tuple(range(1, w.ndim))
-    return (w - w.mean(axis=axes, keepdims=True)) / np.sqrt(w.var(axis=axes, keepdims=True) + epsilon)
+    return (w - w.mean(axis=axes, keepdims=True)) / np.sqrt(
+        w.var(axis=axes, keepdims=True) + epsilon
+    )
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("name", ["hid.w", "conv.w"])
-def test_weight_standardization_agrees_with_numpy_and_finite_differences(name, dtype, engine, arrays, apply):
+def test_weight_standardization_agrees_with_numpy_and_finite_differences(
+    name, dtype, engine, arrays, apply
+):
     w = arrays(dtype)[name]
-    _, params, result = apply([("weight_standardization", {"epsilon": 1e-3})], {name: w})
+    _, params, result = apply(
+        [("weight_standardization", {"epsilon": 1e-3})], {name: w}
+    )
     target = np.random.default_rng(1).normal(size=w.shape).astype(dtype)
     cost = (result.outputs[f"{name}:out"] * target).sum()
     out, clean, gradient = function(
-        [], [result.outputs[f"{name}:out"], result.clean[f"{name}:out"], *engine.grad(cost, [params[name]])]
+        [],
+        [
+            result.outputs[f"{name}:out"],
+            result.clean[f"{name}:out"],
+            *engine.grad(cost, [params[name]]),
+        ],
     )()
     exact, h = w.astype("float64"), 1e-5
-    np.testing.assert_allclose(out, standardized(exact, 1e-3), rtol=TOLERANCE[dtype], atol=TOLERANCE[dtype])
+    np.testing.assert_allclose(
+        out, standardized(exact, 1e-3), rtol=TOLERANCE[dtype], atol=TOLERANCE[dtype]
+    )
     np.testing.assert_array_equal(out, clean)
     assert out.dtype == dtype
     for index in np.ndindex(w.shape):
         step = np.zeros(w.shape)
         step[index] = h
-        ahead, behind = ((standardized(exact + s * step, 1e-3) * target).sum() for s in (1, -1))
+        ahead, behind = (
+            (standardized(exact + s * step, 1e-3) * target).sum() for s in (1, -1)
+        )
         difference = (ahead - behind) / (2 * h)
-        np.testing.assert_allclose(gradient[index], difference, rtol=TOLERANCE[dtype], atol=TOLERANCE[dtype])
+        np.testing.assert_allclose(
+            gradient[index], difference, rtol=TOLERANCE[dtype], atol=TOLERANCE[dtype]
+        )
 
 
 def test_weight_standardization_of_equal_weights_is_zero(apply):
@@ -47,7 +64,9 @@ def test_weight_standardization_of_equal_weights_is_zero(apply):
 def test_reparametrization_leaves_biases_as_they_are(name, arrays, apply):
     values = arrays("float32")
     _, _, result = apply([(name, {})], values)
-    bias, weights = function([], [result.outputs["hid.b:out"], result.outputs["hid.w:out"]])()
+    bias, weights = function(
+        [], [result.outputs["hid.b:out"], result.outputs["hid.w:out"]]
+    )()
     np.testing.assert_array_equal(bias, values["hid.b"])
     assert not np.array_equal(weights, values["hid.w"])
 
@@ -55,7 +74,10 @@ def test_reparametrization_leaves_biases_as_they_are(name, arrays, apply):
 @pytest.mark.parametrize("name", ["spectral_norm", "weight_standardization"])
 @pytest.mark.parametrize("pattern", ["hid.b", ["hid.w", "hid.b"]])
 def test_reparametrization_refuses_a_bias_that_is_named(name, pattern, arrays, apply):
-    with pytest.raises(regplug.BadOption, match=rf"{name}: 'hid.b' has 1 dimension: match a parameter of two or more"):
+    with pytest.raises(
+        regplug.BadOption,
+        match=rf"{name}: 'hid.b' has 1 dimension: match a parameter of two or more",
+    ):
         apply([(name, {"pattern": pattern})], arrays("float64"))
 
 

@@ -13,10 +13,14 @@ DTYPES = pytest.mark.parametrize("dtype", ["float32", "float64"])
 
 
 @DTYPES
-def test_weight_noise_adds_the_reference_normals_to_all_that_matched(dtype, arrays, apply):
+def test_weight_noise_adds_the_reference_normals_to_all_that_matched(
+    dtype, arrays, apply
+):
     values = arrays(dtype)
     _, _, result = apply([("weight_noise", 0.25)], values)
-    outs = function([], [result.outputs[f"{name}:out"] for name in values], updates=result.updates)()
+    outs = function(
+        [], [result.outputs[f"{name}:out"] for name in values], updates=result.updates
+    )()
     for out, (name, w) in zip(outs, values.items(), strict=True):
         normal = reference.normal(0, "weight_noise", name, w.shape, 0, dtype)
         assert out.dtype == dtype
@@ -24,10 +28,14 @@ def test_weight_noise_adds_the_reference_normals_to_all_that_matched(dtype, arra
 
 
 @DTYPES
-def test_drop_connect_switches_by_the_reference_mask_on_all_that_matched(dtype, arrays, apply):
+def test_drop_connect_switches_by_the_reference_mask_on_all_that_matched(
+    dtype, arrays, apply
+):
     values = arrays(dtype)
     _, _, result = apply([("drop_connect", 0.4)], values)
-    outs = function([], [result.outputs[f"{name}:out"] for name in values], updates=result.updates)()
+    outs = function(
+        [], [result.outputs[f"{name}:out"] for name in values], updates=result.updates
+    )()
     for out, (name, w) in zip(outs, values.items(), strict=True):
         mask = reference.keep(0, "drop_connect", name, w.shape, 0, 0.4)
         assert out.dtype == dtype
@@ -35,8 +43,12 @@ def test_drop_connect_switches_by_the_reference_mask_on_all_that_matched(dtype, 
         np.testing.assert_array_equal(out != 0, mask)
 
 
-@pytest.mark.parametrize(("name", "weight", "std"), [("weight_noise", 0.5, 0.5), ("drop_connect", 0.2, 0.5)])
-def test_noise_on_weights_keeps_the_mean_with_the_stated_deviation(name, weight, std, apply):
+@pytest.mark.parametrize(
+    ("name", "weight", "std"), [("weight_noise", 0.5, 0.5), ("drop_connect", 0.2, 0.5)]
+)
+def test_noise_on_weights_keeps_the_mean_with_the_stated_deviation(
+    name, weight, std, apply
+):
     _, _, result = apply([(name, weight)], {"w": np.ones((400, 500))})
     out = function([], result.outputs["w:out"], updates=result.updates)()
     assert abs(out.mean() - 1) < 5 * std / np.sqrt(out.size)
@@ -44,26 +56,38 @@ def test_noise_on_weights_keeps_the_mean_with_the_stated_deviation(name, weight,
 
 
 @pytest.mark.parametrize("name", ["weight_noise", "drop_connect"])
-def test_noise_on_weights_is_fresh_each_step_off_at_zero_and_absent_at_prediction(name, arrays, apply):
+def test_noise_on_weights_is_fresh_each_step_off_at_zero_and_absent_at_prediction(
+    name, arrays, apply
+):
     values = {"hid.w": arrays("float32")["hid.w"]}
     manager, params, result = apply([(name, 0.5)], values)
     step = function([], result.outputs["hid.w:out"], updates=result.updates)
     assert not np.array_equal(step(), step())
-    np.testing.assert_array_equal(function([], result.clean["hid.w:out"])(), values["hid.w"])
+    np.testing.assert_array_equal(
+        function([], result.clean["hid.w:out"])(), values["hid.w"]
+    )
     manager.weights[name] = 0
     np.testing.assert_array_equal(step(), values["hid.w"])
 
 
 @pytest.mark.parametrize("name", ["weight_noise", "drop_connect"])
-def test_noise_on_weights_has_the_gradient_of_its_definition(name, engine, arrays, apply):
+def test_noise_on_weights_has_the_gradient_of_its_definition(
+    name, engine, arrays, apply
+):
     values = {"hid.w": arrays("float64")["hid.w"]}
     _, params, result = apply([(name, 0.25)], values)
-    (gradient,) = function([], engine.grad((result.outputs["hid.w:out"] ** 2).sum(), [params["hid.w"]]))()
+    (gradient,) = function(
+        [], engine.grad((result.outputs["hid.w:out"] ** 2).sum(), [params["hid.w"]])
+    )()
     (w,) = values.values()
     if name == "weight_noise":
-        expected = 2 * (w + 0.25 * reference.normal(0, name, "hid.w", w.shape, 0, "float64"))
+        expected = 2 * (
+            w + 0.25 * reference.normal(0, name, "hid.w", w.shape, 0, "float64")
+        )
     else:
-        expected = np.where(reference.keep(0, name, "hid.w", w.shape, 0, 0.25), 2 * w / 0.75**2, 0)
+        expected = np.where(
+            reference.keep(0, name, "hid.w", w.shape, 0, 0.25), 2 * w / 0.75**2, 0
+        )
     np.testing.assert_allclose(gradient, expected, rtol=1e-6)
 
 

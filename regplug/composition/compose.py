@@ -1,0 +1,187 @@
+"""Composition: what the user asked for (pairs, mapping, short forms, TOML) -> a manager."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Iterable, Mapping
+from numbers import Real
+from typing import Any
+
+from regplug.authoring.options import check_options, options_of
+from regplug.authoring.regularizer import (
+    Regularizer,
+    given_options,
+    reads_weight,
+    uses_weight,
+)
+from regplug.authoring.validation import validate_class
+from regplug.composition import lock
+from regplug.composition.bound import BoundRegularizer, check_wrappers
+from regplug.composition.manager import Manager
+from regplug.composition.run_state import check_integer
+from regplug.composition.toml import read_document
+from regplug.discovery import registry
+from regplug.discovery.registry import Entry
+from regplug.errors import (
+    BadComposition,
+    BadOption,
+    PluginLoadError,
+    RegplugError,
+    RegplugWarning,
+)
+from regplug.models.naming import unique_name
+
+__all__ = ["compose", "read"]
+
+
+def compose(
+    regularizers: Any, *, seed: int = 0, plugins: Iterable[object] = ()
+) -> Manager:
+    """Return a manager of the regularizers, in the order given.
+
+    Parameters
+    ----------
+    regularizers : list or mapping
+        Each entry of a list is ``(name, options)``, ``(name, weight)``, the short form
+        ``"NAME[=WEIGHT][@PATTERN]"`` (commas make a list of patterns) or a `Regularizer` instance.
+        A mapping is name -> options or weight.
+    seed : int, within 64 bits
+        The seed of all noise.
+    plugins : iterable of object
+        Pluggy wrappers (``@hookimpl(wrapper=True)``) around the hooks of each regularizer.
+
+    Raises
+    ------
+    BadComposition, UnknownRegularizer, NameConflict, PluginLoadError, BadOption
+
+    Examples
+    --------
+    >>> manager = compose(["dropout=0.5@hid*:out", ("weight_l2", {"pattern": "*.w", "weight": 1e-4})], seed=7)
+    >>> dict(manager.weights)
+    {'dropout': 0.5, 'weight_l2': 0.0001}
+    """
+    if isinstance(regularizers, Mapping):
+        regularizers = list(regularizers.items())
+    if isinstance(regularizers, str) or not isinstance(regularizers, Iterable):
+        raise BadComposition(
+            f"{regularizers!r} is no list or mapping of regularizers: write [{regularizers!r}]."
+        )
+    wrappers = check_wrappers(plugins)
+    members: list[BoundRegularizer] = []
+    for item in regularizers:
+        regularizer, canonical, entry = _build(item)
+        if any(regularizer is member.regularizer for member in members):
+            raise BadComposition(
+                f"{regularizer!r} is listed twice: make a second instance."
+            )
+        name = regularizer.name or canonical
+        label = unique_name(name, {member.label for member in members})
+        members.append(BoundRegularizer(regularizer, name, label, entry, wrappers))
+    return Manager(members, check_integer("seed", seed, -(2**63), 2**64))
+
+
+def _build(item: Any) -> tuple[Regularizer, str, Entry | None]:
+    if isinstance(item, Regularizer):
+        return _check(item)
+    if isinstance(item, str):
+        item = _short_form(item)
+    if not isinstance(item, (tuple, list)) or len(item) != 2:
+        raise BadComposition(
+            f"{item!r} is no regularizer: write ('dropout', {{'weight': 0.5}}), 'dropout=0.5@hid*:out' "
+            "or an instance."
+        )
+    name, options = item
+    if isinstance(options, Real) and not isinstance(options, bool):
+        options = {"weight": options}
+    if not isinstance(options, Mapping):
+        raise BadComposition(
+            f"{name!r}: {options!r} is no mapping of options and no weight."
+        )
+    cls = registry.load(name)
+    given = check_options(cls, name, dict(options))
+    _check_weight(cls, name, given)
+    try:
+        regularizer = cls(**given)
+    except RegplugError:
+        raise
+    except Exception as error:
+        raise BadOption(
+            f"{name}: its constructor raised {type(error).__name__}: {error}"
+        ) from error
+    return _check(regularizer)
+
+
+def _check(regularizer: Regularizer) -> tuple[Regularizer, str, Entry | None]:
+    cls = type(regularizer)
+    entry = registry.origin(cls)
+    name = entry.name if entry else registry.snake_case(cls.__name__)
+    if fault := validate_class(cls):
+        raise PluginLoadError(
+            f"{cls.__module__}.{cls.__qualname__} is refused: it {fault}."
+        )
+    if uses_weight(cls) and getattr(regularizer, "weight", None) is None:
+        how = f"write ({name!r}, {{'weight': ...}}); 0 is off"
+        raise BadOption(f"{name}: no weight given, and it has none of its own: {how}.")
+    _check_weight(cls, name, check_options(cls, name, given_options(regularizer)))
+    return regularizer, name, entry
+
+
+def _check_weight(cls: type[Regularizer], name: str, given: dict[str, Any]) -> None:
+    options = options_of(cls)
+    is_plain = options.get("weight") == options_of(Regularizer)["weight"]
+    if (
+        "weight" in given
+        and is_plain
+        and not uses_weight(cls)
+        and not reads_weight(cls)
+    ):
+        others = ", ".join(option for option in options if option != "weight")
+        raise BadOption(
+            f"{name}(weight={given['weight']!r}): it has no weight. Options: {others}."
+        )
+
+
+def _short_form(text: str) -> tuple[str, dict[str, Any]]:
+    head, at, pattern = text.partition("@")
+    name, equals, weight = head.partition("=")
+    options: dict[str, Any] = {}
+    if equals:
+        try:
+            options["weight"] = float(weight)
+        except ValueError as error:
+            raise BadComposition(
+                f"{text!r}: weight {weight!r} is no number; NAME[=WEIGHT][@PATTERN]."
+            ) from error
+    if at:
+        patterns = pattern.split(",")
+        options["pattern"] = patterns if len(patterns) > 1 else pattern
+    return name, options
+
+
+def read(path: str | os.PathLike, *, strict: bool = False) -> Manager:
+    """Return the manager that a TOML file describes.
+
+    Parameters
+    ----------
+    path : str or path
+    strict : bool
+        Whether to refuse packages and versions other than those in the file's ``[lock]``, and a regularizer
+        that is not in it. Otherwise other ones are a RegplugWarning.
+
+    Raises
+    ------
+    BadComposition
+        The file has a syntax error, an unknown key or a wrong type, or is locked to other packages.
+    """
+    document = read_document(path)
+    try:
+        for name in dict(document.regularizers) if strict or document.lock else ():
+            difference = lock.difference(name, document.lock, strict)
+            if difference and strict:
+                raise BadComposition(difference)
+            if difference:
+                warnings.warn(f"{path}: {difference}", RegplugWarning, stacklevel=2)
+        return compose(document.regularizers, seed=document.seed)
+    except RegplugError as error:
+        raise type(error)(f"{path}: {error}") from error

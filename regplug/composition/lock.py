@@ -1,0 +1,37 @@
+"""The lock of a composition file: the package and version of each regularizer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from regplug.discovery import registry
+from regplug.discovery.registry import Entry
+from regplug.errors import UnknownRegularizer
+
+__all__ = ["difference", "requirement"]
+
+
+def requirement(entry: Entry) -> str:
+    """Return what a lock says of an entry: ``package==version``."""
+    return f"{entry.package}=={entry.version}"
+
+
+def difference(name: str, locks: Mapping[str, str], strict: bool) -> str:
+    """Return how what is installed differs from the lock; empty where it does not."""
+    remedy = "python -m pip install"
+    try:
+        entry = registry.find(name)
+    except UnknownRegularizer as error:
+        if name not in locks:
+            raise
+        advice = f"The file is locked to {locks[name]}: {remedy} {locks[name]}."
+        raise UnknownRegularizer(f"{error} {advice}") from error
+    locked = locks.get(name) or locks.get(entry.qualified_name)
+    found = requirement(entry)
+    if found == locked:
+        return ""
+    if locked is not None:
+        return f"{name!r} is locked to {locked}, and {found} is installed: {remedy} {locked}."
+    if not strict:
+        return ""
+    return f"{name!r} is not in [lock], and strict=True asks for it: use manager.write(path, lock=True)."

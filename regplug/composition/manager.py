@@ -1,0 +1,356 @@
+"""Manager and Result: the flow from a model to its regularized graph."""
+
+from __future__ import annotations
+
+import itertools
+import warnings
+from collections import OrderedDict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from regplug.composition.bound import BoundRegularizer
+from regplug.composition.copying import pack, unpack
+from regplug.composition.graph_pass import GraphPass
+from regplug.composition.layerwise import Layerwise
+from regplug.composition.model_updates import (
+    as_ordered,
+    check_updates,
+    collect,
+    warn_of_unknown,
+)
+from regplug.composition.run_state import RunState, Weights, check_integer
+from regplug.composition.toml import write_document
+from regplug.errors import CannotCopy, RegplugWarning
+from regplug.models.adapters import as_model
+from regplug.models.model import Model
+
+
+@dataclass(frozen=True)
+class Result:
+    """A regularized model.
+
+    Attributes
+    ----------
+    outputs, clean : dict of str to variable
+        The outputs for training, and with the ``always`` changes only.
+    loss, clean_loss : scalar variable
+        The sum of the weighted terms, on `outputs` and on `clean`; a constant 0 without terms.
+    terms : dict of str to scalar variable
+        Each weighted term, by label.
+    updates : dict of shared variable to variable
+        To be passed to the function that trains: the step and the kept arrays, where something
+        depends on them, and the model's own updates, as the regularizers leave them.
+    clean_updates : dict of shared variable to variable
+        The model's own updates for `clean`: for a function that predicts, where the model draws
+        when it predicts. Neither the step nor kept arrays advance.
+    matches : dict of str to list of str
+        What each regularizer matched, by label, in graph order.
+    """
+
+    outputs: dict[str, Any]
+    clean: dict[str, Any]
+    loss: Any
+    clean_loss: Any
+    terms: dict[str, Any]
+    updates: dict[Any, Any]
+    clean_updates: dict[Any, Any]
+    matches: dict[str, list[str]]
+    _pass: GraphPass = field(repr=False)
+
+    def constrain(self, updates: Any, learning_rate: Any = None) -> dict[Any, Any]:
+        """Return an optimizer's updates with the constraints applied, each in the list's order.
+
+        Parameters
+        ----------
+        updates : mapping, or list of pairs, of shared variable to variable
+        learning_rate : float or scalar variable, optional
+            Proximal steps need it.
+        """
+        return self._pass.constrain(updates, learning_rate)
+
+    def __copy__(self) -> Result:
+        return replace(self)
+
+    def __reduce__(self) -> tuple:
+        raise CannotCopy(
+            "a Result is not pickled, nor copied deeply: it is a part of the graph of one process. Send "
+            "the manager instead, which is its composition and state, and apply it to the model there. "
+            "manager.write(path) keeps the composition in a file, manager.state() what a run needs to "
+            "continue with manager.restore(state); manager.restart() begins a new run."
+        )
+
+
+class Manager:
+    """Calls the regularizers, in the user's order, over a model. Made by `regplug.compose`.
+
+    It is itself a regularizer as theanets knows them: `pattern`, `weight`, `log`, `modify_graph`,
+    `loss`.
+
+    It is copied and pickled as its composition, wrapper plugins, seed, state and row offset. A copy has
+    live weights, and with theanets a `pattern`, of its own, and was applied to no model: the arrays
+    that the original keeps wait for its first one, and `restart` drops them. Where it is unpickled,
+    the packages of its regularizers must be installed; classes of no package go as Python's pickle
+    takes them, by reference.
+
+    Attributes
+    ----------
+    weights : mapping of str to float
+        The strengths by label. Assigning one changes compiled functions.
+    members : list of BoundRegularizer
+        The regularizers in the user's order, each with its label and package.
+    """
+
+    weight = 1
+    _numbers = itertools.count()
+
+    def __init__(self, members: list[BoundRegularizer], seed: int):
+        self.members = members
+        self.pattern = f"regplug-{next(self._numbers)}"  # theanets keys its graph cache by this text
+        self._live = RunState(seed, members)
+        self._layerwise = Layerwise(self._live, members)
+        self._matches: dict[BoundRegularizer, dict[str, Any]] = {}
+        self.weights = Weights(self._live)
+
+    def __repr__(self) -> str:
+        labels = ", ".join(member.label for member in self.members) or "nothing"
+        return f"<regplug.Manager of {labels}, seed {self.seed}>"
+
+    # a model that is already built
+
+    def apply(
+        self, model: Any, params: Any = None, layers: Any = None, updates: Any = None
+    ) -> Result:
+        """Regularize a model that is already built; the model is not changed.
+
+        Parameters
+        ----------
+        model, params, layers
+            See `regplug.as_model`.
+        updates : mapping, or list of pairs, of shared variable to variable, optional
+            The model's own: the next states of generators that it draws from, running statistics
+            of batch normalization, what a scan returned beside its states. They belong to the
+            graph as it is; `Result.updates` and `Result.clean_updates` have them for the
+            regularized graph and the clean one. The ``default_update`` of a shared variable (the
+            random streams of Theano and PyTensor have one) is found and need not be handed over.
+            An optimizer's updates are none of these: see `Result.constrain`.
+
+        Raises
+        ------
+        BadModel, NoMatch, RegularizerError
+
+        Warns
+        -----
+        RegplugWarning
+            The regularized graph draws from a generator whose update is not known.
+
+        Notes
+        -----
+        Live weights, rates and schedules are float64, also beside float32, and some formulas are computed in it: the
+        engine's flag ``warn_float64`` is not heeded for them. Where it is "raise", set it back to "ignore" to take
+        gradients and to compile, as the engine makes new variables of them then.
+
+        Examples
+        --------
+        A hidden layer that draws, and the mean of a layer over the steps (on Theano, streams draw
+        in place of `rng`):
+
+        >>> import numpy as np, pytensor, pytensor.tensor as pt, regplug
+        >>> x, rng = pt.matrix("x"), pytensor.shared(np.random.default_rng(0))
+        >>> next_rng, counts = pt.random.poisson(pt.exp(x), rng=rng, return_next_rng=True)
+        >>> mean = pytensor.shared(np.zeros(3), name="mean")
+        >>> updates = {rng: next_rng, mean: 0.9 * mean + 0.1 * counts.mean(axis=0)}
+        >>> manager = regplug.compose(["dropout=0.5@in"])
+        >>> result = manager.apply({"in": x, "hid": counts}, updates=updates)
+        >>> train = pytensor.function([x], result.outputs["hid"], updates=result.updates)
+        >>> sample = pytensor.function([x], result.clean["hid"], updates=result.clean_updates)
+        """
+        model = as_model(model, params, layers)
+        _warn_of_linker(model)
+        given = as_ordered({} if updates is None else updates, "apply")
+        given = check_updates({**model.updates, **given}, model.engine)
+        model_updates = collect(model, given)
+        with self._live.undo_on_failure():
+            self._live.connect(model.engine, model.new_step)
+            matches = {member: member.match(model) for member in self.members}
+            training = GraphPass(
+                self._live, model, matches, model_updates=model_updates
+            )
+            clean = GraphPass(self._live, model, matches, model_updates=model_updates)
+            outputs = training.rewire(self.members)
+            clean_outputs = clean.rewire(
+                m for m in self.members if m.regularizer.applies == "always"
+            )
+            terms = training.terms(outputs)
+            clean_terms = clean.terms(clean_outputs, reuse=(terms, outputs))
+            if not model.finds_updates:
+                warn_of_unknown(
+                    training.unadvanced,
+                    "Write manager.apply(model, updates={generator: its next state}), and pass "
+                    "result.updates to the function that trains.",
+                )
+            self._live.publish_keys()
+            self._live.arrays.complete()
+        self._matches = matches
+        return Result(
+            outputs=outputs,
+            clean=clean_outputs,
+            loss=training.total(terms),
+            clean_loss=clean.total(clean_terms),
+            terms=terms,
+            updates=OrderedDict({**training.rewired_updates(), **training.updates()}),
+            clean_updates=clean.rewired_updates(),
+            matches={member.label: list(found) for member, found in matches.items()},
+            _pass=training,
+        )
+
+    # a model while it is being built, layer by layer
+
+    def modify_graph(self, outputs: dict[str, Any]) -> None:
+        """Regularize the outputs of one layer, in place, before the next layer is built on them.
+
+        Where a layer fails, the next one begins a new model.
+        """
+        self._layerwise.modify_graph(outputs)
+
+    def loss(self, layers: Iterable[Any], outputs: Mapping[str, Any]) -> Any:
+        """Return the sum of the weighted terms of the model built, which this ends.
+
+        Raises
+        ------
+        NoMatch
+            A pattern matched nothing in the whole model.
+        """
+        total, self._matches = self._layerwise.loss(layers, outputs)
+        return total
+
+    def constrain(
+        self, params: Any, updates: Any, learning_rate: Any = None
+    ) -> dict[Any, Any]:
+        """Return an optimizer's updates with the constraints applied; see `Result.constrain`.
+
+        Parameters
+        ----------
+        params : mapping of str to variable, or iterable of named variables
+            The parameters of the model that was built.
+        """
+        return self._layerwise.constrain(params, updates, learning_rate)
+
+    def log(self) -> None:
+        """Have each regularizer write its line to the ``regplug`` logger."""
+        for member in self.members:
+            member.call("log", matched=self._matches.get(member, {}))
+
+    @property
+    def updates(self) -> dict[Any, Any]:
+        """The updates of the model built with `modify_graph` and `loss`."""
+        return self._layerwise.updates
+
+    # what changes without a recompile
+
+    @property
+    def seed(self) -> int:
+        """The seed of all noise."""
+        return self._live.seed
+
+    @property
+    def row_offset(self) -> int:
+        """The number, in the whole batch, of the first row that this process works on."""
+        return int(self._live.row_offset.get())
+
+    @row_offset.setter
+    def row_offset(self, value: int) -> None:
+        self._live.row_offset.set(check_integer("row_offset", value, 0, 2**63))
+
+    def state(self) -> dict[str, Any]:
+        """Return what a run needs to continue to the bit.
+
+        Returns
+        -------
+        dict
+            ``format``, the integer 2; ``seed``; ``step``, from 0 to 2**64 - 1, after which it
+            begins anew; ``weights``, a dict of label to float, without those that follow a schedule;
+            ``arrays``, a dict of ``label/name`` to array, or None where no model was seen yet. The
+            row offset belongs to the process and is not in it.
+        """
+        return self._live.state()
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Continue from a `state`; compiled functions do so, too.
+
+        Parameters
+        ----------
+        state : mapping
+            What `state` returned, of regplug 0.1, too; arrays may be lists, and numbers arrays of no
+            dimensions, as JSON and .npz files have them. Arrays that are None are remade as by
+            `restart`. Before there is a model, arrays wait for it, and are checked by `apply`.
+
+        Raises
+        ------
+        BadComposition, BadOption
+            The state is not of this composition, not of this model, or has NaN or infinite
+            arrays; nothing was changed.
+        """
+        self._live.restore(state)
+
+    def restart(self, seed: int | None = None) -> None:
+        """Begin a new run: step 0, and each kept array as it would begin now; compiled functions, too.
+
+        An array that begins as something of its parameter is made of the value that the parameter has
+        now, so set the parameters first: `l2_sp` then pulls to these values. Weights and the row
+        offset stay. A state that was restored and waits for a model is dropped.
+
+        Parameters
+        ----------
+        seed : int, within 64 bits, optional
+            Another seed of all noise.
+
+        Raises
+        ------
+        BadOption
+            The seed is none.
+        RegularizerError
+            A regularizer cannot make an array anew. In both cases nothing was changed.
+        """
+        seed = (
+            self.seed if seed is None else check_integer("seed", seed, -(2**63), 2**64)
+        )
+        self._live.assign(seed, 0, {}, None)
+
+    def __reduce__(self) -> tuple:
+        return _rebuild, (pack(self.members), self.state(), self.row_offset)
+
+    def write(self, path: Any, *, lock: bool = False) -> None:
+        """Write the composition, as it was composed, to a TOML file for `regplug.read`.
+
+        Live weights and the step are in `state`.
+
+        Parameters
+        ----------
+        path : str or path
+        lock : bool
+            Whether to write package and version of every regularizer, too; `regplug.read` compares them.
+        """
+        write_document(path, self.seed, self.members, lock)
+
+
+def _rebuild(packed: tuple, state: dict[str, Any], row_offset: int) -> Manager:
+    """Return a copy of a manager, for `copy` and `pickle`."""
+    manager = Manager(unpack(packed), state["seed"])
+    manager._live.assign(
+        state["seed"], state["step"], state["weights"], state["arrays"]
+    )
+    manager.row_offset = row_offset
+    return manager
+
+
+def _warn_of_linker(model: Model) -> None:
+    """Warn of a dtype that fails only when the user compiles."""
+    for name, variable in (model.outputs | model.params).items():
+        if problem := model.engine.linker_problem(variable.dtype):
+            warnings.warn(
+                f"{name!r} is {variable.dtype}, and {problem}.",
+                RegplugWarning,
+                stacklevel=3,
+            )
+            return

@@ -1,0 +1,235 @@
+"""Updates that the model itself has: the states of generators, running statistics."""
+
+from __future__ import annotations
+
+import warnings
+from collections import OrderedDict
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field
+from types import ModuleType
+from typing import Any
+
+from regplug.errors import BadModel, RegplugWarning, listing
+from regplug.graph.rewiring import toposort
+from regplug.models.model import Model
+
+
+@dataclass(frozen=True)
+class ModelUpdates:
+    """What the model itself replaces at each step.
+
+    Attributes
+    ----------
+    given : dict of shared variable to variable
+        What was handed over.
+    defaults : dict of shared variable to variable
+        The ``default_update`` of the other shared variables that the model depends on.
+    nodes : list of apply nodes
+        Those that compute the updates and none of the outputs, in topological order.
+    """
+
+    given: dict[Any, Any] = field(default_factory=OrderedDict)
+    defaults: dict[Any, Any] = field(default_factory=OrderedDict)
+    nodes: list[Any] = field(default_factory=list)
+
+    def rewired(
+        self, memo: Mapping[Any, Any], without: Collection[Any] = ()
+    ) -> dict[Any, Any]:
+        """Return the updates of the graph that `memo` leads to.
+
+        Of the default updates only those are there that are others in that graph: the engine
+        finds the rest by itself, and what a function does not use needs no update.
+        """
+        updates = OrderedDict(self.given)  # Theano warns of a plain dict
+        for shared, new in self.defaults.items():
+            if new in memo and shared not in without:
+                updates[shared] = new
+        for shared, new in updates.items():
+            # Theano takes no column as the update of a matrix, which one may stand in the place of
+            updates[shared] = shared.type.filter_variable(memo.get(new, new))
+        return updates
+
+
+def as_ordered(updates: Any, label: str) -> dict[Any, Any]:
+    """Return a mapping, or a list of pairs, of shared variable to variable as an ordered mapping.
+
+    Raises
+    ------
+    BadModel
+        It is none of these, or has two updates of one variable.
+    """
+    try:
+        ordered = OrderedDict(updates)
+        pairs = ordered.items() if isinstance(updates, Mapping) else list(updates)
+    except (TypeError, ValueError) as error:
+        what = "no mapping, and no list of pairs, of shared variable to variable"
+        raise BadModel(f"{label}: the updates {updates!r} are {what}.") from error
+    for shared, new in pairs:
+        if ordered[shared] is not new:
+            raise BadModel(
+                f"{label}: there are two updates of {shared}: hand over one."
+            )
+    return ordered
+
+
+def check_updates(updates: Mapping[Any, Any], engine: ModuleType) -> dict[Any, Any]:
+    """Return the updates that were handed over, each of the type of its variable.
+
+    Raises
+    ------
+    BadModel
+        What is updated is no shared variable, or the update is of another type.
+    """
+    checked = OrderedDict()
+    for shared, new in updates.items():
+        if not isinstance(shared, engine.SharedVariable):
+            raise BadModel(
+                f"apply: updates has {shared!r}, which is no shared variable of this engine."
+            )
+        try:
+            checked[shared] = shared.type.filter_variable(new)
+        except (TypeError, ValueError, AttributeError, NotImplementedError) as error:
+            what = f"{new!r}, and the variable is of type {shared.type}"
+            raise BadModel(f"apply: the update of {shared} is {what}.") from error
+    return checked
+
+
+def collect(
+    model: Model, given: dict[Any, Any], seen: Collection[Any] = ()
+) -> ModelUpdates:
+    """Return the updates of a model, with the default ones; the walk stops at variables in `seen`.
+
+    Raises
+    ------
+    BadModel
+        An update that was handed over holds a gradient.
+    """
+    computed = {variable for node in model.nodes for variable in node.outputs}
+    computed.update(seen)
+    _refuse_gradients(given, computed, model.engine)
+    defaults: dict[Any, Any] = OrderedDict()
+    while (
+        True
+    ):  # the update of one variable may depend on another one that has an update
+        nodes = toposort([*given.values(), *defaults.values()], computed)
+        used = dict.fromkeys(
+            [*model.outputs.values(), *given.values(), *defaults.values()]
+        )
+        for node in [*model.nodes, *nodes]:
+            used.update(dict.fromkeys(node.inputs))
+        found = OrderedDict()
+        for variable in used:
+            new = getattr(variable, "default_update", None)
+            if new is not None and variable not in given:
+                found[variable] = new
+        if len(found) == len(defaults):
+            return ModelUpdates(given, defaults, nodes)
+        defaults = found
+
+
+def _refuse_gradients(
+    given: Mapping[Any, Any], computed: Collection[Any], engine: ModuleType
+) -> None:
+    """Refuse an optimizer's updates: a gradient, rewired, is the gradient of nothing."""
+    for shared, new in given.items():
+        if any(_is_gradient_seed(node, engine) for node in toposort([new], computed)):
+            raise BadModel(
+                f"apply: the update of {shared} holds a gradient, which is that of the graph without "
+                "regularizers. updates= is for the model's own, such as generators and running "
+                "statistics: take gradients of a cost that is built from result.outputs."
+            )
+
+
+def _is_gradient_seed(node: Any, engine: ModuleType) -> bool:
+    """Tell whether a node is the 1, in the shape of a cost, that `grad` begins with."""
+    if not isinstance(node.op, engine.Elemwise) or not isinstance(
+        node.op.scalar_op, engine.Second
+    ):
+        return False
+    cost, value = node.inputs
+    return cost.ndim == 0 and getattr(value, "data", None) == 1
+
+
+def unadvanced(
+    model: Model, updates: ModelUpdates, memo: Mapping[Any, Any], visited: Iterable[Any]
+) -> list[Any]:
+    """Return the generators whose draws depend on what was replaced, and whose next state is unknown.
+
+    Parameters
+    ----------
+    model : Model
+    updates : ModelUpdates
+    memo : mapping of variable to variable
+        What was replaced or rebuilt.
+    visited : iterable of variable
+        What regularizers may have replaced.
+    """
+    engine = model.engine
+    made = {variable for node in model.nodes for variable in node.outputs}
+    changed = {variable for variable in visited if variable in memo}
+    origin: dict[
+        Any, Any
+    ] = {}  # a state -> the shared variable from which the states come
+    draws: dict[Any, set[Any]] = {}
+    drawn_anew: dict[Any, None] = {}
+    for node in model.nodes:
+        if isinstance(node.op, (engine.Shape, engine.Shape_i)):
+            continue  # a draw in the shape of what was replaced is the draw that it was
+        changed.update(
+            variable
+            for variable in node.inputs
+            if variable in memo and variable not in made
+        )
+        is_changed = not changed.isdisjoint(node.inputs)
+        if is_changed:
+            changed.update(node.outputs)
+        for state in node.inputs:
+            shared = origin.get(state, state)
+            if shared is state and not _is_shared_generator(state, engine):
+                continue
+            draws.setdefault(shared, set()).add(node)
+            if is_changed:
+                drawn_anew[shared] = None
+            for output in node.outputs:
+                if _dtype(output) == _dtype(
+                    shared
+                ):  # the state goes on; a Theano scan stacks it
+                    origin[output] = shared
+    unknown = []
+    for shared in drawn_anew:
+        default = updates.defaults.get(shared)
+        is_known = default is not None and _is_made_by(draws[shared], default, made)
+        if shared not in updates.given and not is_known:
+            unknown.append(shared)
+    return unknown
+
+
+def _is_made_by(nodes: Collection[Any], variable: Any, made: Collection[Any]) -> bool:
+    """Tell whether one of the nodes computes a variable, with nothing of `made` in between."""
+    reached = [
+        variable,
+        *(each for node in toposort([variable], made) for each in node.inputs),
+    ]
+    return any(each.owner in nodes for each in reached)
+
+
+def _is_shared_generator(variable: Any, engine: ModuleType) -> bool:
+    return isinstance(variable, engine.SharedVariable) and engine.is_generator(variable)
+
+
+def _dtype(variable: Any) -> str | None:
+    """Return the dtype; None of a generator, which has none."""
+    return getattr(variable.type, "dtype", None)
+
+
+def warn_of_unknown(
+    generators: Iterable[Any], remedy: str, stacklevel: int = 3
+) -> None:
+    """Warn of generators whose next state is not known, where the manager was called."""
+    names = [str(generator) for generator in generators]
+    if names:
+        text = (
+            f"the regularized graph draws from {listing(names)}, and regplug does not know the update: "
+            f"one that was built with the model advances by the graph without regularizers. {remedy}"
+        )
+        warnings.warn(text, RegplugWarning, stacklevel=stacklevel)

@@ -1,0 +1,240 @@
+"""Live values: the shared variables that a manager owns, and that change without a recompile.
+
+They are the weights, the seed's keys, the step, the row offset, and arrays that regularizers keep.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
+from numbers import Integral
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from regplug.authoring.schedules import Schedule
+from regplug.composition import saved_state
+from regplug.composition.kept_arrays import KeptArrays
+from regplug.composition.shared import LazySharedVariable
+from regplug.errors import BadComposition, BadModel, BadOption, did_you_mean
+from regplug.noise.reference import site_key
+
+if TYPE_CHECKING:
+    from regplug.composition.bound import BoundRegularizer
+
+
+def check_integer(name: str, value: Any, low: int, high: int) -> int:
+    """Return `value` as an int; refuse what is none, or not in [low, high)."""
+    value = saved_state.unwrapped(value)
+    if (
+        not isinstance(value, Integral)
+        or isinstance(value, bool)
+        or not low <= int(value) < high
+    ):
+        raise BadOption(f"{name} {value!r} is no integer from {low} to {high - 1}.")
+    return int(value)
+
+
+class RunState:
+    """All that a manager owns and may change.
+
+    Parameters
+    ----------
+    seed : int
+        Within 64 bits.
+    members : list of BoundRegularizer
+        The composition.
+    """
+
+    def __init__(self, seed: int, members: Sequence[BoundRegularizer]):
+        self.seed, self.members = seed, members
+        self.weighted = {
+            member.label: member for member in members if member.weight is not None
+        }
+        self.engine: Any = None
+        self.step = LazySharedVariable("regplug.step", 0, "int64")
+        self.row_offset = LazySharedVariable("regplug.row_offset", 0, "int64")
+        self.keys = LazySharedVariable("regplug.keys", np.zeros((0, 2)), "uint32")
+        self.arrays = KeptArrays()
+        self._sites: dict[tuple, int] = {}
+
+    def connect(
+        self, engine: ModuleType, new_step: Callable[[], Any] | None = None
+    ) -> None:
+        """Take the engine of the first model, and its kind of step variable; a second of either is refused."""
+        if self.engine not in (None, engine):
+            raise BadModel(
+                f"this manager serves {self.engine.T.__name__} and the model is of {engine.T.__name__}."
+            )
+        self.engine = engine
+        if new_step is not None:
+            self.step.become(new_step())
+
+    @contextlib.contextmanager
+    def undo_on_failure(self) -> Iterator[None]:
+        """Take back what the body made, where it fails: engine, variables, noise sites, kept arrays."""
+        weights = [member.weight for member in self._numbers().values()]
+        shared = [self.step, self.row_offset, self.keys, *weights]
+        variables = [each.variable for each in shared]
+        engine, keys = self.engine, self.keys.get()
+        sites, arrays = len(self._sites), len(self.arrays.by_key)
+        try:
+            yield
+        except BaseException:
+            self.engine = engine
+            for each, variable in zip(shared, variables, strict=True):
+                each.variable = variable
+            self.keys.set(keys)
+            for site in list(self._sites)[sites:]:
+                del self._sites[site]
+            self.arrays.forget(list(self.arrays.by_key)[arrays:])
+            raise
+
+    def key_index(self, site: tuple) -> int:
+        """Return the row of the keys that a site ``(name, output, k, draw)`` has.
+
+        A new site's key is there at once, as Theano computes test values while a graph is made.
+        """
+        if site not in self._sites:
+            row = self._sites[site] = len(self._sites)
+            keys = self.keys.connect(self.engine)
+            table = keys.get_value(borrow=True)
+            if row >= len(table):  # twice as long: each key is moved a few times only
+                table = np.concatenate([table, np.zeros((max(row, 8), 2), "uint32")])
+                keys.set_value(table, borrow=True)
+            table[row] = site_key(self.seed, *site)
+        return self._sites[site]
+
+    def publish_keys(self) -> None:
+        """Cut the keys to those of the sites."""
+        self.keys.set(self.keys.get()[: len(self._sites)])
+
+    def reseed(self, seed: int) -> None:
+        """Change the seed, of compiled functions, too."""
+        self.seed = seed
+        self.keys.set(
+            np.array([site_key(seed, *site) for site in self._sites], "uint32").reshape(
+                -1, 2
+            )
+        )
+
+    def _numbers(self) -> dict[str, BoundRegularizer]:
+        """Return the members whose weights are numbers, not schedules."""
+        return {
+            label: member
+            for label, member in self.weighted.items()
+            if isinstance(member.weight, LazySharedVariable)
+        }
+
+    def state(self) -> dict[str, Any]:
+        """Return what a run needs to continue; see `Manager.state`."""
+        weights = {label: float(m.weight.get()) for label, m in self._numbers().items()}
+        return {
+            "format": saved_state.FORMAT,
+            "seed": self.seed,
+            # as an int64 it goes on below zero, to the same masks
+            "step": int(self.step.get()) % 2**64,
+            "weights": weights,
+            "arrays": self.arrays.values(),
+        }
+
+    def restore(self, state: Any) -> None:
+        """Continue from a `state` of a composition with the same labels."""
+        state = saved_state.as_mapping(state)
+        weights, arrays, own = state["weights"], state["arrays"], self._numbers()
+        if set(weights) != set(own):
+            found = sorted(map(str, weights))
+            raise BadComposition(
+                f"the state has weights of {found}, this composition of {sorted(own)}."
+            )
+        seed = check_integer("seed", state["seed"], -(2**63), 2**64)
+        step = check_integer("step", state["step"], 0, 2**64)
+        for key in arrays or ():
+            if not any(
+                str(key).startswith(f"{member.label}/") for member in self.members
+            ):
+                what = "is of no regularizer of this composition"
+                raise BadComposition(f"the state's array {key!r} {what}.")
+        if arrays is not None:
+            arrays = self.arrays.checked(arrays)
+        weights = {
+            label: own[label].check_weight(value) for label, value in weights.items()
+        }
+        self.assign(seed, step, weights, arrays)
+
+    def assign(
+        self,
+        seed: int,
+        step: int,
+        weights: Mapping[str, float],
+        arrays: dict[str, np.ndarray] | None,
+    ) -> None:
+        """Set what a state has, all of it checked; arrays that are None are remade."""
+        if arrays is None and self.arrays.has_model:
+            arrays = self.arrays.remade()
+        self.reseed(seed)
+        self.step.set(step - 2**64 if step >= 2**63 else step)
+        for label, value in weights.items():
+            self.weighted[label].weight.set(value)
+        self.arrays.assign(arrays)
+
+
+class Weights(MutableMapping):
+    """The weights by label; assigning one changes compiled functions.
+
+    Raises
+    ------
+    BadOption
+        The label is unknown or has no weight, the value is out of range, the weight follows
+        a schedule, or the plugin baked its number into the graph.
+    """
+
+    def __init__(self, live: RunState):
+        self._live, self._members = live, live.weighted
+
+    def __getitem__(self, label: str) -> float:
+        if label not in self._members:
+            hint, labels = (
+                did_you_mean(label, self._members),
+                ", ".join(self._members) or "none",
+            )
+            raise BadOption(f"no weight labelled {label!r}.{hint} Weights: {labels}.")
+        weight = self._members[label].weight
+        return float(
+            weight.at(self._live.step.get(), np)
+            if isinstance(weight, Schedule)
+            else weight.get()
+        )
+
+    def __setitem__(self, label: str, value: float) -> None:
+        self[label]  # raises for an unknown label
+        member = self._members[label]
+        if isinstance(member.weight, Schedule):
+            schedule = dict(member.weight)
+            raise BadOption(
+                f"{label}: its weight follows the schedule {schedule}: compose anew to change it."
+            )
+        member.weight.set(member.check_weight(value))
+
+    def __delitem__(self, label: str) -> None:
+        raise BadOption(
+            f"a weight cannot be deleted: assign 0 to switch {label!r} off."
+        )
+
+    def __contains__(self, label: object) -> bool:
+        return label in self._members
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._members)
+
+    def __len__(self) -> int:
+        return len(self._members)
+
+    def __repr__(self) -> str:
+        return repr(dict(self))
+
+    def __reduce__(self) -> tuple:
+        return dict, (
+            dict(self),
+        )  # a copy is the numbers: what is live stays with the manager

@@ -1,0 +1,51 @@
+"""LazySharedVariable: a value that a manager owns, and that changes without a recompile."""
+
+from __future__ import annotations
+
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from regplug.errors import BadModel
+
+
+class LazySharedVariable:
+    """A value that is a NumPy array until a graph is there, and a shared variable from then on."""
+
+    def __init__(self, name: str, value: Any, dtype: str):
+        self.name = name
+        self.value = np.array(value, dtype)
+        self.variable: Any = None
+
+    def get(self) -> np.ndarray:
+        """Return a copy of the value."""
+        # on JAX the variable holds an array of JAX
+        return np.array(
+            self.value if self.variable is None else self.variable.get_value()
+        )
+
+    def set(self, value: Any) -> None:
+        """Assign the value, in compiled functions, too."""
+        self.value = np.array(value, self.value.dtype)
+        if self.variable is not None:
+            self.variable.set_value(self.value)
+
+    def connect(self, engine: ModuleType) -> Any:
+        """Return the shared variable, made now if it is not there yet."""
+        if self.variable is None:
+            self.variable = engine.shared(self.value, name=self.name)
+            self.variable.tag.regplug = True
+        return self.variable
+
+    def become(self, variable: Any) -> None:
+        """Take a variable of a library's own kind; refuse where one of another kind is in use."""
+        if self.variable is None:
+            variable.set_value(self.value)
+            variable.name, variable.tag.regplug = self.name, True
+            self.variable = variable
+        elif type(self.variable) is not type(variable):
+            raise BadModel(
+                f"this manager's {self.name} is in a graph already, as {type(self.variable).__name__}, and this model "
+                f"needs a {type(variable).__name__}: compose a manager of its own for it."
+            )

@@ -1,0 +1,121 @@
+"""Composition files: TOML text to plain values, and back."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from regplug.authoring.regularizer import given_options
+from regplug.composition import lock
+from regplug.composition.bound import BoundRegularizer
+from regplug.errors import BadComposition, did_you_mean
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+__all__ = ["Document", "read_document", "write_document"]
+
+_KEYS = ("seed", "regularizer", "lock")
+
+
+class Document(NamedTuple):
+    """What a composition file says: pairs of name and options, and ``package==version`` by name."""
+
+    seed: Any
+    regularizers: list[tuple[str, dict[str, Any]]]
+    lock: dict[str, str]
+
+
+def read_document(path: str | os.PathLike) -> Document:
+    """Return what a composition file says.
+
+    Raises
+    ------
+    BadComposition
+        The file cannot be read, has a syntax error, an unknown key or a wrong type.
+    """
+    try:
+        content = tomllib.loads(Path(path).read_text("utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise BadComposition(f"{path}: {error}") from error
+    except OSError as error:
+        raise BadComposition(f"{path}: cannot be read: {error.strerror}") from error
+    for key in content:
+        if key not in _KEYS:
+            hint = did_you_mean(key, _KEYS)
+            raise BadComposition(
+                f"{path}: unknown key {key!r}.{hint} Keys: seed, [[regularizer]], [lock]."
+            )
+
+    tables = content.get("regularizer", [])
+    if not isinstance(tables, list) or not all(
+        isinstance(table, dict) for table in tables
+    ):
+        raise BadComposition(
+            f"{path}: 'regularizer' is no list of tables: write [[regularizer]]."
+        )
+    regularizers = []
+    for number, table in enumerate(tables, 1):
+        name = table.pop("use", None)
+        if not isinstance(name, str):
+            raise BadComposition(
+                f'{path}: [[regularizer]] number {number} does not say `use = "NAME"`.'
+            )
+        regularizers.append((name, table))
+
+    locks = content.get("lock", {})
+    if not isinstance(locks, dict) or not all(
+        isinstance(text, str) for text in locks.values()
+    ):
+        raise BadComposition(
+            f"{path}: 'lock' is no table of texts: write [lock] and NAME = \"PACKAGE==VERSION\"."
+        )
+    return Document(content.get("seed", 0), regularizers, locks)
+
+
+def write_document(
+    path: str | os.PathLike,
+    seed: int,
+    members: Iterable[BoundRegularizer],
+    is_locked: bool,
+) -> None:
+    """Write a composition as it was composed; see `Manager.write`."""
+    lines = [f"seed = {seed}"]
+    locks = {}
+    for member in members:
+        if member.entry is None:
+            what = "is of no installed package: a file cannot name it"
+            raise BadComposition(f"{member.label} ({member.provenance}) {what}.")
+        name = member.entry.qualified_name
+        locks[name] = lock.requirement(member.entry)
+        lines += ["", "[[regularizer]]", f"use = {as_toml(name)}"]
+        for key, value in given_options(member.regularizer).items():
+            if value is None:
+                what = f"{key} = None is not its default, and a TOML file has no None"
+                raise BadComposition(f"{member.label}: {what}.")
+            lines.append(f"{key} = {as_toml(value)}")
+    if is_locked:
+        lines += ["", "[lock]"]
+        lines += [
+            f"{as_toml(name)} = {as_toml(package)}" for name, package in locks.items()
+        ]
+    try:
+        Path(path).write_text("\n".join(lines) + "\n", "utf-8")
+    except OSError as error:
+        raise BadComposition(f"{path}: cannot be written: {error.strerror}") from error
+
+
+def as_toml(value: Any) -> str:
+    """Return a value as TOML writes it."""
+    if isinstance(value, Mapping):
+        pairs = (f"{key} = {as_toml(entry)}" for key, entry in value.items())
+        return "{" + ", ".join(pairs) + "}"
+    # texts, numbers, booleans and lists are written alike in JSON and TOML
+    text = json.dumps(value, ensure_ascii=False, default=float)
+    return text.replace("\x7f", "\\u007f")

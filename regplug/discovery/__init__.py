@@ -1,0 +1,1 @@
+"""Installed packages -> names -> classes; nothing is imported to list."""

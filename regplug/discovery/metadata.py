@@ -1,0 +1,74 @@
+"""Metadata: what the installed packages declare, read file by file, so that a malformed one stops no other."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import re
+from collections.abc import Iterator
+from functools import cache
+from importlib.metadata import Distribution
+
+
+def iter_entry_points(group: str) -> Iterator[tuple[Distribution, str, str]]:
+    """Yield distribution, name and value of each entry point of a group.
+
+    `importlib.metadata.entry_points` would do, but stops at the first malformed file of any package.
+    """
+    seen = set()
+    for distribution in importlib.metadata.distributions():
+        package = canonicalize_name(dist_info_name(distribution))
+        if package in seen:  # hidden by one of that name earlier on the path
+            continue
+        seen.add(package)
+        text = text_of(distribution, "entry_points.txt")
+        section = ""
+        for line in map(str.strip, text.splitlines() if group in text else ()):
+            if line.startswith("["):
+                section = line.strip("[] ")
+            elif section == group and line and line[0] not in "#;":
+                name, _, value = line.partition("=")
+                yield distribution, name.strip(), value.strip()
+
+
+def text_of(distribution: Distribution, file: str) -> str:
+    """Return a file of a package's metadata; empty where it is not there or no text."""
+    try:
+        return distribution.read_text(file) or ""
+    except (OSError, ValueError):
+        return ""
+
+
+def dist_info_name(distribution: Distribution) -> str:
+    """Return the package's name as its metadata folder has it: no file is read."""
+    folder = os.path.basename(str(getattr(distribution, "_path", "")).rstrip("/"))
+    return folder.rpartition(".")[0].partition("-")[0] or distribution.name
+
+
+def canonicalize_name(package: str) -> str:
+    """Return a package's name in the one spelling that all others stand for."""
+    return re.sub(r"[-_.]+", "-", package).lower()
+
+
+@cache
+def satisfies(requirement: str, version: str) -> bool:
+    """Tell whether a requirement is on another package, or met by this version of regplug."""
+    if not re.match(r"regplug(?![\w.-])", requirement, re.IGNORECASE):
+        return True
+    least = re.fullmatch(r"regplug\s*>=\s*(\d+(?:\.\d+)*)", requirement, re.IGNORECASE)
+    if least and re.fullmatch(
+        r"\d+(\.\d+)*", version
+    ):  # most say this; to import packaging takes a third of `list`
+        return _release(least[1]) <= _release(version)
+    from packaging.requirements import InvalidRequirement, Requirement
+
+    try:
+        wanted = Requirement(requirement)
+    except InvalidRequirement:
+        return False
+    is_ours = wanted.marker is None or wanted.marker.evaluate({"extra": ""})
+    return not is_ours or wanted.specifier.contains(version, prereleases=True)
+
+
+def _release(version: str) -> list[int]:
+    return [int(part) for part in re.sub(r"(\.0+)+$", "", version).split(".")]

@@ -1,0 +1,1 @@
+"""What touches apply nodes: the walk over a graph, and the rewiring."""

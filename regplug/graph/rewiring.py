@@ -1,0 +1,73 @@
+"""The walk over a graph, and the putting in of changed variables."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Mapping
+from typing import Any
+
+from regplug.engine import renew_test_values
+
+Variable = Any  # of either engine: none is imported here
+
+
+def toposort(outputs: Iterable[Variable], seen: Collection[Variable] = ()) -> list[Any]:
+    """Return the apply nodes that compute `outputs`, inputs first, without going beyond variables in `seen`."""
+    order: list[Any] = []
+    done: set[Any] = set()
+    stack = [v.owner for v in outputs if v.owner is not None and v not in seen][::-1]
+    while stack:
+        node = stack[-1]
+        if node in done:
+            stack.pop()
+            continue
+        owners = (v.owner for v in node.inputs if v.owner is not None and v not in seen)
+        pending = [owner for owner in owners if owner not in done]
+        if pending:
+            stack.extend(reversed(pending))
+        else:
+            done.add(node)
+            order.append(stack.pop())
+    return order
+
+
+def rewire(
+    nodes: Collection[Any],
+    visits: Mapping[Variable, Callable[[Variable], Variable]],
+    memo: dict[Variable, Variable],
+) -> None:
+    """Visit what no node makes, then walk once over `nodes`, rebuilding each one that lies downstream of a change.
+
+    Parameters
+    ----------
+    nodes : list of apply nodes
+        In topological order.
+    visits : mapping of variable to function
+        What to do at a variable of the old graph: the function takes it as it stands,
+        rebuilt or not, and returns what takes its place.
+    memo : dict of variable to variable
+        Old variable -> what takes its place. It holds the replaced roots and is extended.
+
+    Notes
+    -----
+    A replacement is made of the variable as the replacements upstream left it. The old graph
+    is not changed: nodes are rebuilt, never edited.
+    """
+    made = {variable for node in nodes for variable in node.outputs}
+    for old, visit in visits.items():
+        current = memo.get(old, old)
+        if old not in made and (new := visit(current)) is not current:
+            memo[old] = new
+    for node in nodes:
+        outputs = node.outputs
+        if any(variable in memo for variable in node.inputs):
+            rebuilt = node.clone_with_new_inputs(
+                [memo.get(variable, variable) for variable in node.inputs]
+            )
+            renew_test_values(rebuilt)
+            outputs = rebuilt.outputs
+        for old, new in zip(node.outputs, outputs, strict=True):
+            new.name = old.name
+            if old in visits:
+                new = visits[old](new)
+            if new is not old:
+                memo[old] = new
