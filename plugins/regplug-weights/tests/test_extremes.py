@@ -117,7 +117,13 @@ def test_reparametrization_of_huge_and_tiny_weights_is_that_of_their_directions(
 @pytest.mark.parametrize("window", [None, (7, 1), (7, 1, 3)])
 @pytest.mark.parametrize(
     ("dtype", "size"),
-    [("float16", 1.0), ("float16", 1e4), ("float32", 1e4), ("float32", 1e30), ("float64", 1e200)],
+    [
+        ("float16", 1.0),
+        ("float16", 1e4),
+        ("float32", 1e4),
+        ("float32", 1e30),
+        ("float64", 1e200),
+    ],
 )
 def test_weight_standardization_of_equal_weights_is_exactly_zero(
     dtype, size, window, epsilon, engine, apply
@@ -126,7 +132,9 @@ def test_weight_standardization_of_equal_weights_is_exactly_zero(
     w = np.tile(units, (7, 1))
     if window is not None:
         w = np.broadcast_to(units.reshape(-1, *[1] * len(window)), (50, *window)).copy()
-    _, params, result = apply([("weight_standardization", {"epsilon": epsilon})], {"w": w})
+    _, params, result = apply(
+        [("weight_standardization", {"epsilon": epsilon})], {"w": w}
+    )
     out = result.outputs["w:out"]
     found, gradient = function(
         [], [out, *engine.grad((out**2).sum(), list(params.values()))]

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import regplug
-from regplug.rewiring import toposort
+from regplug.graph.rewiring import toposort
 from regplug.testing import function
 
 W = ("hid.w", "conv.w")
