@@ -314,3 +314,22 @@ def test_noise_of_an_integer_output_is_refused_by_name(T):
             match=rf"^{name} \(regplug-noise .*, modify_graph, x:out\): ",
         ):
             regplug.compose([f"{name}=0.5@x:out"]).apply({"x:out": x})
+
+
+def test_noise_of_two_penalties_of_one_name_differs_by_k(engine, T):
+    class Draws(Regularizer):
+        weight = 1.0
+
+        @hookimpl
+        def loss(self, matched, noise):
+            ((name, h),) = matched.items()
+            return (noise.uniform(h) + 10 * noise.at(name).uniform(h)).sum()
+
+    x = T.vector("x", dtype="float64")
+    manager = regplug.compose([Draws("h:out"), Draws("h:out")], seed=7)
+    values = evaluate(list(manager.apply({"h:out": x * 1}).terms.values()), {x: np.zeros(5)})
+    for k, value in enumerate(values):
+        own, at = (
+            reference.uniform(7, "draws", output, (5,), 0, "float64", k=k) for output in ("", "h:out")
+        )
+        np.testing.assert_allclose(value, (own + 10 * at).sum(), rtol=1e-12)
