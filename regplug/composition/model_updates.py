@@ -59,8 +59,8 @@ def as_ordered(updates: Any, label: str) -> dict[Any, Any]:
         It is none of these, or has two updates of one variable.
     """
     try:
-        ordered = OrderedDict(updates)
-        pairs = ordered.items() if isinstance(updates, Mapping) else list(updates)
+        pairs = list(updates.items() if isinstance(updates, Mapping) else updates)
+        ordered = OrderedDict(pairs)
     except (TypeError, ValueError) as error:
         what = "no mapping, and no list of pairs, of shared variable to variable"
         raise BadModel(f"{label}: the updates {updates!r} are {what}.") from error

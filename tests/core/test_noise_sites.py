@@ -327,9 +327,12 @@ def test_noise_of_two_penalties_of_one_name_differs_by_k(engine, T):
 
     x = T.vector("x", dtype="float64")
     manager = regplug.compose([Draws("h:out"), Draws("h:out")], seed=7)
-    values = evaluate(list(manager.apply({"h:out": x * 1}).terms.values()), {x: np.zeros(5)})
+    values = evaluate(
+        list(manager.apply({"h:out": x * 1}).terms.values()), {x: np.zeros(5)}
+    )
     for k, value in enumerate(values):
         own, at = (
-            reference.uniform(7, "draws", output, (5,), 0, "float64", k=k) for output in ("", "h:out")
+            reference.uniform(7, "draws", output, (5,), 0, "float64", k=k)
+            for output in ("", "h:out")
         )
         np.testing.assert_allclose(value, (own + 10 * at).sum(), rtol=1e-12)

@@ -508,6 +508,10 @@ BAD = {
         lambda w, x: [(w, x), (w, x * 2)],
         "there are two updates of w: hand over one",
     ),
+    "twice in an iterator": (
+        lambda w, x: iter([(w, x), (w, x * 2)]),
+        "there are two updates of w: hand over one",
+    ),
 }
 
 
