@@ -14,27 +14,27 @@ class RegplugWarning(UserWarning):
     """What may be right, and deserves a look."""
 
 
-class UnknownRegularizer(RegplugError):
+class UnknownRegularizerError(RegplugError):
     """No installed package offers a regularizer of that name."""
 
 
-class BadOption(RegplugError):
+class OptionError(RegplugError):
     """An option that does not exist, or a value outside its type or range."""
 
 
-class BadComposition(RegplugError):
+class CompositionError(RegplugError):
     """A list, mapping, short form or TOML file that does not describe regularizers."""
 
 
-class BadModel(RegplugError):
+class ModelError(RegplugError):
     """What was handed over is no model that regplug can see into."""
 
 
-class NoMatch(RegplugError):
+class NoMatchError(RegplugError):
     """A pattern that matches nothing."""
 
 
-class NameConflict(RegplugError):
+class NameConflictError(RegplugError):
     """Two packages offer different regularizers under one name."""
 
 
@@ -46,7 +46,7 @@ class RegularizerError(RegplugError):
     """A regularizer failed in a hook, or returned what the hook does not allow."""
 
 
-class CannotCopy(RegplugError, TypeError):
+class CopyError(RegplugError, TypeError):
     """What belongs to one process; a TypeError, too, as Python's own refusals to pickle are."""
 
 

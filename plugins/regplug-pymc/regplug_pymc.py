@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from typing import Any
 
-from regplug import BadComposition, BadModel, Layer, Manager, as_model, compose
+from regplug import CompositionError, Layer, Manager, ModelError, as_model, compose
 from regplug.authoring.schedules import Schedule
 from regplug.engine import engine_of
 from regplug.errors import RegplugWarning
@@ -39,7 +39,7 @@ class PyMC:
         computed = [v for v in dense if "float" in v.dtype or v in model.deterministics]
         outputs = {variable.name: variable for variable in (*computed, *model.free_RVs)}
         if not outputs:
-            raise BadModel(
+            raise ModelError(
                 f"{model!r} has no variables: regularize it when they are there."
             )
         params = {
@@ -69,10 +69,10 @@ def regularize(model: Any, regularizers: Any) -> Manager:
 
     Raises
     ------
-    BadComposition
+    CompositionError
         A regularizer modifies the graph, constrains updates, draws noise, keeps state, follows a schedule, or has the
         name of a variable or of a dimension, as where the model is regularized already. The model was not changed.
-    BadModel
+    ModelError
         It is no `pymc.Model`, or None outside a context.
 
     Notes
@@ -96,7 +96,7 @@ def regularize(model: Any, regularizers: Any) -> Manager:
     if model is None:
         model = pymc.Model.get_context(error_if_none=False)
     if not isinstance(model, pymc.Model):
-        raise BadModel(
+        raise ModelError(
             f"{model!r} is no pymc.Model to regularize: hand one over, or call this inside `with model:`."
         )
     manager = (
@@ -104,7 +104,7 @@ def regularize(model: Any, regularizers: Any) -> Manager:
     )
     for member in manager.members:
         if fault := _fault(model, member):
-            raise BadComposition(
+            raise CompositionError(
                 f"{member.label} ({member.provenance}) is refused for a PyMC model: it {fault}."
             )
     result = manager.apply(model)

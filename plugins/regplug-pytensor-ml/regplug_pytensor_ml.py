@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from regplug import BadModel, Layer, as_model
+from regplug import Layer, ModelError, as_model
 from regplug.engine import engine_of
 from regplug.graph.rewiring import toposort
 from regplug.models import adapters
@@ -88,7 +88,7 @@ class PytensorML:
 
         Raises
         ------
-        BadModel
+        ModelError
             The step counters in the graph hold different counts.
         """
         adapters.require("pytensor_ml")
@@ -97,7 +97,7 @@ class PytensorML:
         from pytensor_ml.pytensorf import collect_graph_inputs
 
         if (loss_fn is None) == (loss is None):
-            raise BadModel(
+            raise ModelError(
                 "compile_train needs one of loss_fn and loss, a scalar built from result.outputs."
             )
         if loss_fn is not None:
@@ -289,7 +289,7 @@ def _check_counters(graph: list[Any]) -> None:
     }
     if "regplug.step" in counts and len(set(counts.values())) > 1:
         which = ", ".join(f"{name} = {count}" for name, count in counts.items())
-        raise BadModel(
+        raise ModelError(
             f"the step counters of this training step disagree: {which}. Bring all of them to one count before "
             "compiling: restore the whole checkpoint, or compose a new manager, or manager.restore a state."
         )

@@ -10,7 +10,7 @@ from numbers import Integral
 from typing import Any
 
 import regplug
-from regplug import BadComposition, BadModel, BadOption, Manager, Regularizer
+from regplug import CompositionError, Manager, ModelError, OptionError, Regularizer
 from regplug.engine import engine_of
 from regplug.models import adapters
 
@@ -56,7 +56,7 @@ class Theanets:
     def see(network: Any) -> Any:
         """Return the `regplug.Model` of a `theanets.Network`."""
         if not network.layers:
-            raise BadModel(f"{network!r} has no layers, and so no outputs.")
+            raise ModelError(f"{network!r} has no layers, and so no outputs.")
         outputs, updates = network.build_graph()
         scoped = {  # 'in' is 'in:out' again; sparse data are no output
             name: variable
@@ -119,7 +119,7 @@ class Theanets:
 
         Raises
         ------
-        BadOption
+        OptionError
             A proximal step, with an algorithm that has no learning rate.
         """
         adapters.require("theanets")
@@ -147,8 +147,8 @@ class Theanets:
                 return list(result.constrain(updates, optimizer.learning_rate).items())
             try:
                 return list(result.constrain(updates).items())
-            except BadOption as error:
-                raise BadOption(
+            except OptionError as error:
+                raise OptionError(
                     f"{error} {algo!r} has no rate: choose another algorithm, such as 'sgd'."
                 ) from error
 
@@ -197,9 +197,9 @@ def from_kwargs(network: Any, **kwargs: Any) -> list[Any]:
 
     Raises
     ------
-    BadOption
+    OptionError
         A keyword looks like a regularizer and is none; a value is out of range.
-    BadComposition
+    CompositionError
         A regularizer constrains updates, which theanets' own training does not hand out.
 
     Examples
@@ -215,7 +215,7 @@ def from_kwargs(network: Any, **kwargs: Any) -> list[Any]:
     elif isinstance(listed, Mapping):
         given, listed = given | dict(listed), ()
     elif isinstance(listed, str) or not isinstance(listed, Iterable):
-        raise BadOption(f"regularizers={listed!r} is no list and no dict.")
+        raise OptionError(f"regularizers={listed!r} is no list and no dict.")
     seed = _seed(given.pop("rng", 13))
     composed: list[Any] = [
         item for name in ("dropout", "noise") for item in _noise(network, name, given)
@@ -245,7 +245,7 @@ def from_kwargs(network: Any, **kwargs: Any) -> list[Any]:
         for member in each.members
     ):
         if member.hooks["constrain"] is not None:
-            raise BadComposition(
+            raise CompositionError(
                 f"{member.label} ({member.provenance}) is refused for theanets' own training: "
                 "it constrains an optimizer's updates. Train with "
                 "Theanets.itertrain(network, manager.apply(network), ...)."
@@ -270,7 +270,7 @@ def validation(data: Any, regularizers: Iterable[Any], **options: Any) -> Any:
 
     Raises
     ------
-    BadComposition
+    CompositionError
         A regularizer's number is fixed: it is baked into the graph, or follows a schedule.
     """
     adapters.require("theanets")
@@ -302,8 +302,8 @@ def _quiet(manager: Manager) -> Iterator[None]:
             ):
                 try:
                     manager.weights[member.label] = 0
-                except BadOption as error:
-                    raise BadComposition(f"validation: {error}") from error
+                except OptionError as error:
+                    raise CompositionError(f"validation: {error}") from error
         yield
     finally:
         manager.restore(state)
@@ -325,7 +325,7 @@ def _place(network: Any, place: str, key: str) -> list[str]:
     }[place]
     if not layers:
         names = ", ".join(layer.name for layer in network.layers) or "none"
-        raise BadOption(f"{key}: the network has no {place} layer. Layers: {names}.")
+        raise OptionError(f"{key}: the network has no {place} layer. Layers: {names}.")
     return [layer.output_name() for layer in layers]
 
 
@@ -342,7 +342,7 @@ def _noise(
         by_pattern
     ):
         how = f"{name}={{'hid1:out': {by_pattern!r}}} or hidden_{name}={by_pattern!r}"
-        raise BadOption(
+        raise OptionError(
             f"{name}={by_pattern!r} is no dict of pattern to number: write {how}."
         )
     for pattern, value in by_pattern.items():
@@ -396,7 +396,7 @@ def _seed(rng: Any) -> int:
         rng, "rstate"
     ):  # theano.sandbox.rng_mrg: the seed six times, or six seeds
         return int(rng.rstate[0])
-    raise BadOption(f"rng={rng!r} is no integer and no RandomStreams of Theano.")
+    raise OptionError(f"rng={rng!r} is no integer and no RandomStreams of Theano.")
 
 
 def _check_is_none(key: str, value: Any, names: Mapping[str, str]) -> None:
@@ -415,6 +415,6 @@ def _check_is_none(key: str, value: Any, names: Mapping[str, str]) -> None:
     if (near or alike) and not key.startswith("rms_"):  # RMSProp has an rms_regularizer
         hint = f" Did you mean {near[0]!r}?" if near else ""
         keywords = ", ".join(sorted(known))
-        raise BadOption(
+        raise OptionError(
             f"{key}={value!r}: no regularizer has this keyword.{hint} Keywords: {keywords}."
         )

@@ -14,7 +14,7 @@ from numbers import Integral, Real
 from typing import Annotated, Any, ClassVar, Literal, get_args, get_origin
 
 from regplug.authoring.schedules import Schedule
-from regplug.errors import BadOption, did_you_mean
+from regplug.errors import OptionError, did_you_mean
 
 REQUIRED: Any = ...
 
@@ -136,7 +136,7 @@ def check_options(cls: type, label: str, given: dict[str, Any]) -> dict[str, Any
 
     Raises
     ------
-    BadOption
+    OptionError
         One is unknown, of another type or out of range; the message names `label`.
     """
     options = options_of(cls)
@@ -144,7 +144,7 @@ def check_options(cls: type, label: str, given: dict[str, Any]) -> dict[str, Any
     for name, value in given.items():
         if name not in options:
             hint = did_you_mean(name, options)
-            raise BadOption(
+            raise OptionError(
                 f"{label}({name}={value!r}): unknown option {name!r}.{hint} Options: {', '.join(options)}."
             )
         try:
@@ -152,7 +152,7 @@ def check_options(cls: type, label: str, given: dict[str, Any]) -> dict[str, Any
             is_schedule = name == "weight" and isinstance(value, Mapping)
             checked[name] = Schedule(value, check) if is_schedule else check(value)
         except ValueError as error:
-            raise BadOption(f"{label}({name}={value!r}): {error}.") from error
+            raise OptionError(f"{label}({name}={value!r}): {error}.") from error
     return checked
 
 

@@ -13,7 +13,7 @@ from annotated_types import Interval
 from regplug.authoring import hookspecs
 from regplug.authoring.hookspecs import hookimpl
 from regplug.authoring.options import REQUIRED, check_options, options_of
-from regplug.errors import BadOption
+from regplug.errors import OptionError
 
 if sys.version_info >= (3, 11):
     from typing import dataclass_transform
@@ -49,7 +49,7 @@ class Regularizer:
 
     Raises
     ------
-    BadOption
+    OptionError
         An option is unknown, of another type or out of range.
 
     Examples
@@ -94,13 +94,13 @@ class Regularizer:
                 and key != "weight"
                 and not own
             ):
-                raise BadOption(
+                raise OptionError(
                     f"{cls.__name__}: option {key!r} must be given ({option.type_name})."
                 )
 
     def __repr__(self) -> str:
         given = ", ".join(
-            f"{key}={value!r}" for key, value in given_options(self).items()
+            f"{key}={value!r}" for key, value in non_default_options(self).items()
         )
         return f"{type(self).__name__}({given})"
 
@@ -112,7 +112,7 @@ class Regularizer:
         )
 
 
-def given_options(regularizer: Regularizer) -> dict[str, Any]:
+def non_default_options(regularizer: Regularizer) -> dict[str, Any]:
     """Return the options whose values are not the class's own defaults."""
     options = options_of(type(regularizer)).values()
     values = {

@@ -13,7 +13,7 @@ import click
 from packaging.utils import canonicalize_name
 
 from regplug.discovery import registry
-from regplug.errors import BadOption, PluginLoadError
+from regplug.errors import OptionError, PluginLoadError
 
 
 @click.command("check")
@@ -66,7 +66,7 @@ def _imported(target: str) -> Any:
         return getattr(importlib.import_module(module), attribute)
     except (Exception, SystemExit) as error:
         what = f"{type(error).__name__}: {error}"
-        raise BadOption(
+        raise OptionError(
             f"{target!r} could not be imported: {what}. Write module:Class."
         ) from error
 

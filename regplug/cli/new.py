@@ -13,7 +13,7 @@ from string import Template
 import click
 
 from regplug.discovery import registry
-from regplug.errors import BadOption
+from regplug.errors import OptionError
 from regplug.version import __version__
 
 # template -> the file of the package
@@ -96,7 +96,7 @@ def name_words(name: str) -> list[str]:
 
     Raises
     ------
-    BadOption
+    OptionError
         No package, module or class can be named so.
     """
     words = re.sub(r"^regplug[-_]", "", name).lower().replace("-", "_").split("_")
@@ -105,15 +105,15 @@ def name_words(name: str) -> list[str]:
         not all(re.fullmatch(r"[a-z0-9]+", word) for word in words)
         or not words[0][0].isalpha()
     ):
-        raise BadOption(
+        raise OptionError(
             f"{name!r} is no name: write letters, digits and underscores, a letter first: group_lasso."
         )
     if (length := len("_".join(words))) > LONGEST:
-        raise BadOption(
+        raise OptionError(
             f"{name!r} is no name: {length} characters are more than {LONGEST}, and users type it."
         )
     if keyword.iskeyword(cls) or cls in _TAKEN:
-        raise BadOption(
+        raise OptionError(
             f"{name!r} is no name: its class would be {cls!r}, which means something else; choose another."
         )
     return words
@@ -124,7 +124,7 @@ def write(home: Path, values: dict[str, str]) -> list[Path]:
 
     Raises
     ------
-    BadOption
+    OptionError
         Some exist; nothing was written.
     """
     template = files("regplug.cli").joinpath("template")
@@ -135,7 +135,7 @@ def write(home: Path, values: dict[str, str]) -> list[Path]:
             template.joinpath(f"{source}.in").read_text("utf-8")
         ).substitute(values)
     if existing := [str(path) for path in contents if path.exists()]:
-        raise BadOption(
+        raise OptionError(
             f"nothing was written, for these exist: {', '.join(existing)}. Choose another name or --dir."
         )
     try:
@@ -144,7 +144,7 @@ def write(home: Path, values: dict[str, str]) -> list[Path]:
             with path.open("x", encoding="utf-8") as file:
                 file.write(text)
     except OSError as error:
-        raise BadOption(
+        raise OptionError(
             f"{path} cannot be written: {error.strerror}. Choose another --dir."
         ) from error
     return list(contents)
@@ -154,7 +154,7 @@ def _author(author: str) -> dict[str, str]:
     found = re.fullmatch(r"\s*(.*?)\s*<(.+@.+)>\s*", author)
     name, email = found.groups() if found else (author.strip(), None)
     if not name:
-        raise BadOption(
+        raise OptionError(
             f"--author {author!r} has no name: write NAME, or 'NAME <EMAIL>': 'Ada L. <ada@example.org>'."
         )
     table = f"name = {json.dumps(name, ensure_ascii=False)}"

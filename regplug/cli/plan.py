@@ -16,7 +16,7 @@ import click
 from regplug.authoring.schedules import Schedule
 from regplug.composition import compose as composition
 from regplug.composition.manager import Manager
-from regplug.errors import BadModel, RegplugWarning, nearest
+from regplug.errors import ModelError, RegplugWarning, nearest
 from regplug.graph.rewiring import rewire, toposort
 from regplug.models.adapters import as_model
 from regplug.models.model import Model
@@ -90,12 +90,12 @@ def find_model(reference: str) -> Model:
 
     Raises
     ------
-    BadModel
+    ModelError
         The module cannot be imported, has no such object, or the object is no model.
     """
     module_name, _, path = reference.partition(":")
     if not module_name or not path or module_name.endswith(".py"):
-        raise BadModel(
+        raise ModelError(
             f"{reference!r} is not of the form MODULE:OBJECT, such as mymodel:outputs."
         )
     sys.path.insert(0, os.getcwd())
@@ -106,15 +106,15 @@ def find_model(reference: str) -> Model:
                 part, [name for name in dir(found) if not name.startswith("_")]
             )
             hint = f" Did you mean {near!r}?" if near else ""
-            raise BadModel(
+            raise ModelError(
                 f"{reference}: {getattr(found, '__name__', found)} has no {part!r}.{hint}"
             )
         found = getattr(found, part)
     try:
         return as_model(found)
-    except BadModel as error:
+    except ModelError as error:
         if not callable(found):
-            raise BadModel(f"{reference}: {error}") from error
+            raise ModelError(f"{reference}: {error}") from error
     return _called(found, reference)
 
 
@@ -126,10 +126,10 @@ def _import(module: str, reference: str) -> Any:
             isinstance(error, ModuleNotFoundError)
             and error.name == module.partition(".")[0]
         ):
-            raise BadModel(
+            raise ModelError(
                 f"{reference}: no module named {module!r}, in {os.getcwd()} or installed."
             ) from error
-        raise BadModel(
+        raise ModelError(
             f"{reference}: importing {module} raised {_told(error)}."
         ) from error
 
@@ -138,17 +138,17 @@ def _called(function: Any, reference: str) -> Model:
     try:
         inspect.signature(function).bind()
     except (TypeError, ValueError) as error:
-        raise BadModel(
+        raise ModelError(
             f"{reference} is no model, and cannot be called without arguments: {error}."
         ) from error
     try:
         model = function()
     except (Exception, SystemExit) as error:
-        raise BadModel(f"{reference}: calling it raised {_told(error)}.") from error
+        raise ModelError(f"{reference}: calling it raised {_told(error)}.") from error
     try:
         return as_model(model)
-    except BadModel as error:
-        raise BadModel(f"{reference} was called: {error}") from error
+    except ModelError as error:
+        raise ModelError(f"{reference} was called: {error}") from error
 
 
 def _told(error: BaseException) -> str:
@@ -167,7 +167,7 @@ def touches(manager: Manager, model: Model) -> list[Touch]:
 
     A parameter that matches but is no part of the term (a bias that a penalty of weights leaves out) is not touched.
     """
-    with model.engine.untraced():
+    with model.engine.no_traceback():
         result = manager.apply(model)
     table = {
         variable: names[0]

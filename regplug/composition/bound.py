@@ -15,7 +15,7 @@ from regplug.authoring.schedules import Schedule
 from regplug.composition.saved_state import unwrapped
 from regplug.composition.shared import LazySharedVariable
 from regplug.discovery.registry import Entry
-from regplug.errors import BadComposition, BadOption, RegplugError, RegularizerError
+from regplug.errors import CompositionError, OptionError, RegplugError, RegularizerError
 from regplug.models.model import Model
 from regplug.models.patterns import Pattern
 
@@ -57,13 +57,13 @@ class BoundRegularizer:
         )
         self.plugins = plugins
         if "/" in label:
-            raise BadOption(
+            raise OptionError(
                 f"{label}: a name has no '/', which parts label and parameter in manager.state()."
             )
         try:
             self.pattern = Pattern(regularizer.pattern)
-        except BadOption as error:
-            raise BadOption(f"{label}: {error}") from error
+        except OptionError as error:
+            raise OptionError(f"{label}: {error}") from error
         self.hooks = {hook: hook_arguments(regularizer, hook) for hook in HOOKS}
         modifies = self.hooks["modify_graph"]
         self.has_static_weight = modifies is not None and "weight" not in modifies
@@ -77,7 +77,7 @@ class BoundRegularizer:
                 )
             )
         elif self.has_static_weight:
-            raise BadOption(
+            raise OptionError(
                 f"{label} ({self.provenance}): its modify_graph does not take `weight`, so "
                 f"the schedule {dict(self.weight)} cannot act: give a number."
             )
@@ -106,11 +106,11 @@ class BoundRegularizer:
             "weight"
         ]
         if isinstance(weight, Schedule):
-            raise BadOption(
+            raise OptionError(
                 f"{self.label}: the schedule {dict(weight)} is a part of the graph: compose anew with it."
             )
         if self.has_static_weight and weight != self.weight.get():
-            raise BadOption(
+            raise OptionError(
                 f"{self.label} ({self.provenance}): its modify_graph does not take `weight`, so "
                 f"{self.regularizer.weight!r} is baked into the graph: compose anew to change it."
             )
@@ -179,19 +179,19 @@ def check_wrappers(plugins: Any) -> tuple:
 
     Raises
     ------
-    BadComposition
+    CompositionError
         One is no pluggy wrapper, wraps no hook, asks for an argument that the hook has not, or is listed twice.
     """
     if isinstance(plugins, str) or not isinstance(plugins, Iterable):
-        raise BadComposition(
+        raise CompositionError(
             f"plugins: {plugins!r} is no list of wrapper plugins: write [...]."
         )
     plugins = tuple(plugins)
     for number, plugin in enumerate(plugins):
         if any(plugin is other for other in plugins[:number]):
-            raise BadComposition(f"plugins: {plugin!r} is listed twice.")
+            raise CompositionError(f"plugins: {plugin!r} is listed twice.")
         if isinstance(plugin, type):
-            raise BadComposition(
+            raise CompositionError(
                 f"plugins: {plugin!r} is refused: it is a class; hand over an instance of it."
             )
         wrapped = [
@@ -202,12 +202,12 @@ def check_wrappers(plugins: Any) -> tuple:
         for name in wrapped:
             marks = getattr(plugin, name).regplug_impl
             if not (marks["wrapper"] or marks["hookwrapper"]):
-                raise BadComposition(
+                raise CompositionError(
                     f"plugins: {plugin!r} implements {name!r} as no wrapper: mark it @hookimpl(wrapper=True), "
                     "or list it among the regularizers."
                 )
         if not set(wrapped) & set(HOOKS):
-            raise BadComposition(
+            raise CompositionError(
                 f"plugins: {plugin!r} wraps none of the hooks: {', '.join(HOOKS)}."
             )
         try:
@@ -215,5 +215,7 @@ def check_wrappers(plugins: Any) -> tuple:
             probe.add_hookspecs(hookspecs)
             probe.register(plugin)
         except (pluggy.PluginValidationError, ValueError) as error:
-            raise BadComposition(f"plugins: {plugin!r} is refused: {error}") from error
+            raise CompositionError(
+                f"plugins: {plugin!r} is refused: {error}"
+            ) from error
     return plugins

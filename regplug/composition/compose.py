@@ -11,7 +11,7 @@ from typing import Any
 from regplug.authoring.options import check_options, options_of
 from regplug.authoring.regularizer import (
     Regularizer,
-    given_options,
+    non_default_options,
     reads_weight,
     uses_weight,
 )
@@ -24,8 +24,8 @@ from regplug.composition.toml import read_document
 from regplug.discovery import registry
 from regplug.discovery.registry import Entry
 from regplug.errors import (
-    BadComposition,
-    BadOption,
+    CompositionError,
+    OptionError,
     PluginLoadError,
     RegplugError,
     RegplugWarning,
@@ -53,7 +53,7 @@ def compose(
 
     Raises
     ------
-    BadComposition, UnknownRegularizer, NameConflict, PluginLoadError, BadOption
+    CompositionError, UnknownRegularizerError, NameConflictError, PluginLoadError, OptionError
 
     Examples
     --------
@@ -64,7 +64,7 @@ def compose(
     if isinstance(regularizers, Mapping):
         regularizers = list(regularizers.items())
     if isinstance(regularizers, str) or not isinstance(regularizers, Iterable):
-        raise BadComposition(
+        raise CompositionError(
             f"{regularizers!r} is no list or mapping of regularizers: write [{regularizers!r}]."
         )
     wrappers = check_wrappers(plugins)
@@ -72,7 +72,7 @@ def compose(
     for item in regularizers:
         regularizer, canonical, entry = _build(item)
         if any(regularizer is member.regularizer for member in members):
-            raise BadComposition(
+            raise CompositionError(
                 f"{regularizer!r} is listed twice: make a second instance."
             )
         name = regularizer.name or canonical
@@ -87,7 +87,7 @@ def _build(item: Any) -> tuple[Regularizer, str, Entry | None]:
     if isinstance(item, str):
         item = _short_form(item)
     if not isinstance(item, (tuple, list)) or len(item) != 2:
-        raise BadComposition(
+        raise CompositionError(
             f"{item!r} is no regularizer: write ('dropout', {{'weight': 0.5}}), 'dropout=0.5@hid*:out' "
             "or an instance."
         )
@@ -95,7 +95,7 @@ def _build(item: Any) -> tuple[Regularizer, str, Entry | None]:
     if isinstance(options, Real) and not isinstance(options, bool):
         options = {"weight": options}
     if not isinstance(options, Mapping):
-        raise BadComposition(
+        raise CompositionError(
             f"{name!r}: {options!r} is no mapping of options and no weight."
         )
     cls = registry.load(name)
@@ -106,7 +106,7 @@ def _build(item: Any) -> tuple[Regularizer, str, Entry | None]:
     except RegplugError:
         raise
     except Exception as error:
-        raise BadOption(
+        raise OptionError(
             f"{name}: its constructor raised {type(error).__name__}: {error}"
         ) from error
     return _check(regularizer)
@@ -122,8 +122,10 @@ def _check(regularizer: Regularizer) -> tuple[Regularizer, str, Entry | None]:
         )
     if uses_weight(cls) and getattr(regularizer, "weight", None) is None:
         how = f"write ({name!r}, {{'weight': ...}}); 0 is off"
-        raise BadOption(f"{name}: no weight given, and it has none of its own: {how}.")
-    _check_weight(cls, name, check_options(cls, name, given_options(regularizer)))
+        raise OptionError(
+            f"{name}: no weight given, and it has none of its own: {how}."
+        )
+    _check_weight(cls, name, check_options(cls, name, non_default_options(regularizer)))
     return regularizer, name, entry
 
 
@@ -137,7 +139,7 @@ def _check_weight(cls: type[Regularizer], name: str, given: dict[str, Any]) -> N
         and not reads_weight(cls)
     ):
         others = ", ".join(option for option in options if option != "weight")
-        raise BadOption(
+        raise OptionError(
             f"{name}(weight={given['weight']!r}): it has no weight. Options: {others}."
         )
 
@@ -150,7 +152,7 @@ def _short_form(text: str) -> tuple[str, dict[str, Any]]:
         try:
             options["weight"] = float(weight)
         except ValueError as error:
-            raise BadComposition(
+            raise CompositionError(
                 f"{text!r}: weight {weight!r} is no number; NAME[=WEIGHT][@PATTERN]."
             ) from error
     if at:
@@ -171,7 +173,7 @@ def read(path: str | os.PathLike, *, strict: bool = False) -> Manager:
 
     Raises
     ------
-    BadComposition
+    CompositionError
         The file has a syntax error, an unknown key or a wrong type, or is locked to other packages.
     """
     document = read_document(path)
@@ -179,7 +181,7 @@ def read(path: str | os.PathLike, *, strict: bool = False) -> Manager:
         for name in dict(document.regularizers) if strict or document.lock else ():
             difference = lock.difference(name, document.lock, strict)
             if difference and strict:
-                raise BadComposition(difference)
+                raise CompositionError(difference)
             if difference:
                 warnings.warn(f"{path}: {difference}", RegplugWarning, stacklevel=2)
         return compose(document.regularizers, seed=document.seed)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from regplug.composition.bound import BoundRegularizer
 from regplug.discovery import registry
 from regplug.discovery.registry import Entry
-from regplug.errors import RegplugWarning, UnknownRegularizer
+from regplug.errors import RegplugWarning, UnknownRegularizerError
 
 if TYPE_CHECKING:
     from regplug.authoring.regularizer import Regularizer
@@ -41,7 +41,7 @@ def unpack(packed: tuple) -> list[BoundRegularizer]:
 
     Raises
     ------
-    UnknownRegularizer, NameConflict, PluginLoadError
+    UnknownRegularizerError, NameConflictError, PluginLoadError
         A package is missing here, blocked or broken.
     """
     sources, wrappers = packed
@@ -72,8 +72,8 @@ def _load(source: Packaged) -> tuple[Regularizer, Entry]:
     remedy = f"python -m pip install {locked}"
     try:
         entry = registry.find(f"{source.package}/{source.name}")
-    except UnknownRegularizer as error:
-        raise UnknownRegularizer(
+    except UnknownRegularizerError as error:
+        raise UnknownRegularizerError(
             f"the manager that was copied has {source.name!r} of {locked}, which is not here: {remedy}."
         ) from error
     if entry.version != source.version:

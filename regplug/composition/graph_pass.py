@@ -18,7 +18,7 @@ from regplug.composition.kept_arrays import State
 from regplug.composition.model_updates import ModelUpdates, as_ordered, unadvanced
 from regplug.composition.noise import Noise
 from regplug.composition.run_state import RunState
-from regplug.errors import BadModel, BadOption, NoMatch, listing
+from regplug.errors import ModelError, NoMatchError, OptionError, listing
 from regplug.graph.rewiring import rewire, toposort
 from regplug.models.model import Model, Outputs
 
@@ -50,7 +50,7 @@ def _float64_is_meant(method: Method) -> Method:
 
     @wraps(method)
     def wrapped(self: GraphPass, *args: Any, **options: Any) -> Any:
-        with self.live.engine.allow_float64():
+        with self.run_state.engine.allow_float64():
             return method(self, *args, **options)
 
     return cast(Method, wrapped)
@@ -61,7 +61,7 @@ class GraphPass:
 
     Parameters
     ----------
-    live : RunState
+    run_state : RunState
         The manager's shared variables.
     model : Model
     matches : mapping of BoundRegularizer to mapping of str to variable
@@ -74,13 +74,13 @@ class GraphPass:
 
     def __init__(
         self,
-        live: RunState,
+        run_state: RunState,
         model: Model,
         matches: Matches,
         history: PassHistory | None = None,
         model_updates: ModelUpdates | None = None,
     ):
-        self.live, self.model, self.matches = live, model, matches
+        self.run_state, self.model, self.matches = run_state, model, matches
         self.history = PassHistory() if history is None else history
         self.model_updates = ModelUpdates() if model_updates is None else model_updates
         self.unadvanced: list[
@@ -135,7 +135,7 @@ class GraphPass:
         members = [member for member in members if member not in done]
         if current.dtype == "float16":
             # the gradient of a root takes the dtype of what the root meets, here that of the weight
-            current, name = self.live.engine.T.tensor_copy(current), current.name
+            current, name = self.run_state.engine.T.tensor_copy(current), current.name
             current.name = name
         for member in members:
             target = member.regularizer.targets
@@ -156,10 +156,10 @@ class GraphPass:
                 outputs=outputs,
                 matched={names[0]: current},
                 weight=self._weight(
-                    member, self.live.engine.working_dtype(current.dtype)
+                    member, self.run_state.engine.working_dtype(current.dtype)
                 ),
                 noise=Noise(
-                    self.live,
+                    self.run_state,
                     site,
                     self.history.draws,
                     self._float64_weight,
@@ -222,32 +222,32 @@ class GraphPass:
     def _check_tensor(
         self, wrong: Any, value: Any, expected: str = "a tensor variable"
     ) -> Any:
-        if engines.name_of(value) is None or not self.live.engine.is_dense(value):
+        if engines.name_of(value) is None or not self.run_state.engine.is_dense(value):
             raise wrong(f"returned {value!r}, expected {expected}")
         return value
 
     def _refine_type(self, wrong: Any, new: Any, old: Any) -> Any:
         self._check_tensor(wrong, new)
         if old.dtype == "float16" and new.dtype == "float32":
-            new = self.live.engine.T.cast(new, old.dtype)  # rounded once
+            new = self.run_state.engine.T.cast(new, old.dtype)  # rounded once
         if (new.dtype, new.ndim) != (old.dtype, old.ndim):
             raise wrong(
                 f"returned {new.type}, expected {old.type}: the same dtype and number of dimensions"
             )
-        lengths = zip(*map(self.live.engine.static_shape, (new, old)), strict=True)
+        lengths = zip(*map(self.run_state.engine.static_shape, (new, old)), strict=True)
         if any(None not in pair and pair[0] != pair[1] for pair in lengths):
             raise wrong(f"returned {new.type}, which does not fit {old.type}")
-        return self.live.engine.like(new, old)
+        return self.run_state.engine.refine_type(new, old)
 
     def _weight(self, member: BoundRegularizer, dtype: str) -> Any:
         """Return the live weight in a dtype, one variable for all visits; remember it in float64, for thresholds."""
         if member.weight is None:
             return None
         if (member, dtype) not in self._weights:
-            engine, exact = self.live.engine, member.weight
+            engine, exact = self.run_state.engine, member.weight
             is_scheduled = isinstance(exact, Schedule)
             exact = (
-                exact.at(self.live.step.connect(engine), engine.T)
+                exact.at(self.run_state.step.connect(engine), engine.T)
                 if is_scheduled
                 else exact.connect(engine)
             )
@@ -261,8 +261,8 @@ class GraphPass:
         if member not in self._states:
             found = self.matches[member]
             self._states[member] = State(
-                self.live.arrays,
-                self.live.engine,
+                self.run_state.arrays,
+                self.run_state.engine,
                 member.label,
                 self._kept,
                 self.model,
@@ -307,7 +307,7 @@ class GraphPass:
         outputs: dict[str, Any],
     ) -> Any:
         """Return one weighted term, in the widest float dtype of what matched."""
-        engine = self.live.engine
+        engine = self.run_state.engine
         # integers wrap and float16 overflows in sums: both are widened before the formula, rounded once after it
         wide = {
             name: engine.T.cast(v, engine.working_dtype(v.dtype))
@@ -328,7 +328,12 @@ class GraphPass:
             matched=wide,
             weight=weight,
             noise=Noise(
-                self.live, site, self.history.draws, self._float64_weight, rows, sites
+                self.run_state,
+                site,
+                self.history.draws,
+                self._float64_weight,
+                rows,
+                sites,
             ),
             state=self._state(member),
         )
@@ -362,7 +367,7 @@ class GraphPass:
             for v in node.inputs
             if v.owner is None and not hasattr(v, "data")
         }
-        gate = self.live.engine.Gate(is_open)
+        gate = self.run_state.engine.Gate(is_open)
         gated = {
             v: gate(v)
             for v in matched | roots
@@ -377,7 +382,7 @@ class GraphPass:
         if values:
             return sum(values[1:], values[0])
         dtype = _common_dtype(self.model.outputs.values(), otherwise="float64")
-        return self.live.engine.T.as_tensor_variable(np.zeros((), dtype))
+        return self.run_state.engine.T.as_tensor_variable(np.zeros((), dtype))
 
     def rewired_updates(self) -> dict[Any, Any]:
         """Return the model's own updates, as the replacements leave them."""
@@ -385,7 +390,7 @@ class GraphPass:
 
     def updates(self) -> dict[Any, Any]:
         """Return what a training step has to replace: kept arrays, and the step where something depends on it."""
-        step = self.live.step.connect(self.live.engine)
+        step = self.run_state.step.connect(self.run_state.engine)
         is_scheduled = any(
             found and isinstance(member.weight, Schedule)
             for member, found in self.matches.items()
@@ -409,7 +414,7 @@ class GraphPass:
         if constraining and not any(
             variable in updates for variable in params.values()
         ):
-            raise NoMatch(
+            raise NoMatchError(
                 f"constrain: the updates change none of the model's parameters: {listing(params)}."
             )
         for member, found in constraining.items():
@@ -423,12 +428,12 @@ class GraphPass:
             if learning_rate is None and "learning_rate" in (
                 member.hooks["constrain"] or ()
             ):
-                raise BadOption(
+                raise OptionError(
                     f"{member.label} ({member.provenance}): constrain(updates, learning_rate=...) is needed."
                 )
             for name, new in now.items():
                 _require_float(member, "constrain", name, new)
-            engine = self.live.engine
+            engine = self.run_state.engine
             wide = {
                 name: engine.T.cast(new, engine.working_dtype(new.dtype))
                 for name, new in now.items()
@@ -446,7 +451,7 @@ class GraphPass:
             for name, new in results.items():
                 wrong = partial(member.fault, "constrain", name)
                 new = self._refine_type(wrong, new, wide[name])
-                updates[found[name]] = self.live.engine.like(
+                updates[found[name]] = self.run_state.engine.refine_type(
                     engine.T.cast(new, now[name].dtype), found[name]
                 )
         return updates
@@ -456,15 +461,17 @@ class GraphPass:
             new = (
                 new
                 if hasattr(new, "owner")
-                else self.live.engine.T.as_tensor_variable(np.asarray(new, old.dtype))
+                else self.run_state.engine.T.as_tensor_variable(
+                    np.asarray(new, old.dtype)
+                )
             )
         except (TypeError, ValueError) as error:
-            raise BadModel(
+            raise ModelError(
                 f"constrain: the update of {name!r} is {new!r}, which is no {old.type}."
             ) from error
-        is_tensor = self.live.engine.is_dense(new)
+        is_tensor = self.run_state.engine.is_dense(new)
         if not is_tensor or (new.dtype, new.ndim) != (old.dtype, old.ndim):
-            raise BadModel(
+            raise ModelError(
                 f"constrain: the update of {name!r} is {new.type}, and the parameter is {old.type}."
             )
         return new

@@ -16,7 +16,7 @@ import numpy as np
 
 from regplug.composition import saved_state
 from regplug.composition.shared import LazySharedVariable
-from regplug.errors import BadComposition, BadModel, RegularizerError, listing
+from regplug.errors import CompositionError, ModelError, RegularizerError, listing
 from regplug.graph.rewiring import toposort
 from regplug.models.model import Model
 
@@ -99,7 +99,7 @@ class KeptArrays:
         """Note that a whole model was seen; refuse restored arrays for which it did not ask."""
         unused = [key for key in self._restored or () if key not in self.by_key]
         if unused:
-            raise BadComposition(
+            raise CompositionError(
                 f"the state that was restored has arrays that this model does not need: "
                 f"{listing(unused)}; it needs {listing(self.by_key)}. Restore a state of this model, or "
                 "begin anew with manager.restart(). A state of several models is restored after the "
@@ -120,7 +120,7 @@ class KeptArrays:
 
         Raises
         ------
-        BadComposition
+        CompositionError
         """
         found = {key: saved_state.as_array(key, value) for key, value in arrays.items()}
         if not self.has_model:
@@ -132,14 +132,14 @@ class KeptArrays:
             ("has, and this model does not need,", unknown),
         ):
             if keys:
-                raise BadComposition(
+                raise CompositionError(
                     f"the state {what} the arrays {listing(keys)}; needed are {listing(self.by_key)}: "
                     "restore a state of this model. With arrays = None they are remade."
                 )
         for key, kept in self.by_key.items():
             shape = kept.get().shape
             if found[key].shape != shape:
-                raise BadComposition(
+                raise CompositionError(
                     f"the state's array {key!r} has shape {found[key].shape}, not {shape}."
                 )
             found[key] = saved_state.converted(key, found[key], kept.value.dtype)
@@ -162,7 +162,7 @@ def _taken(
 ) -> np.ndarray:
     """Return the restored array of a key, for one that begins as `needed`."""
     if key not in restored:
-        raise BadComposition(
+        raise CompositionError(
             f"the state that was restored lacks the array {key!r}, which this model needs; it has "
             f"{listing(restored)}: restore a state of this model, or begin anew with manager.restart()."
         )
@@ -232,7 +232,7 @@ class State:
 
         Raises
         ------
-        BadModel
+        ModelError
             The array of that name belongs to other parameters.
         """
         # of the model it holds the parameter alone, and no graph
@@ -252,7 +252,7 @@ class State:
             raise _misfit("kept", f"{self._label}/{name}", now, needed, remedy)
         # a part of the model may have been handed over, or more of it
         if not (kept.owners <= owners or kept.owners >= owners):
-            raise BadModel(
+            raise ModelError(
                 f"the array that this manager keeps for {name!r} belongs to another model, whose "
                 "parameters are other variables: compose a manager of its own for this model."
             )

@@ -41,12 +41,12 @@ class Layerwise:
 
     Parameters
     ----------
-    live : RunState
+    run_state : RunState
     members : list of BoundRegularizer
     """
 
-    def __init__(self, live: RunState, members: list[BoundRegularizer]):
-        self._live, self.members = live, members
+    def __init__(self, run_state: RunState, members: list[BoundRegularizer]):
+        self._run_state, self.members = run_state, members
         self._building = _Building()
 
     @property
@@ -61,7 +61,7 @@ class Layerwise:
         with self._all_or_nothing() as building:
             model = build_model(outputs, seen=building.seen)
             model.roles = {}  # the layers to come are not known
-            self._live.connect(model.engine)
+            self._run_state.connect(model.engine)
             modifying = [
                 member
                 for member in self.members
@@ -72,7 +72,7 @@ class Layerwise:
             }
             model_updates = collect(model, {}, building.seen)
             step = GraphPass(
-                self._live, model, matches, building.history, model_updates
+                self._run_state, model, matches, building.history, model_updates
             )
             modified = step.rewire(modifying)
             building.updates |= {**step.rewired_updates(), **step.updates()}
@@ -105,7 +105,7 @@ class Layerwise:
                 layers,
             )
             model.unnamed.extend(p for p in params if not getattr(p, "name", None))
-            self._live.connect(model.engine)
+            self._run_state.connect(model.engine)
             matches = {}
             for m in self.members:
                 if m.hooks["modify_graph"] is not None:
@@ -119,7 +119,7 @@ class Layerwise:
                     )
                 matches[m] = m.match(model, optional=m.hooks["loss"] is None)
             step = GraphPass(
-                self._live,
+                self._run_state,
                 model,
                 matches,
                 PassHistory(draws=Counter(building.history.draws)),
@@ -127,44 +127,44 @@ class Layerwise:
             terms = step.terms(model.outputs)
             building.updates |= step.updates()
             self._publish(model.engine)
-            self._live.arrays.complete()
+            self._run_state.arrays.complete()
         building.is_over = True
         return step.total(terms), matches
 
     @contextlib.contextmanager
     def _all_or_nothing(self) -> Iterator[_Building]:
         """Yield the model being built; where the body fails, leave nothing of what it made, nor of that model."""
-        building, known = self._building, len(self._live.arrays.by_key)
+        building, known = self._building, len(self._run_state.arrays.by_key)
         try:
-            with self._live.undo_on_failure():
+            with self._run_state.undo_on_failure():
                 yield building
         except BaseException:
             if not building.is_over:
-                self._live.arrays.forget(building.arrays)
+                self._run_state.arrays.forget(building.arrays)
                 self._building = _Building()
             raise
-        building.arrays += list(self._live.arrays.by_key)[known:]
+        building.arrays += list(self._run_state.arrays.by_key)[known:]
 
     def constrain(
         self, params: Any, updates: Any, learning_rate: Any
     ) -> dict[Any, Any]:
         """Return updates with the constraints applied; see `Manager.constrain`."""
         params = as_named_dict(params)
-        with self._live.undo_on_failure():
+        with self._run_state.undo_on_failure():
             model = build_model(params, params)
-            self._live.connect(model.engine)
+            self._run_state.connect(model.engine)
             constraining = [
                 member
                 for member in self.members
                 if member.hooks["constrain"] is not None
             ]
             matches = {member: member.match(model) for member in constraining}
-            return GraphPass(self._live, model, matches).constrain(
+            return GraphPass(self._run_state, model, matches).constrain(
                 updates, learning_rate
             )
 
     def _publish(self, engine: ModuleType) -> None:
-        self._live.publish_keys()
-        if engine.advances_unasked:
+        self._run_state.publish_keys()
+        if engine.uses_default_updates:
             for variable, new in self.updates.items():
                 variable.default_update = new

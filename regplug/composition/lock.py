@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from regplug.discovery import registry
 from regplug.discovery.registry import Entry
-from regplug.errors import UnknownRegularizer
+from regplug.errors import UnknownRegularizerError
 
 __all__ = ["difference", "requirement"]
 
@@ -21,11 +21,11 @@ def difference(name: str, locks: Mapping[str, str], strict: bool) -> str:
     remedy = "python -m pip install"
     try:
         entry = registry.find(name)
-    except UnknownRegularizer as error:
+    except UnknownRegularizerError as error:
         if name not in locks:
             raise
         advice = f"The file is locked to {locks[name]}: {remedy} {locks[name]}."
-        raise UnknownRegularizer(f"{error} {advice}") from error
+        raise UnknownRegularizerError(f"{error} {advice}") from error
     locked = locks.get(name) or locks.get(entry.qualified_name)
     found = requirement(entry)
     if found == locked:

@@ -21,7 +21,7 @@ from regplug.composition.model_updates import (
 )
 from regplug.composition.run_state import RunState, Weights, check_integer
 from regplug.composition.toml import write_document
-from regplug.errors import CannotCopy, RegplugWarning
+from regplug.errors import CopyError, RegplugWarning
 from regplug.models.adapters import as_model
 from regplug.models.model import Model
 
@@ -73,7 +73,7 @@ class Result:
         return replace(self)
 
     def __reduce__(self) -> tuple:
-        raise CannotCopy(
+        raise CopyError(
             "a Result is not pickled, nor copied deeply: it is a part of the graph of one process. Send "
             "the manager instead, which is its composition and state, and apply it to the model there. "
             "manager.write(path) keeps the composition in a file, manager.state() what a run needs to "
@@ -107,10 +107,10 @@ class Manager:
     def __init__(self, members: list[BoundRegularizer], seed: int):
         self.members = members
         self.pattern = f"regplug-{next(self._numbers)}"  # theanets keys its graph cache by this text
-        self._live = RunState(seed, members)
-        self._layerwise = Layerwise(self._live, members)
+        self._run_state = RunState(seed, members)
+        self._layerwise = Layerwise(self._run_state, members)
         self._matches: dict[BoundRegularizer, dict[str, Any]] = {}
-        self.weights = Weights(self._live)
+        self.weights = Weights(self._run_state)
 
     def __repr__(self) -> str:
         labels = ", ".join(member.label for member in self.members) or "nothing"
@@ -137,7 +137,7 @@ class Manager:
 
         Raises
         ------
-        BadModel, NoMatch, RegularizerError
+        ModelError, NoMatchError, RegularizerError
 
         Warns
         -----
@@ -170,13 +170,15 @@ class Manager:
         given = as_ordered({} if updates is None else updates, "apply")
         given = check_updates({**model.updates, **given}, model.engine)
         model_updates = collect(model, given)
-        with self._live.undo_on_failure():
-            self._live.connect(model.engine, model.new_step)
+        with self._run_state.undo_on_failure():
+            self._run_state.connect(model.engine, model.new_step)
             matches = {member: member.match(model) for member in self.members}
             training = GraphPass(
-                self._live, model, matches, model_updates=model_updates
+                self._run_state, model, matches, model_updates=model_updates
             )
-            clean = GraphPass(self._live, model, matches, model_updates=model_updates)
+            clean = GraphPass(
+                self._run_state, model, matches, model_updates=model_updates
+            )
             outputs = training.rewire(self.members)
             clean_outputs = clean.rewire(
                 m for m in self.members if m.regularizer.applies == "always"
@@ -189,8 +191,8 @@ class Manager:
                     "Write manager.apply(model, updates={generator: its next state}), and pass "
                     "result.updates to the function that trains.",
                 )
-            self._live.publish_keys()
-            self._live.arrays.complete()
+            self._run_state.publish_keys()
+            self._run_state.arrays.complete()
         self._matches = matches
         return Result(
             outputs=outputs,
@@ -218,7 +220,7 @@ class Manager:
 
         Raises
         ------
-        NoMatch
+        NoMatchError
             A pattern matched nothing in the whole model.
         """
         total, self._matches = self._layerwise.loss(layers, outputs)
@@ -251,16 +253,16 @@ class Manager:
     @property
     def seed(self) -> int:
         """The seed of all noise."""
-        return self._live.seed
+        return self._run_state.seed
 
     @property
     def row_offset(self) -> int:
         """The number, in the whole batch, of the first row that this process works on."""
-        return int(self._live.row_offset.get())
+        return int(self._run_state.row_offset.get())
 
     @row_offset.setter
     def row_offset(self, value: int) -> None:
-        self._live.row_offset.set(check_integer("row_offset", value, 0, 2**63))
+        self._run_state.row_offset.set(check_integer("row_offset", value, 0, 2**63))
 
     def state(self) -> dict[str, Any]:
         """Return what a run needs to continue to the bit.
@@ -273,7 +275,7 @@ class Manager:
             ``arrays``, a dict of ``label/name`` to array, or None where no model was seen yet. The
             row offset belongs to the process and is not in it.
         """
-        return self._live.state()
+        return self._run_state.state()
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Continue from a `state`; compiled functions do so, too.
@@ -287,11 +289,11 @@ class Manager:
 
         Raises
         ------
-        BadComposition, BadOption
+        CompositionError, OptionError
             The state is not of this composition, not of this model, or has NaN or infinite
             arrays; nothing was changed.
         """
-        self._live.restore(state)
+        self._run_state.restore(state)
 
     def restart(self, seed: int | None = None) -> None:
         """Begin a new run: step 0, and each kept array as it would begin now; compiled functions, too.
@@ -307,7 +309,7 @@ class Manager:
 
         Raises
         ------
-        BadOption
+        OptionError
             The seed is none.
         RegularizerError
             A regularizer cannot make an array anew. In both cases nothing was changed.
@@ -315,7 +317,7 @@ class Manager:
         seed = (
             self.seed if seed is None else check_integer("seed", seed, -(2**63), 2**64)
         )
-        self._live.assign(seed, 0, {}, None)
+        self._run_state.assign(seed, 0, {}, None)
 
     def __reduce__(self) -> tuple:
         return _rebuild, (pack(self.members), self.state(), self.row_offset)
@@ -337,7 +339,7 @@ class Manager:
 def _rebuild(packed: tuple, state: dict[str, Any], row_offset: int) -> Manager:
     """Return a copy of a manager, for `copy` and `pickle`."""
     manager = Manager(unpack(packed), state["seed"])
-    manager._live.assign(
+    manager._run_state.assign(
         state["seed"], state["step"], state["weights"], state["arrays"]
     )
     manager.row_offset = row_offset

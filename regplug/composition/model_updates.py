@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from types import ModuleType
 from typing import Any
 
-from regplug.errors import BadModel, RegplugWarning, listing
+from regplug.errors import ModelError, RegplugWarning, listing
 from regplug.graph.rewiring import toposort
 from regplug.models.model import Model
 
@@ -55,7 +55,7 @@ def as_ordered(updates: Any, label: str) -> dict[Any, Any]:
 
     Raises
     ------
-    BadModel
+    ModelError
         It is none of these, or has two updates of one variable.
     """
     try:
@@ -63,10 +63,10 @@ def as_ordered(updates: Any, label: str) -> dict[Any, Any]:
         ordered = OrderedDict(pairs)
     except (TypeError, ValueError) as error:
         what = "no mapping, and no list of pairs, of shared variable to variable"
-        raise BadModel(f"{label}: the updates {updates!r} are {what}.") from error
+        raise ModelError(f"{label}: the updates {updates!r} are {what}.") from error
     for shared, new in pairs:
         if ordered[shared] is not new:
-            raise BadModel(
+            raise ModelError(
                 f"{label}: there are two updates of {shared}: hand over one."
             )
     return ordered
@@ -77,20 +77,20 @@ def check_updates(updates: Mapping[Any, Any], engine: ModuleType) -> dict[Any, A
 
     Raises
     ------
-    BadModel
+    ModelError
         What is updated is no shared variable, or the update is of another type.
     """
     checked = OrderedDict()
     for shared, new in updates.items():
         if not isinstance(shared, engine.SharedVariable):
-            raise BadModel(
+            raise ModelError(
                 f"apply: updates has {shared!r}, which is no shared variable of this engine."
             )
         try:
             checked[shared] = shared.type.filter_variable(new)
         except (TypeError, ValueError, AttributeError, NotImplementedError) as error:
             what = f"{new!r}, and the variable is of type {shared.type}"
-            raise BadModel(f"apply: the update of {shared} is {what}.") from error
+            raise ModelError(f"apply: the update of {shared} is {what}.") from error
     return checked
 
 
@@ -101,7 +101,7 @@ def collect(
 
     Raises
     ------
-    BadModel
+    ModelError
         An update that was handed over holds a gradient.
     """
     computed = {variable for node in model.nodes for variable in node.outputs}
@@ -133,7 +133,7 @@ def _refuse_gradients(
     """Refuse an optimizer's updates: a gradient, rewired, is the gradient of nothing."""
     for shared, new in given.items():
         if any(_is_gradient_seed(node, engine) for node in toposort([new], computed)):
-            raise BadModel(
+            raise ModelError(
                 f"apply: the update of {shared} holds a gradient, which is that of the graph without "
                 "regularizers. updates= is for the model's own, such as generators and running "
                 "statistics: take gradients of a cost that is built from result.outputs."

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from regplug.noise.reference import share
+from regplug.noise.reference import mask_shape
 
 if TYPE_CHECKING:
     from regplug.composition.run_state import RunState
@@ -29,7 +29,7 @@ class Noise:
 
     Parameters
     ----------
-    live : RunState
+    run_state : RunState
         The manager's keys, step and row offset.
     site : tuple of (str, str, int)
         The regularizer's name, the output's name and k.
@@ -45,14 +45,14 @@ class Noise:
 
     def __init__(
         self,
-        live: RunState,
+        run_state: RunState,
         site: tuple[str, str, int],
         draws: Counter[tuple],
         exact: dict[Any, Any],
         rows: bool,
         sites: Mapping[str, tuple[str, str, int]] | None = None,
     ):
-        self._live, self._site, self._draws = live, site, draws
+        self._run_state, self._site, self._draws = run_state, site, draws
         self._exact, self._rows, self._sites = exact, rows, sites or {}
 
     def at(self, output: str) -> Noise:
@@ -62,7 +62,7 @@ class Noise:
                 f"noise.at({output!r}): there is {', '.join(self._sites) or 'none; this is one already'}"
             )
         return Noise(
-            self._live, self._sites[output], self._draws, self._exact, self._rows
+            self._run_state, self._sites[output], self._draws, self._exact, self._rows
         )
 
     def keep(self, like: Any, rate: Any, shared_axes: Iterable[int] = ()) -> Any:
@@ -109,21 +109,27 @@ class Noise:
             raise ValueError(
                 f"noise is drawn for float variables, and {like} is {like.dtype}"
             )
-        live, engine, axes = self._live, self._live.engine, tuple(shared_axes)
-        offset = live.row_offset.connect(engine) if self._rows and like.ndim else 0
-        static, offset = share(engine.static_shape(like), axes, offset)
+        run_state, engine, axes = (
+            self._run_state,
+            self._run_state.engine,
+            tuple(shared_axes),
+        )
+        offset = run_state.row_offset.connect(engine) if self._rows and like.ndim else 0
+        static, offset = mask_shape(engine.static_shape(like), axes, offset)
         shape = (
-            engine.T.stack(share([like.shape[a] for a in range(like.ndim)], axes, 0)[0])
+            engine.T.stack(
+                mask_shape([like.shape[a] for a in range(like.ndim)], axes, 0)[0]
+            )
             if axes
             else like.shape
         )
-        index = live.key_index((*self._site, self._draws[self._site]))
+        index = run_state.key_index((*self._site, self._draws[self._site]))
         self._draws[self._site] += 1
         op = engine.Draw(kind, dtype, static)
         return op(
-            live.keys.connect(engine),
+            run_state.keys.connect(engine),
             index,
-            live.step.connect(engine),
+            run_state.step.connect(engine),
             offset,
             *rate,
             shape,

@@ -17,7 +17,7 @@ from regplug.authoring.schedules import Schedule
 from regplug.composition import saved_state
 from regplug.composition.kept_arrays import KeptArrays
 from regplug.composition.shared import LazySharedVariable
-from regplug.errors import BadComposition, BadModel, BadOption, did_you_mean
+from regplug.errors import CompositionError, ModelError, OptionError, did_you_mean
 from regplug.noise.reference import site_key
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ def check_integer(name: str, value: Any, low: int, high: int) -> int:
         or isinstance(value, bool)
         or not low <= int(value) < high
     ):
-        raise BadOption(f"{name} {value!r} is no integer from {low} to {high - 1}.")
+        raise OptionError(f"{name} {value!r} is no integer from {low} to {high - 1}.")
     return int(value)
 
 
@@ -64,7 +64,7 @@ class RunState:
     ) -> None:
         """Take the engine of the first model, and its kind of step variable; a second of either is refused."""
         if self.engine not in (None, engine):
-            raise BadModel(
+            raise ModelError(
                 f"this manager serves {self.engine.T.__name__} and the model is of {engine.T.__name__}."
             )
         self.engine = engine
@@ -145,7 +145,7 @@ class RunState:
         weights, arrays, own = state["weights"], state["arrays"], self._numbers()
         if set(weights) != set(own):
             found = sorted(map(str, weights))
-            raise BadComposition(
+            raise CompositionError(
                 f"the state has weights of {found}, this composition of {sorted(own)}."
             )
         seed = check_integer("seed", state["seed"], -(2**63), 2**64)
@@ -155,7 +155,7 @@ class RunState:
                 str(key).startswith(f"{member.label}/") for member in self.members
             ):
                 what = "is of no regularizer of this composition"
-                raise BadComposition(f"the state's array {key!r} {what}.")
+                raise CompositionError(f"the state's array {key!r} {what}.")
         if arrays is not None:
             arrays = self.arrays.checked(arrays)
         weights = {
@@ -185,13 +185,13 @@ class Weights(MutableMapping):
 
     Raises
     ------
-    BadOption
+    OptionError
         The label is unknown or has no weight, the value is out of range, the weight follows
         a schedule, or the plugin baked its number into the graph.
     """
 
-    def __init__(self, live: RunState):
-        self._live, self._members = live, live.weighted
+    def __init__(self, run_state: RunState):
+        self._run_state, self._members = run_state, run_state.weighted
 
     def __getitem__(self, label: str) -> float:
         if label not in self._members:
@@ -199,10 +199,10 @@ class Weights(MutableMapping):
                 did_you_mean(label, self._members),
                 ", ".join(self._members) or "none",
             )
-            raise BadOption(f"no weight labelled {label!r}.{hint} Weights: {labels}.")
+            raise OptionError(f"no weight labelled {label!r}.{hint} Weights: {labels}.")
         weight = self._members[label].weight
         return float(
-            weight.at(self._live.step.get(), np)
+            weight.at(self._run_state.step.get(), np)
             if isinstance(weight, Schedule)
             else weight.get()
         )
@@ -212,13 +212,13 @@ class Weights(MutableMapping):
         member = self._members[label]
         if isinstance(member.weight, Schedule):
             schedule = dict(member.weight)
-            raise BadOption(
+            raise OptionError(
                 f"{label}: its weight follows the schedule {schedule}: compose anew to change it."
             )
         member.weight.set(member.check_weight(value))
 
     def __delitem__(self, label: str) -> None:
-        raise BadOption(
+        raise OptionError(
             f"a weight cannot be deleted: assign 0 to switch {label!r} off."
         )
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from regplug.errors import BadComposition, did_you_mean
+from regplug.errors import CompositionError, did_you_mean
 
 FORMAT = 2
 _KEYS = ("seed", "step", "weights")
@@ -30,7 +30,7 @@ def as_mapping(state: Any) -> dict[str, Any]:
 
     Raises
     ------
-    BadComposition
+    CompositionError
         It is no mapping, its format is unknown, or a key is missing or unknown.
     """
     given = unwrapped(state)
@@ -41,7 +41,7 @@ def as_mapping(state: Any) -> dict[str, Any]:
     except (
         ValueError
     ) as error:  # an .npz file reads its entries when they are asked for
-        raise BadComposition(f"the state cannot be read: {error}") from error
+        raise CompositionError(f"the state cannot be read: {error}") from error
     is_old = "format" not in found
     if not is_old:
         _check_format(found.pop("format"))
@@ -59,7 +59,7 @@ def as_mapping(state: Any) -> dict[str, Any]:
         if key not in (*_KEYS, "arrays"):
             known = ("format", *_KEYS, "arrays")
             hint = did_you_mean(key, known)
-            raise BadComposition(
+            raise CompositionError(
                 f"the state has an unknown key {key!r}.{hint} Keys: {', '.join(known)}."
             )
     for key in ("weights", "arrays"):
@@ -72,20 +72,20 @@ def as_mapping(state: Any) -> dict[str, Any]:
     return {"arrays": None, **found}
 
 
-def _no_state(state: Any, needed: str) -> BadComposition:
-    return BadComposition(f"{reprlib.repr(state)} is no state: it needs {needed}.")
+def _no_state(state: Any, needed: str) -> CompositionError:
+    return CompositionError(f"{reprlib.repr(state)} is no state: it needs {needed}.")
 
 
 def _check_format(number: Any) -> None:
     is_number = isinstance(number, Integral) and not isinstance(number, bool)
     if is_number and number > FORMAT:
         remedy = "upgrade regplug (python -m pip install --upgrade regplug)"
-        raise BadComposition(
+        raise CompositionError(
             f"the state is of format {number}, and this regplug reads {FORMAT}: {remedy}."
         )
     if not is_number or number != FORMAT:
         valid = f"it is {FORMAT}, and regplug 0.1 wrote none"
-        raise BadComposition(
+        raise CompositionError(
             f"the state is of format {number!r}, which does not exist: {valid}."
         )
 
@@ -95,7 +95,7 @@ def as_array(key: str, value: Any) -> np.ndarray:
 
     Raises
     ------
-    BadComposition
+    CompositionError
         It is no array of real numbers, or one of them is NaN or infinite.
     """
     try:
@@ -105,16 +105,16 @@ def as_array(key: str, value: Any) -> np.ndarray:
             )  # NumPy 1.21 warns of rows of different lengths, later ones raise
             array = np.array(value)
     except (ValueError, TypeError, Warning) as error:
-        raise BadComposition(
+        raise CompositionError(
             f"the state's array {key!r} is no array: {error}."
         ) from error
     if array.dtype.kind not in "biuf":
-        raise BadComposition(
+        raise CompositionError(
             f"the state's array {key!r} is of {array.dtype}, and no array of real numbers."
         )
     if not np.isfinite(array).all():
         remedy = "the run had diverged when it was saved: restore an earlier state"
-        raise BadComposition(
+        raise CompositionError(
             f"the state's array {key!r} has entries that are NaN or infinite: {remedy}."
         )
     return array
@@ -127,14 +127,14 @@ def converted(key: str, array: np.ndarray, dtype: Any) -> np.ndarray:
 
     Raises
     ------
-    BadComposition
+    CompositionError
         An entry does not fit that dtype.
     """
     with np.errstate(all="ignore"):
         new = array.astype(dtype)
     fits = np.isfinite(new) if new.dtype.kind == "f" else new == array
     if not fits.all():
-        raise BadComposition(
+        raise CompositionError(
             f"the state's array {key!r} has entries that do not fit {new.dtype}."
         )
     return new

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from regplug.errors import BadModel
+from regplug.errors import ModelError
 
 
 class LazySharedVariable:
@@ -45,7 +45,7 @@ class LazySharedVariable:
             variable.name, variable.tag.regplug = self.name, True
             self.variable = variable
         elif type(self.variable) is not type(variable):
-            raise BadModel(
+            raise ModelError(
                 f"this manager's {self.name} is in a graph already, as {type(self.variable).__name__}, and this model "
                 f"needs a {type(variable).__name__}: compose a manager of its own for it."
             )

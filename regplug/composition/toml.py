@@ -9,10 +9,10 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from regplug.authoring.regularizer import given_options
+from regplug.authoring.regularizer import non_default_options
 from regplug.composition import lock
 from regplug.composition.bound import BoundRegularizer
-from regplug.errors import BadComposition, did_you_mean
+from regplug.errors import CompositionError, did_you_mean
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -37,19 +37,19 @@ def read_document(path: str | os.PathLike) -> Document:
 
     Raises
     ------
-    BadComposition
+    CompositionError
         The file cannot be read, has a syntax error, an unknown key or a wrong type.
     """
     try:
         content = tomllib.loads(Path(path).read_text("utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise BadComposition(f"{path}: {error}") from error
+        raise CompositionError(f"{path}: {error}") from error
     except OSError as error:
-        raise BadComposition(f"{path}: cannot be read: {error.strerror}") from error
+        raise CompositionError(f"{path}: cannot be read: {error.strerror}") from error
     for key in content:
         if key not in _KEYS:
             hint = did_you_mean(key, _KEYS)
-            raise BadComposition(
+            raise CompositionError(
                 f"{path}: unknown key {key!r}.{hint} Keys: seed, [[regularizer]], [lock]."
             )
 
@@ -57,14 +57,14 @@ def read_document(path: str | os.PathLike) -> Document:
     if not isinstance(tables, list) or not all(
         isinstance(table, dict) for table in tables
     ):
-        raise BadComposition(
+        raise CompositionError(
             f"{path}: 'regularizer' is no list of tables: write [[regularizer]]."
         )
     regularizers = []
     for number, table in enumerate(tables, 1):
         name = table.pop("use", None)
         if not isinstance(name, str):
-            raise BadComposition(
+            raise CompositionError(
                 f'{path}: [[regularizer]] number {number} does not say `use = "NAME"`.'
             )
         regularizers.append((name, table))
@@ -73,7 +73,7 @@ def read_document(path: str | os.PathLike) -> Document:
     if not isinstance(locks, dict) or not all(
         isinstance(text, str) for text in locks.values()
     ):
-        raise BadComposition(
+        raise CompositionError(
             f"{path}: 'lock' is no table of texts: write [lock] and NAME = \"PACKAGE==VERSION\"."
         )
     return Document(content.get("seed", 0), regularizers, locks)
@@ -91,14 +91,14 @@ def write_document(
     for member in members:
         if member.entry is None:
             what = "is of no installed package: a file cannot name it"
-            raise BadComposition(f"{member.label} ({member.provenance}) {what}.")
+            raise CompositionError(f"{member.label} ({member.provenance}) {what}.")
         name = member.entry.qualified_name
         locks[name] = lock.requirement(member.entry)
         lines += ["", "[[regularizer]]", f"use = {as_toml(name)}"]
-        for key, value in given_options(member.regularizer).items():
+        for key, value in non_default_options(member.regularizer).items():
             if value is None:
                 what = f"{key} = None is not its default, and a TOML file has no None"
-                raise BadComposition(f"{member.label}: {what}.")
+                raise CompositionError(f"{member.label}: {what}.")
             lines.append(f"{key} = {as_toml(value)}")
     if is_locked:
         lines += ["", "[lock]"]
@@ -108,7 +108,9 @@ def write_document(
     try:
         Path(path).write_text("\n".join(lines) + "\n", "utf-8")
     except OSError as error:
-        raise BadComposition(f"{path}: cannot be written: {error.strerror}") from error
+        raise CompositionError(
+            f"{path}: cannot be written: {error.strerror}"
+        ) from error
 
 
 def as_toml(value: Any) -> str:

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from rich.table import Table
 
-from regplug.authoring.regularizer import given_options
+from regplug.authoring.regularizer import non_default_options
 from regplug.demo.train import N_TRAIN, Experiment, Run
 from regplug.tables import table
 
@@ -97,7 +97,7 @@ def matches(experiment: Experiment) -> Table:
     for m in experiment.manager.members:
         options = {
             k: v
-            for k, v in given_options(m.regularizer).items()
+            for k, v in non_default_options(m.regularizer).items()
             if k not in ("weight", "pattern")
         }
         others = ", ".join(f"{key}={value}" for key, value in options.items())

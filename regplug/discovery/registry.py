@@ -22,10 +22,10 @@ from regplug.discovery.metadata import (
     text_of,
 )
 from regplug.errors import (
-    BadComposition,
-    NameConflict,
+    CompositionError,
+    NameConflictError,
     PluginLoadError,
-    UnknownRegularizer,
+    UnknownRegularizerError,
     listing,
     nearest,
 )
@@ -280,10 +280,10 @@ def find(name: str) -> Entry:
 
     Raises
     ------
-    UnknownRegularizer, NameConflict
+    UnknownRegularizerError, NameConflictError
     """
     if not isinstance(name, str):
-        raise BadComposition(
+        raise CompositionError(
             f"{name!r} is no name of a regularizer: write a text such as 'dropout'."
         )
     entries = available()
@@ -307,7 +307,7 @@ def find(name: str) -> Entry:
             else ""
         )
         installed = listing(dict.fromkeys(entry.name for entry in entries), 50)
-        raise UnknownRegularizer(
+        raise UnknownRegularizerError(
             f"no regularizer named {name!r}.{hint} Installed: {installed}."
         )
     if len(offers) > 1:
@@ -315,7 +315,7 @@ def find(name: str) -> Entry:
             f"{entry.package} {entry.version} ({entry.value})" for entry in offers
         )
         how = " or ".join(repr(f"{entry.package}/{short}") for entry in offers)
-        raise NameConflict(f"{name!r} is offered by {who}. Write {how}.")
+        raise NameConflictError(f"{name!r} is offered by {who}. Write {how}.")
     return offers[0]
 
 
@@ -336,7 +336,7 @@ def load(name: str | Entry) -> type[Regularizer]:
 
     Raises
     ------
-    UnknownRegularizer, NameConflict
+    UnknownRegularizerError, NameConflictError
     PluginLoadError
         It is blocked or incompatible, cannot be imported, or its class breaks the rules of the interface.
     """

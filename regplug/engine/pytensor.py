@@ -28,7 +28,7 @@ __all__ = [
     "Shape_i",
     "SharedVariable",
     "T",
-    "advances_unasked",
+    "uses_default_updates",
     "allow_float64",
     "disconnected_grad",
     "eigh",
@@ -37,18 +37,18 @@ __all__ = [
     "is_dense",
     "is_generator",
     "jacobian",
-    "like",
+    "refine_type",
     "linker_problem",
     "renew_test_values",
     "scan",
     "shared",
     "static_shape",
     "svd",
-    "untraced",
+    "no_traceback",
     "working_dtype",
 ]
 
-advances_unasked = (
+uses_default_updates = (
     False  # updates are explicit: a default_update is deprecated from 3.3
 )
 
@@ -75,7 +75,7 @@ def jacobian(vector, wrt):
     return T.jacobian(vector, wrt, vectorize=True)
 
 
-def like(new, old):
+def refine_type(new, old):
     """Return `new` with what the type of `old` knows of its shape, where that of `new` knows less."""
     return old.type.filter_variable(new)
 
@@ -96,7 +96,7 @@ def static_shape(variable):
     return tuple(variable.type.shape)
 
 
-def untraced():
+def no_traceback():
     """Return a context in which no variable notes where it was made, which takes a third of the time."""
     return config.change_flags(traceback__limit=0)
 

@@ -27,7 +27,7 @@ __all__ = [
     "Shape_i",
     "SharedVariable",
     "T",
-    "advances_unasked",
+    "uses_default_updates",
     "allow_float64",
     "disconnected_grad",
     "eigh",
@@ -36,18 +36,18 @@ __all__ = [
     "is_dense",
     "is_generator",
     "jacobian",
-    "like",
+    "refine_type",
     "linker_problem",
     "renew_test_values",
     "scan",
     "shared",
     "static_shape",
     "svd",
-    "untraced",
+    "no_traceback",
     "working_dtype",
 ]
 
-advances_unasked = True  # by default_update: theanets passes on no other updates
+uses_default_updates = True  # by default_update: theanets passes on no other updates
 
 
 def is_dense(variable):
@@ -71,7 +71,7 @@ def jacobian(vector, wrt):
     return T.jacobian(vector, wrt)
 
 
-def like(new, old):
+def refine_type(new, old):
     """Return `new` with what the type of `old` knows of its shape, where that of `new` knows less."""
     known = tuple(
         a or b for a, b in zip(new.broadcastable, old.broadcastable, strict=True)
@@ -106,7 +106,7 @@ def static_shape(variable):
     return tuple(1 if one else None for one in variable.broadcastable)
 
 
-def untraced():
+def no_traceback():
     """Return a context in which no variable notes where it was made, which takes a third of the time."""
     return theano.change_flags(**{"traceback.limit": 0})
 

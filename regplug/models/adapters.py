@@ -29,8 +29,8 @@ from regplug import engine as engines
 from regplug.discovery.metadata import iter_entry_points
 from regplug.discovery.registry import Entry
 from regplug.errors import (
-    BadModel,
-    NameConflict,
+    ModelError,
+    NameConflictError,
     PluginLoadError,
     RegplugError,
     RegplugWarning,
@@ -84,7 +84,7 @@ def require(name: str) -> Entry:
     PluginLoadError
         The library is not installed or too old, in which case the message has its name, the version wanted and the
         one found; or the adapter is blocked.
-    NameConflict
+    NameConflictError
         Two packages offer an adapter.
     """
     return _usable(name, available())
@@ -100,7 +100,7 @@ def _usable(name: str, entries: list[Entry]) -> Entry:
         who = " and ".join(
             f"{entry.package} {entry.version} ({entry.value})" for entry in offers
         )
-        raise NameConflict(
+        raise NameConflictError(
             f"an adapter for {name!r} is offered by {who}. Uninstall one."
         )
     entry = offers[0]
@@ -124,9 +124,9 @@ def from_library(model: Any) -> Model | None:
 
     Raises
     ------
-    BadModel
+    ModelError
         The adapter fails.
-    PluginLoadError, NameConflict
+    PluginLoadError, NameConflictError
         See `require`.
     """
     entries = available()
@@ -151,12 +151,12 @@ def from_library(model: Any) -> Model | None:
     except RegplugError:
         raise
     except Exception as error:
-        raise BadModel(
+        raise ModelError(
             f"{who} cannot see {model!r}: {type(error).__name__}: {error}"
         ) from error
     if not isinstance(seen, Model):
         advice = "have it return regplug.as_model(...)"
-        raise BadModel(
+        raise ModelError(
             f"{who} sees {seen!r} in {model!r}, and not a regplug.Model: {advice}."
         )
     return seen
@@ -178,7 +178,7 @@ def as_model(model: Any, params: Any = None, layers: Any = None) -> Model:
 
     Raises
     ------
-    BadModel
+    ModelError
         It is none of these, has no outputs, or mixes two engines.
     """
     if isinstance(model, Model):
@@ -197,7 +197,7 @@ def as_model(model: Any, params: Any = None, layers: Any = None) -> Model:
                 finds_updates=seen.finds_updates,
             )
         if not hasattr(model, "outputs") or not hasattr(model, "layers"):
-            raise BadModel(
+            raise ModelError(
                 f"{model!r} ({type(model).__module__}.{type(model).__qualname__}) is no model: hand over a mapping "
                 "'layer:output' -> variable, a variable or a list of variables, an object with `layers` and `outputs`, "
                 f"or a model that an adapter is for. Adapters: {listing(map(str, available()))}."

@@ -7,7 +7,7 @@ from types import ModuleType
 from typing import Any
 
 from regplug import engine as engines
-from regplug.errors import BadModel, listing
+from regplug.errors import ModelError, listing
 from regplug.graph.rewiring import toposort
 from regplug.models.model import Layer, Model
 from regplug.models.naming import group_by_prefix, unique_name
@@ -21,7 +21,7 @@ def build_model(
     """Build the `Model` of a mapping of outputs; the walk stops at variables in `seen`."""
     given = None if params is None else as_named_dict(params)
     if not isinstance(outputs, Mapping) or not outputs:
-        raise BadModel(
+        raise ModelError(
             f"{outputs!r} is no mapping 'layer:output' -> variable with at least one entry."
         )
     engine = _common_engine({**outputs, **(given or {})})
@@ -74,7 +74,7 @@ def named_variables(variables: Iterable[Any]) -> dict[str, Any]:
         if name and engine.is_dense(variable) and not is_constant:
             outputs[unique_name(name, outputs)] = variable
     if not outputs:
-        raise BadModel(
+        raise ModelError(
             f"{listing(map(str, heads))}: there is nothing but constants and shared variables."
         )
     return outputs
@@ -85,13 +85,13 @@ def as_named_dict(params: Any) -> dict[str, Any]:
     if isinstance(params, Mapping):
         return dict(params)
     if isinstance(params, str) or not isinstance(params, Iterable):
-        raise BadModel(
+        raise ModelError(
             f"params: {params!r} is no mapping name -> variable and no list of named variables."
         )
     found: dict[str, Any] = {}
     for variable in {id(each): each for each in params}.values():
         if not getattr(variable, "name", None):
-            raise BadModel(
+            raise ModelError(
                 f"params: {variable!r} has no name: name it, or pass a mapping name -> variable."
             )
         found[unique_name(variable.name, found)] = variable
@@ -103,22 +103,22 @@ def _common_engine(variables: Mapping[str, Any]) -> ModuleType:
     for name, variable in variables.items():
         engine = engines.name_of(variable)
         if not isinstance(name, str):
-            raise BadModel(
+            raise ModelError(
                 f"{name!r} is no name: outputs and parameters are named by texts."
             )
         if engine is None:
-            raise BadModel(
+            raise ModelError(
                 f"{name!r} is {variable!r}, which is no variable of {' or '.join(engines.ENGINES)}."
             )
         found.setdefault(engine, name)
     if len(found) > 1:
         which = " and ".join(f"{name!r} of {engine}" for engine, name in found.items())
-        raise BadModel(f"one model, two engines: {which}. Build all of it with one.")
+        raise ModelError(f"one model, two engines: {which}. Build all of it with one.")
     face = engines.engine_of(variable)
     for name, variable in variables.items():
         if not face.is_dense(variable):
             what = f"{name!r} is of type {variable.type}: outputs and parameters are dense tensors."
-            raise BadModel(what + _how_to_densify(variable, face))
+            raise ModelError(what + _how_to_densify(variable, face))
     return face
 
 

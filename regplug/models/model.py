@@ -8,7 +8,7 @@ from functools import cached_property
 from types import ModuleType
 from typing import Any
 
-from regplug.errors import BadModel, listing
+from regplug.errors import ModelError, listing
 from regplug.models.naming import group_by_prefix
 from regplug.models.patterns import ROLES, Pattern
 
@@ -35,7 +35,7 @@ class Outputs(dict):
 
         Raises
         ------
-        NoMatch
+        NoMatchError
         """
         names = Pattern(pattern).resolve(
             self, self._model.roles, "outputs.match", "outputs"
@@ -126,10 +126,10 @@ class Model:
 
         Raises
         ------
-        NoMatch, BadModel
+        NoMatchError, ModelError
         """
         if targets == "params" and self.unnamed and not optional:
-            raise BadModel(
+            raise ModelError(
                 f"{label}: {len(self.unnamed)} of the model's parameters have no name "
                 f"({listing(map(str, self.unnamed), 4)}), so the pattern {pattern.spec!r} cannot name them: "
                 "name them, or pass params={name: variable}."

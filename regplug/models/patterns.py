@@ -6,7 +6,7 @@ import fnmatch
 import re
 from collections.abc import Iterable, Mapping
 
-from regplug.errors import BadOption, NoMatch, did_you_mean, listing, nearest
+from regplug.errors import NoMatchError, OptionError, did_you_mean, listing, nearest
 
 ROLES = ("@input", "@hidden", "@output")
 
@@ -21,7 +21,7 @@ class Pattern:
 
     Raises
     ------
-    BadOption
+    OptionError
         It is not a text or list of texts, is empty, or names a role that does not exist.
     """
 
@@ -30,7 +30,7 @@ class Pattern:
         if not entries or not all(
             isinstance(entry, str) and entry.strip("!") for entry in entries
         ):
-            raise BadOption(
+            raise OptionError(
                 f"pattern {spec!r} is no text or list of texts: write a glob such as 'hid*:out'."
             )
         self.spec = spec
@@ -61,7 +61,7 @@ class Pattern:
                 what = "there are no roles here: write a glob"  # of parameters, or while the layers to come are unknown
                 if roles:
                     what = f"unknown role {entry!r}.{did_you_mean(entry, roles)} Roles are {', '.join(roles)}"
-                raise BadOption(f"{label}: pattern {self.spec!r}: {what}.")
+                raise OptionError(f"{label}: pattern {self.spec!r}: {what}.")
             return roles[entry]
         return {name for name in names if self._globs[entry].match(name)}
 
@@ -88,7 +88,7 @@ class Pattern:
 
         Raises
         ------
-        NoMatch
+        NoMatchError
             A positive entry, or the whole pattern, matches nothing.
         """
         names = dict.fromkeys(names)
@@ -107,12 +107,12 @@ class Pattern:
             if not each:
                 near = None if entry.startswith("@") else nearest(entry, names)
                 hint = f" Nearest: {near!r}." if near else ""
-                raise NoMatch(
+                raise NoMatchError(
                     f"{label}: pattern {entry!r} matches none of the {len(names)} {kind}.{hint} "
                     f"{kind.capitalize()}: {listing(names)}."
                 )
         if not matched:
-            raise NoMatch(
+            raise NoMatchError(
                 f"{label}: pattern {self.spec!r} excludes all {len(names)} {kind}: {listing(names)}."
             )
         return matched

@@ -152,7 +152,7 @@ def keep(
     array of bool
         Of ``shape``, with length 1 at ``shared_axes``.
     """
-    shape, row_offset = share(shape, shared_axes, row_offset)
+    shape, row_offset = mask_shape(shape, shared_axes, row_offset)
     return keep_from_key(
         site_key(seed, name, output, k, draw), shape, step, rate, row_offset
     )
@@ -171,7 +171,7 @@ def uniform(
     shared_axes=(),
 ):
     """Return uniform noise in [0, 1) of a float ``dtype``; else as `keep`."""
-    shape, row_offset = share(shape, shared_axes, row_offset)
+    shape, row_offset = mask_shape(shape, shared_axes, row_offset)
     return uniform_from_key(
         site_key(seed, name, output, k, draw), shape, step, dtype, row_offset
     )
@@ -190,7 +190,7 @@ def normal(
     shared_axes=(),
 ):
     """Return normal noise of mean 0 and variance 1 of a float ``dtype``; else as `keep`."""
-    shape, row_offset = share(shape, shared_axes, row_offset)
+    shape, row_offset = mask_shape(shape, shared_axes, row_offset)
     return normal_from_key(
         site_key(seed, name, output, k, draw), shape, step, dtype, row_offset
     )
@@ -320,7 +320,7 @@ def normal_from_key(key, shape, step, dtype="float32", row_offset=0):
     )
 
 
-def share(shape, shared_axes, row_offset):
+def mask_shape(shape, shared_axes, row_offset):
     """Return the shape with length 1 at the shared axes, and the row offset, 0 where axis 0 is shared."""
     shape = list(shape)
     for axis in shared_axes:

@@ -19,7 +19,7 @@ from types import ModuleType
 from typing import Any
 
 from regplug.authoring.options import REQUIRED, options_of
-from regplug.authoring.regularizer import given_options
+from regplug.authoring.regularizer import non_default_options
 from regplug.authoring.validation import (
     deprecated_arguments,
     unannotated_attributes,
@@ -27,7 +27,7 @@ from regplug.authoring.validation import (
 )
 from regplug.composition.compose import compose, read
 from regplug.engine import ENGINES
-from regplug.errors import BadOption, listing
+from regplug.errors import OptionError, listing
 from regplug.testing.check import CheckFailure, NotApplicable, check
 from regplug.testing.isolation import isolated
 from regplug.testing.subject import Subject
@@ -121,12 +121,14 @@ def options_round_trip(subject):
     """A composition is kept in a TOML file."""
     asked = []
     for name, value in tried_values(subject):
-        with contextlib.suppress(BadOption):  # options may exclude each other
-            asked.append(given_options(subject.make(**{name: value})))
+        with contextlib.suppress(OptionError):  # options may exclude each other
+            asked.append(non_default_options(subject.make(**{name: value})))
     with isolated() as registry, tempfile.TemporaryDirectory() as folder:
         name, path = registry.add(subject.cls).name, Path(folder) / "regplug.toml"
         compose([(name, options) for options in asked]).write(path)
-        found = [given_options(member.regularizer) for member in read(path).members]
+        found = [
+            non_default_options(member.regularizer) for member in read(path).members
+        ]
     for before, after in zip(asked, found, strict=True):
         if before != after:
             raise CheckFailure(f"written as {before}, it was read as {after}")
@@ -141,7 +143,7 @@ def unknown_option_is_refused(subject):
     needed = {key: value for key, value in vars(subject.make()).items() if key in known}
     try:
         subject.cls(**needed, no_such_option=1)
-    except (BadOption, TypeError):
+    except (OptionError, TypeError):
         return
     raise CheckFailure("no_such_option=1 was taken without an error")
 

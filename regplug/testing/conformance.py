@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from regplug.errors import BadOption, PluginLoadError, RegplugError, listing, nearest
+from regplug.errors import OptionError, PluginLoadError, RegplugError, listing, nearest
 from regplug.testing import class_checks, edge_checks, graph_checks  # noqa: F401  each adds its checks
 from regplug.testing.check import CHECKS, Check, CheckFailure, NotApplicable
 from regplug.testing.graphs import installed_engine
@@ -133,7 +133,7 @@ def check_regularizer(
 
     Raises
     ------
-    BadOption
+    OptionError
         `expected_failures` names a check that does not exist.
 
     Examples
@@ -157,7 +157,7 @@ def check_regularizer(
             None,
         )
         start = time.perf_counter()
-        with installed_engine().untraced():
+        with installed_engine().no_traceback():
             status, message = (
                 (SKIPPED, f"not possible: see {failed}")
                 if failed
@@ -204,7 +204,7 @@ def check_names(expected: Mapping[str, str]) -> None:
         if name not in CHECKS:
             near = nearest(name, CHECKS)
             hint = f" Did you mean {near!r}?" if near else ""
-            raise BadOption(
+            raise OptionError(
                 f"expected_failures: no check named {name!r}.{hint} Checks: {listing(CHECKS, 99)}."
             )
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from regplug.engine import engine_of
-from regplug.errors import BadOption, RegplugError, listing
+from regplug.errors import OptionError, RegplugError, listing
 from regplug.testing import samples
 from regplug.testing.check import CheckFailure, NotApplicable, check
 from regplug.testing.graph_checks import cases, main, weighted
@@ -256,7 +256,7 @@ def set_weights_for_a_term_of_one(wide: Run, half: Run) -> None:
     raw = float(wide.values()[0]["loss"]) / wide.manager.weights[wide.label]
     wide.restart()
     if raw > 0 and np.isfinite(raw):
-        with contextlib.suppress(BadOption):
+        with contextlib.suppress(OptionError):
             for run in (wide, half):
                 run.manager.weights[run.label] = 1 / raw
 

@@ -10,9 +10,13 @@ import random
 
 import numpy as np
 
-from regplug.authoring.regularizer import given_options, hook_arguments, uses_weight
+from regplug.authoring.regularizer import (
+    hook_arguments,
+    non_default_options,
+    uses_weight,
+)
 from regplug.composition.compose import compose
-from regplug.errors import BadOption, listing
+from regplug.errors import OptionError, listing
 from regplug.testing import samples
 from regplug.testing.check import CheckFailure, NotApplicable, check
 from regplug.testing.class_checks import tried_values
@@ -72,7 +76,7 @@ def every_value_works(subject):
     for name, value in tried_values(subject):
         try:
             found = subject.apply(case, **{name: value}).values()[0]
-        except (Refused, BadOption):
+        except (Refused, OptionError):
             continue
         require_finite(found, f" with {name}={value!r}")
         works.append(f"{name}={value!r}")
@@ -168,7 +172,7 @@ def dtypes_and_shapes_are_kept(subject):
                     )
     for name, value in tried_values(subject):
         if isinstance(value, float):
-            with contextlib.suppress(Refused, BadOption):
+            with contextlib.suppress(Refused, OptionError):
                 run = subject.apply(main(subject), "float32", **{name: value})
                 require_dtype(run, "float32", f" with {name}={value}")
 
@@ -350,7 +354,8 @@ def manager_is_copied(subject):
     ):
         raise CheckFailure("the copy of a manager has another state")
     before, after = (
-        given_options(each.members[0].regularizer) for each in (run.manager, again)
+        non_default_options(each.members[0].regularizer)
+        for each in (run.manager, again)
     )
     if before != after:
         raise CheckFailure(f"the copy of a manager has {after}, not {before}")

@@ -11,7 +11,7 @@ import numpy as np
 from regplug.authoring.options import options_of
 from regplug.authoring.regularizer import Regularizer
 from regplug.engine import engine_of
-from regplug.errors import BadOption, listing
+from regplug.errors import OptionError, listing
 from regplug.graph.rewiring import rewire, toposort
 from regplug.testing.check import CheckFailure, NotApplicable
 from regplug.testing.graphs import function
@@ -178,7 +178,7 @@ def another_weight(run: Run) -> float:
     before = run.manager.weights[run.label]
     for other in (before / 2, *values(option)):
         if other not in (0, before):
-            with contextlib.suppress(BadOption):
+            with contextlib.suppress(OptionError):
                 run.manager.weights[run.label] = other
                 return other
     raise NotApplicable("its range has no other weight")

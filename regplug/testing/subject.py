@@ -14,17 +14,17 @@ from regplug.authoring.hookspecs import hookimpl
 from regplug.authoring.options import REQUIRED, options_of
 from regplug.authoring.regularizer import (
     Regularizer,
-    given_options,
     hook_arguments,
+    non_default_options,
     uses_weight,
 )
 from regplug.composition.compose import compose
 from regplug.composition.manager import Manager, Result
 from regplug.engine import engine_of
 from regplug.errors import (
-    BadModel,
-    BadOption,
-    NoMatch,
+    ModelError,
+    NoMatchError,
+    OptionError,
     RegplugWarning,
     RegularizerError,
 )
@@ -186,7 +186,9 @@ class Subject:
 
     def __init__(self, regularizer: Any):
         self.cls = regularizer if isinstance(regularizer, type) else type(regularizer)
-        self.given = {} if isinstance(regularizer, type) else given_options(regularizer)
+        self.given = (
+            {} if isinstance(regularizer, type) else non_default_options(regularizer)
+        )
         self._runs: dict[tuple[Kind, str], Run] = {}
         self.refusals: list[str] = []
         self.error: Exception | None = None
@@ -260,7 +262,7 @@ class Subject:
                 result = manager.apply(sample.outputs, sample.params)
             run = Run(sample, manager, result, spy.losses)
             run.constrained  # noqa: B018  built here, so that a refusal is one of the model
-        except (NoMatch, BadModel, BadOption) as error:
+        except (NoMatchError, ModelError, OptionError) as error:
             raise Refused(str(error)) from error
         except RegularizerError as error:
             if isinstance(error.__cause__, ValueError):

@@ -173,7 +173,7 @@ def test_compose_names_the_package_at_fault(bad):
 def test_conflict_names_both_packages(bad):
     done = bad.run("-c", "import regplug; regplug.compose({'weight_l1': 1})")
     assert (
-        "NameConflict: 'weight_l1' is offered by regplug-bad-duplicate 0.1"
+        "NameConflictError: 'weight_l1' is offered by regplug-bad-duplicate 0.1"
         in done.stderr
     )
     assert (

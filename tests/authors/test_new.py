@@ -106,7 +106,7 @@ def test_new_takes_the_flag_in_the_words_of_the_class_too(tmp_path, flag):
 @pytest.mark.parametrize("author", ["", "   ", "<a@b.c>", "  <a@b.c> "])
 def test_new_refuses_an_author_without_a_name(tmp_path, author):
     done = new("lasso", "--dir", tmp_path, "--author", author)
-    assert isinstance(done.exception, regplug.BadOption)
+    assert isinstance(done.exception, regplug.OptionError)
     assert str(done.exception).startswith(
         f"--author {author!r} has no name: write NAME, or 'NAME <EMAIL>': "
     )
@@ -118,7 +118,7 @@ def test_new_overwrites_nothing(tmp_path):
     mine.parent.mkdir()
     mine.write_text("mine")
     done = new("lasso", "--dir", tmp_path)
-    assert isinstance(done.exception, regplug.BadOption)
+    assert isinstance(done.exception, regplug.OptionError)
     assert (
         str(done.exception)
         == f"nothing was written, for these exist: {mine}. Choose another name or --dir."
@@ -130,7 +130,7 @@ def test_new_overwrites_nothing(tmp_path):
 def test_new_says_why_it_cannot_write(tmp_path):
     (tmp_path / "file").write_text("")
     done = new("lasso", "--dir", tmp_path / "file")
-    assert isinstance(done.exception, regplug.BadOption)
+    assert isinstance(done.exception, regplug.OptionError)
     assert str(done.exception).endswith(
         "cannot be written: Not a directory. Choose another --dir."
     )
@@ -164,7 +164,7 @@ def test_name_is_read_in_words(name, words):
 )
 def test_name_that_no_package_can_have_is_refused(name):
     with pytest.raises(
-        regplug.BadOption,
+        regplug.OptionError,
         match=r"is no name: write letters, digits and underscores, a letter first",
     ):
         name_words(name)
@@ -173,7 +173,7 @@ def test_name_that_no_package_can_have_is_refused(name):
 def test_name_that_is_too_long_is_refused():
     assert name_words("a" * LONGEST) == ["a" * LONGEST]
     with pytest.raises(
-        regplug.BadOption,
+        regplug.OptionError,
         match=r"is no name: 41 characters are more than 40, and users type it\.",
     ):
         name_words("a" * LONGEST + "b")
@@ -185,7 +185,7 @@ def test_name_that_is_too_long_is_refused():
 )
 def test_name_whose_class_means_something_else_is_refused(name, cls):
     with pytest.raises(
-        regplug.BadOption,
+        regplug.OptionError,
         match=f"its class would be '{cls}', which means something else",
     ):
         name_words(name)

@@ -170,7 +170,7 @@ def test_short_name_works_again_where_the_rival_is_blocked(site):
     site("rp-right", "same")
     assert statuses("rp-left") == statuses("rp-right") == {"same": "conflict"}
     with pytest.raises(
-        regplug.NameConflict, match="Write 'rp-left/same' or 'rp-right/same'"
+        regplug.NameConflictError, match="Write 'rp-left/same' or 'rp-right/same'"
     ):
         regplug.load("same")
     assert regplug.load("rp-right/same").__module__ == "rp_right"

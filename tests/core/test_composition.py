@@ -16,15 +16,15 @@ from annotated_types import Interval
 
 import regplug
 from regplug import (
-    BadComposition,
-    BadOption,
-    NameConflict,
+    CompositionError,
+    NameConflictError,
+    OptionError,
     PluginLoadError,
     Regularizer,
-    UnknownRegularizer,
+    UnknownRegularizerError,
     hookimpl,
 )
-from regplug.authoring.regularizer import given_options
+from regplug.authoring.regularizer import non_default_options
 
 PAIRS = [
     ("dropout", {"pattern": "hid*:out", "weight": 0.5}),
@@ -87,7 +87,7 @@ def test_compose_leaves_what_it_is_given_as_it_was():
     pairs = copy.deepcopy(PAIRS)
     regplug.compose(pairs)
     assert pairs == PAIRS
-    with pytest.raises(BadOption):
+    with pytest.raises(OptionError):
         regplug.compose([*pairs, ("dropout", {"weight": 2})])
     assert pairs == PAIRS
 
@@ -164,7 +164,7 @@ def test_compose_imports_only_the_plugins_that_it_uses():
 def test_compose_twice_the_same_instance_is_refused():
     dropout = regplug.load("dropout")(weight=0.5)
     with pytest.raises(
-        BadComposition,
+        CompositionError,
         match=r"Dropout\(weight=0.5\) is listed twice: make a second instance",
     ):
         regplug.compose([dropout, dropout])
@@ -174,7 +174,7 @@ def test_compose_twice_the_same_instance_is_refused():
 
 
 def test_compose_unknown_regularizer_names_the_nearest_and_what_is_installed():
-    with pytest.raises(UnknownRegularizer) as caught:
+    with pytest.raises(UnknownRegularizerError) as caught:
         regplug.compose(["droput=0.5"])
     text = str(caught.value)
     assert text.startswith(
@@ -185,7 +185,7 @@ def test_compose_unknown_regularizer_names_the_nearest_and_what_is_installed():
 
 
 def test_compose_unknown_option_names_the_nearest_and_all():
-    with pytest.raises(BadOption) as caught:
+    with pytest.raises(OptionError) as caught:
         regplug.compose([("weight_l2", {"wieght": 0.1})])
     text = str(caught.value)
     assert text.startswith(
@@ -211,14 +211,14 @@ def test_compose_rate_out_of_range_is_refused(weight, what):
         f"dropout={weight}",
         {"dropout": weight},
     ):
-        with pytest.raises(BadOption, match=r"dropout\(weight=") as caught:
+        with pytest.raises(OptionError, match=r"dropout\(weight=") as caught:
             regplug.compose(spelling if isinstance(spelling, dict) else [spelling])
         assert what in str(caught.value)
 
 
 @pytest.mark.parametrize("weight", ["0.5", None, True, [0.5], b"1"])
 def test_compose_weight_of_another_type_is_refused(weight):
-    with pytest.raises(BadOption, match=r"weight_l2.*float"):
+    with pytest.raises(OptionError, match=r"weight_l2.*float"):
         regplug.compose([("weight_l2", {"weight": weight})])
 
 
@@ -230,28 +230,28 @@ def test_compose_weight_that_is_missing_is_refused():
         ("weight_l2", {"pattern": "*"}),
     ):
         with pytest.raises(
-            BadOption, match="no weight given, and it has none of its own.*0 is off"
+            OptionError, match="no weight given, and it has none of its own.*0 is off"
         ):
             regplug.compose([item])
 
 
 @pytest.mark.parametrize("pattern", [5, None, {"a": 1}, [5], ["a", None]])
 def test_compose_pattern_that_is_no_text_is_refused(pattern):
-    with pytest.raises(BadOption, match=r"dropout\(pattern="):
+    with pytest.raises(OptionError, match=r"dropout\(pattern="):
         regplug.compose([("dropout", {"weight": 0.5, "pattern": pattern})])
 
 
 @pytest.mark.parametrize("pattern", ["", [], ["hid*", ""], "!"])
 def test_compose_pattern_that_is_empty_is_refused(pattern):
     with pytest.raises(
-        BadOption, match="^dropout: pattern .* is no text or list of texts"
+        OptionError, match="^dropout: pattern .* is no text or list of texts"
     ):
         regplug.compose([("dropout", {"weight": 0.5, "pattern": pattern})])
 
 
 @pytest.mark.parametrize("seed", [1.5, "7", None, True, 2**64, -(2**63) - 1, [1]])
 def test_compose_seed_that_is_no_integer_of_64_bits_is_refused(seed):
-    with pytest.raises(BadOption) as caught:
+    with pytest.raises(OptionError) as caught:
         regplug.compose([], seed=seed)
     assert f"seed {seed!r} is no integer" in str(caught.value)
 
@@ -286,14 +286,14 @@ def test_compose_seed_is_any_integer_of_64_bits(seed):
     ],
 )
 def test_compose_what_describes_no_regularizer_is_refused(given, what):
-    with pytest.raises(BadComposition) as caught:
+    with pytest.raises(CompositionError) as caught:
         regplug.compose(given)
     assert what in str(caught.value)
 
 
 def test_compose_class_in_the_place_of_an_instance_is_refused():
     with pytest.raises(
-        BadComposition, match="Dropout.* is no regularizer.* or an instance"
+        CompositionError, match="Dropout.* is no regularizer.* or an instance"
     ):
         regplug.compose([regplug.load("dropout")])
 
@@ -309,7 +309,7 @@ def test_compose_checks_the_options_of_an_own_init():
             return 0
 
     assert dict(regplug.compose([Old(weight=0.5, size=4)]).weights) == {"old": 0.5}
-    with pytest.raises(BadOption, match=r"old\(size='x'\): 'x' is not of type int"):
+    with pytest.raises(OptionError, match=r"old\(size='x'\): 'x' is not of type int"):
         regplug.compose([Old(weight=0.5, size="x")])
 
 
@@ -328,11 +328,12 @@ class Old(Regularizer):
 """
     package("regplug-old", {"old": "regplug_old:Old"}, "regplug_old", source)
     with pytest.raises(
-        BadOption, match="^old: its constructor raised TypeError: .*missing 1 required"
+        OptionError,
+        match="^old: its constructor raised TypeError: .*missing 1 required",
     ):
         regplug.compose(["old=0.5"])
     with pytest.raises(
-        BadOption, match="^old: its constructor raised ZeroDivisionError"
+        OptionError, match="^old: its constructor raised ZeroDivisionError"
     ):
         regplug.compose([("old", {"size": 0})])
 
@@ -361,7 +362,7 @@ def test_compose_name_of_two_packages_is_a_conflict_that_says_what_to_write(pack
         CONFLICT.format("Orthogonal"),
         "2.0",
     )
-    with pytest.raises(NameConflict) as caught:
+    with pytest.raises(NameConflictError) as caught:
         regplug.compose(["orth=1"])
     assert str(caught.value) == (
         "'orth' is offered by regplug-one 0.1 (regplug_one:Orth) and regplug-two 2.0 (regplug_two:Orthogonal). "
@@ -372,7 +373,7 @@ def test_compose_name_of_two_packages_is_a_conflict_that_says_what_to_write(pack
         "Orth",
         "Orthogonal",
     ]
-    with pytest.raises(UnknownRegularizer, match="'regplug-three/orth'"):
+    with pytest.raises(UnknownRegularizerError, match="'regplug-three/orth'"):
         regplug.compose(["regplug-three/orth=1"])
 
 
@@ -425,65 +426,65 @@ def test_read_takes_seed_0_where_none_is_given(tmp_path):
 @pytest.mark.parametrize(
     ("text", "error", "what"),
     [
-        ("seed = 7\n[[regularizer]\n", BadComposition, "line 2, column 14"),
-        ('[[regularizer]]\nuse = "dropout\n', BadComposition, "line 2, column 15"),
+        ("seed = 7\n[[regularizer]\n", CompositionError, "line 2, column 14"),
+        ('[[regularizer]]\nuse = "dropout\n', CompositionError, "line 2, column 15"),
         (
             "sed = 7",
-            BadComposition,
+            CompositionError,
             "unknown key 'sed'. Did you mean 'seed'? Keys: seed, [[regularizer]]",
         ),
         (
             "[[regularizers]]\nuse = 'dropout'",
-            BadComposition,
+            CompositionError,
             "unknown key 'regularizers'. Did you mean 'regularizer'",
         ),
         (
             "[regularizer]\nuse = 'dropout'",
-            BadComposition,
+            CompositionError,
             "'regularizer' is no list of tables: write [[regularizer]]",
         ),
-        ("regularizer = [1]", BadComposition, "'regularizer' is no list of tables"),
+        ("regularizer = [1]", CompositionError, "'regularizer' is no list of tables"),
         (
             "regularizer = 'dropout'",
-            BadComposition,
+            CompositionError,
             "'regularizer' is no list of tables",
         ),
         (
             "[[regularizer]]\nweight = 0.5",
-            BadComposition,
+            CompositionError,
             '[[regularizer]] number 1 does not say `use = "NAME"`',
         ),
         (
             "[[regularizer]]\nuse = 5",
-            BadComposition,
+            CompositionError,
             "[[regularizer]] number 1 does not say `use",
         ),
-        ("seed = '7'", BadOption, "seed '7' is no integer"),
-        ("seed = 7.0", BadOption, "seed 7.0 is no integer"),
+        ("seed = '7'", OptionError, "seed '7' is no integer"),
+        ("seed = 7.0", OptionError, "seed 7.0 is no integer"),
         (
             "[[regularizer]]\nuse = 'dropout'\nweight = '0.5'",
-            BadOption,
+            OptionError,
             "(weight='0.5'): '0.5' is not of type float",
         ),
         (
             "[[regularizer]]\nuse = 'dropout'\nweight = 1",
-            BadOption,
+            OptionError,
             "1.0 is out of range: >= 0, < 1",
         ),
         (
             "[[regularizer]]\nuse = 'dropout'\nweight = nan",
-            BadOption,
+            OptionError,
             "nan is not a finite number",
         ),
         (
             "[[regularizer]]\nuse = 'dropout'\nwieght = 0.5",
-            BadOption,
+            OptionError,
             "unknown option 'wieght'. Did you mean 'weight'",
         ),
-        ("[[regularizer]]\nuse = 'dropout'", BadOption, "no weight given"),
+        ("[[regularizer]]\nuse = 'dropout'", OptionError, "no weight given"),
         (
             "[[regularizer]]\nuse = 'droput'\nweight = 0.5",
-            UnknownRegularizer,
+            UnknownRegularizerError,
             "Did you mean 'dropout'",
         ),
     ],
@@ -499,11 +500,11 @@ def test_read_bad_file_is_refused_by_path(text, error, what, tmp_path):
 
 def test_read_file_that_is_not_there_or_no_text(tmp_path):
     with pytest.raises(
-        BadComposition, match=r"none.toml: cannot be read: No such file"
+        CompositionError, match=r"none.toml: cannot be read: No such file"
     ):
         regplug.read(tmp_path / "none.toml")
     (tmp_path / "bytes.toml").write_bytes(b"seed = 7 # \xff")
-    with pytest.raises(BadComposition, match=r"bytes.toml: 'utf-8' codec"):
+    with pytest.raises(CompositionError, match=r"bytes.toml: 'utf-8' codec"):
         regplug.read(tmp_path / "bytes.toml")
 
 
@@ -529,7 +530,7 @@ def test_write_refuses_a_class_of_no_package_and_leaves_the_file(tmp_path):
     path = tmp_path / "regplug.toml"
     path.write_text("seed = 1\n")
     with pytest.raises(
-        BadComposition, match=r"lasso \(.*Lasso\) is of no installed package"
+        CompositionError, match=r"lasso \(.*Lasso\) is of no installed package"
     ):
         regplug.compose([Lasso(weight=1)]).write(path)
     assert path.read_text() == "seed = 1\n"
@@ -540,7 +541,7 @@ def test_write_refuses_a_class_of_no_package_and_leaves_the_file(tmp_path):
 )
 def test_compose_weight_where_there_is_none_is_refused(given):
     with pytest.raises(
-        BadOption,
+        OptionError,
         match=r"\(weight=[0-9.]+\): it has no weight. Options: pattern, name, optional",
     ):
         regplug.compose([given])
@@ -549,14 +550,14 @@ def test_compose_weight_where_there_is_none_is_refused(given):
 def test_compose_weight_of_an_instance_that_uses_none_is_refused():
     cls = regplug.load("non_negative")
     with pytest.raises(
-        BadOption, match=r"non_negative\(weight=0.0\): it has no weight"
+        OptionError, match=r"non_negative\(weight=0.0\): it has no weight"
     ):
         regplug.compose([cls(weight=0)])
 
 
 def test_compose_name_with_a_slash_is_refused():
     with pytest.raises(
-        BadOption, match="s/x: a name has no '/', which parts label and parameter"
+        OptionError, match="s/x: a name has no '/', which parts label and parameter"
     ):
         regplug.compose([("dropout", {"weight": 0.5, "name": "s/x"})])
 
@@ -599,7 +600,7 @@ class Opt(Regularizer):
 """,
     )
     with pytest.raises(
-        BadComposition,
+        CompositionError,
         match="opt: axis = None is not its default, and a TOML file has no None",
     ):
         regplug.compose([("opt", {"weight": 1, "axis": None})]).write(
@@ -610,7 +611,7 @@ class Opt(Regularizer):
 
 def test_write_where_no_file_can_be_is_refused_by_path(tmp_path):
     with pytest.raises(
-        BadComposition,
+        CompositionError,
         match="regplug.toml: cannot be written: No such file or directory",
     ):
         regplug.compose(["dropout=0.5"]).write(tmp_path / "nowhere" / "regplug.toml")
@@ -660,7 +661,7 @@ def test_compose_weight_that_the_class_declares_is_taken_though_no_hook_reads_it
 
 def compose_options(regularizer):
     (member,) = regplug.compose([regularizer]).members
-    return given_options(member.regularizer)
+    return non_default_options(member.regularizer)
 
 
 def test_compose_weight_that_a_function_inside_a_hook_reads_is_taken():

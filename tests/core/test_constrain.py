@@ -7,9 +7,9 @@ import pytest
 
 import regplug
 from regplug import (
-    BadModel,
-    BadOption,
-    NoMatch,
+    ModelError,
+    NoMatchError,
+    OptionError,
     Regularizer,
     RegularizerError,
     hookimpl,
@@ -125,7 +125,7 @@ def test_constrain_of_updates_of_something_else_is_an_error(engine):
     other, _ = model(engine, "a.w")
     result = regplug.compose([Double("a.w")]).apply(outputs, params=params)
     with pytest.raises(
-        NoMatch, match="change none of the model's parameters: a.w, b.w"
+        NoMatchError, match="change none of the model's parameters: a.w, b.w"
     ):
         result.constrain({other["a.w"]: other["a.w"] + 1})
     frozen = {params["b.w"]: params["b.w"] + 1}
@@ -150,7 +150,7 @@ def test_constrain_without_the_learning_rate_that_is_needed_is_an_error(engine):
     params, outputs = model(engine, "a.w")
     result = regplug.compose([Double(), Step(weight=2.0)]).apply(outputs, params=params)
     with pytest.raises(
-        BadOption,
+        OptionError,
         match=r"^step \(.*Step\): constrain\(updates, learning_rate=...\) is needed",
     ):
         result.constrain({params["a.w"]: params["a.w"] + 1})
@@ -230,14 +230,14 @@ def test_constrain_after_building_takes_the_parameters_under_the_names_given(eng
     updates = manager.constrain({"hid.w": w}, {w: w + 1})
     function([], [], updates=updates)()
     assert w.get_value()[0, 0] == 4
-    with pytest.raises(NoMatch, match="double: pattern 'hid.w' matches none"):
+    with pytest.raises(NoMatchError, match="double: pattern 'hid.w' matches none"):
         manager.constrain([w], {w: w + 1})
 
 
 def test_constrain_pattern_that_matches_nothing_is_an_error_of_apply(engine):
     params, outputs = model(engine, "a.w")
     with pytest.raises(
-        NoMatch, match="double: pattern 'hid.w' matches none of the 1 params"
+        NoMatchError, match="double: pattern 'hid.w' matches none of the 1 params"
     ):
         regplug.compose([Double("hid.w")]).apply(outputs, params=params)
 
@@ -264,7 +264,8 @@ def test_constrain_of_what_is_no_updates_is_refused(updates, engine):
     params, outputs = model(engine, "w")
     result = regplug.compose([Double()]).apply(outputs)
     with pytest.raises(
-        BadModel, match="constrain: the updates .* are no mapping, and no list of pairs"
+        ModelError,
+        match="constrain: the updates .* are no mapping, and no list of pairs",
     ):
         result.constrain(updates)
 
@@ -283,6 +284,6 @@ def test_constrain_update_of_another_type_is_refused_by_name(engine, T):
     params, outputs = model(engine, "w")
     result = regplug.compose([Double()]).apply(outputs)
     with pytest.raises(
-        BadModel, match="constrain: the update of 'w' is .*, and the parameter is "
+        ModelError, match="constrain: the update of 'w' is .*, and the parameter is "
     ):
         result.constrain({params["w"]: T.cast(params["w"], "float32")})

@@ -19,13 +19,13 @@ import pytest
 
 import regplug
 from regplug import (
-    CannotCopy,
-    NameConflict,
+    CopyError,
+    NameConflictError,
     PluginLoadError,
     RegplugError,
     RegplugWarning,
     Regularizer,
-    UnknownRegularizer,
+    UnknownRegularizerError,
     hookimpl,
 )
 from regplug.testing import function, installed_engine
@@ -177,7 +177,7 @@ def test_copy_of_a_result_is_refused_in_words(way):
     result = regplug.compose(["dropout=0.5@*"]).apply({"h:out": T.matrix("x") * 2})
     for what in (result, {"inside": [result]}):
         words = r"manager\.write.*manager\.state.*manager\.restore.*manager\.restart"
-        with pytest.raises(CannotCopy, match=words) as caught:
+        with pytest.raises(CopyError, match=words) as caught:
             WAYS[way](what)
         assert isinstance(caught.value, RegplugError)
         assert isinstance(caught.value, TypeError)
@@ -222,7 +222,7 @@ def test_copy_names_the_package_that_is_missing(package, monkeypatch):
         pickle.loads(data)
     monkeypatch.undo()  # the path
     words = "'lasso' of regplug-lasso==0.3, which is not here: python -m pip install regplug-lasso==0.3"
-    with pytest.raises(UnknownRegularizer, match=words):
+    with pytest.raises(UnknownRegularizerError, match=words):
         pickle.loads(data)
 
 
@@ -230,7 +230,7 @@ def test_copy_finds_its_package_where_another_offers_the_name(package):
     package("regplug-lasso", {"lasso": "lasso_here:Lasso"}, "lasso_here", SOURCE)
     data = pickle.dumps(regplug.compose(["lasso=0.5"]))
     package("regplug-other", {"lasso": "lasso_there:Lasso"}, "lasso_there", SOURCE)
-    with pytest.raises(NameConflict):
+    with pytest.raises(NameConflictError):
         regplug.compose(["lasso=0.5"])
     assert pickle.loads(data).members[0].entry.package == "regplug-lasso"
 

@@ -53,7 +53,7 @@ def test_install_makes_a_regularizer_appear_and_uninstall_makes_it_go(
     assert environment.listed() == before
     done = environment.run("-c", "import regplug; regplug.compose(['lasso=1'])")
     assert done.returncode == 1
-    assert "UnknownRegularizer: no regularizer named 'lasso'" in done.stderr
+    assert "UnknownRegularizerError: no regularizer named 'lasso'" in done.stderr
 
 
 def test_install_of_a_package_that_does_not_import_is_reported_and_harms_no_other(

@@ -16,10 +16,10 @@ import pytest
 
 import regplug
 from regplug import (
-    BadComposition,
-    BadModel,
-    BadOption,
-    NoMatch,
+    CompositionError,
+    ModelError,
+    NoMatchError,
+    OptionError,
     Regularizer,
     RegularizerError,
     hookimpl,
@@ -345,7 +345,7 @@ def test_array_of_another_variable_of_that_name_is_refused(targets, engine):
     result = manager.apply({"out:out": first * 1}, params={"w": first})
     before, loss = manager.state(), evaluate(result.loss)
     with pytest.raises(
-        BadModel, match="belongs to another model.*: compose a manager of its own"
+        ModelError, match="belongs to another model.*: compose a manager of its own"
     ):
         manager.apply({"out:out": second * 1}, params={"w": second})
     np.testing.assert_equal(manager.state(), before)
@@ -373,7 +373,7 @@ def test_array_of_an_output_is_kept_for_a_graph_of_the_same_parameters(engine, T
         manager.apply(part)
     before = manager.state()
     assert before["arrays"] == {"count/in:out": 1, "count/h:out": 1, "count/y:out": 1}
-    with pytest.raises(BadModel, match="for 'y:out' belongs to another model"):
+    with pytest.raises(ModelError, match="for 'y:out' belongs to another model"):
         manager.apply(outputs(head))
     assert manager.state() == before
 
@@ -394,7 +394,7 @@ def test_array_of_another_variable_is_refused_where_it_is_garbage(engine):
     manager = regplug.compose([Anchor(weight=1.0)])
     manager.apply({"out:out": shared(engine, 1.0).sum()})
     gc.collect()
-    with pytest.raises(BadModel, match="manager of its own"):
+    with pytest.raises(ModelError, match="manager of its own"):
         manager.apply({"out:out": shared(engine, 3.0).sum()})
 
 
@@ -415,7 +415,7 @@ def test_array_under_a_name_of_its_own_belongs_to_all_that_matched(engine):
     step = function([], result.loss, updates=result.updates)
     assert [float(step()) for _ in range(2)] == [0, 1]
     assert float(evaluate(manager.apply({"out:out": (w * v).sum()}).loss)) == 2
-    with pytest.raises(BadModel, match="'all' belongs to another model"):
+    with pytest.raises(ModelError, match="'all' belongs to another model"):
         manager.apply({"out:out": (w * shared(engine, 2.0, name="v")).sum()})
 
 
@@ -513,7 +513,7 @@ def test_restart_that_fails_changes_nothing(engine):
         ):
             call()
     for seed in (1.5, 2**64, "7", True):
-        with pytest.raises(BadOption, match="seed .* is no integer"):
+        with pytest.raises(OptionError, match="seed .* is no integer"):
             manager.restart(seed)
     np.testing.assert_equal(manager.state(), before)
 
@@ -579,7 +579,7 @@ def test_state_that_has_not_the_arrays_of_the_model_is_refused(
     if is_early:
         manager.restore(state)
         before = manager.state()
-        with pytest.raises(BadComposition, match=words):
+        with pytest.raises(CompositionError, match=words):
             manager.apply(outputs)
         np.testing.assert_equal(manager.state(), before)
         manager.restart()  # the way out that the error names
@@ -587,7 +587,7 @@ def test_state_that_has_not_the_arrays_of_the_model_is_refused(
     else:
         manager.apply(outputs)
         before = manager.state()
-        with pytest.raises(BadComposition, match=words):
+        with pytest.raises(CompositionError, match=words):
             manager.restore(state)
         np.testing.assert_equal(manager.state(), before)
 
@@ -641,14 +641,14 @@ def test_array_that_does_not_fit_the_dtype_is_refused(arrays, is_early, engine):
     ]
     first, second = reversed(calls) if is_early else calls
     first()
-    with pytest.raises(BadComposition, match="has entries that do not fit"):
+    with pytest.raises(CompositionError, match="has entries that do not fit"):
         second()
 
 
 def test_array_of_a_float32_model_refuses_what_overflows_there(T):
     manager = regplug.compose([Count()])
     manager.restore({**manager.state(), "arrays": {"count/in:out": [1e300]}})
-    with pytest.raises(BadComposition, match="do not fit float32"):
+    with pytest.raises(CompositionError, match="do not fit float32"):
         manager.apply({"in:out": T.vector("x", dtype="float32")})
 
 
@@ -674,18 +674,18 @@ def test_apply_that_fails_leaves_nothing_behind(exception, engine, T, monkeypatc
         manager.restore({**manager.state(), "arrays": {"anchor/w": [0.0, 0.0]}})
     before = manager.state()
     errors = {
-        "pattern": NoMatch,
+        "pattern": NoMatchError,
         "hook": RegularizerError,
         "interrupt": KeyboardInterrupt,
-        "restored": BadComposition,
+        "restored": CompositionError,
     }
     with pytest.raises(errors[exception]):
         manager.apply({"out:out": x * w}, params={"w": w})
     np.testing.assert_equal(manager.state(), before)
-    assert manager._live.engine is None
-    assert manager._live.step.variable is None
-    assert manager._live.keys.get().shape == (0, 2)
-    assert not manager._live._sites
+    assert manager._run_state.engine is None
+    assert manager._run_state.step.variable is None
+    assert manager._run_state.keys.get().shape == (0, 2)
+    assert not manager._run_state._sites
 
     manager.restart()
     monkeypatch.setattr(Late, "is_broken", False)
@@ -827,12 +827,12 @@ def test_building_keeps_the_arrays_of_parameters_and_refuses_other_ones(engine, 
     build(w)
     w.set_value(np.array([4.0]))
     assert float(evaluate(build(w))) == 3
-    with pytest.raises(BadModel, match="'h:out' belongs to another model"):
+    with pytest.raises(ModelError, match="'h:out' belongs to another model"):
         build(v)
     alone = regplug.compose([Anchor(weight=1.0)])
     for param, is_refused in ((w, False), (v, True)):
         with (
-            pytest.raises(BadModel, match="manager of its own")
+            pytest.raises(ModelError, match="manager of its own")
             if is_refused
             else contextlib.nullcontext()
         ):
@@ -859,7 +859,7 @@ def test_building_refuses_a_restored_state_of_another_model(names, words, T):
         manager.modify_graph(more)
         manager.loss([], {**outputs, **more})
 
-    with pytest.raises(BadComposition, match=words):
+    with pytest.raises(CompositionError, match=words):
         build()
     np.testing.assert_equal(manager.state(), before)
 
@@ -867,6 +867,6 @@ def test_building_refuses_a_restored_state_of_another_model(names, words, T):
 def test_constrain_that_fails_leaves_nothing_behind(engine):
     w = shared(engine, 1.0, 2.0)
     manager = regplug.compose([("max_norm", {"pattern": "v", "limit": 1.0})])
-    with pytest.raises(NoMatch):
+    with pytest.raises(NoMatchError):
         manager.constrain([w], {w: w + 1})
-    assert manager._live.engine is None
+    assert manager._run_state.engine is None

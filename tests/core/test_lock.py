@@ -83,7 +83,7 @@ def test_read_strict_refuses_another_version(locked):
     upgrade(folder)
 
     with pytest.raises(
-        regplug.BadComposition,
+        regplug.CompositionError,
         match=re.escape(f"{path}: 'lasso' is locked to rp-lasso==0.1, and "),
     ):
         regplug.read(path, strict=True)
@@ -94,7 +94,7 @@ def test_read_strict_refuses_what_is_not_locked(tmp_path):
     regplug.compose(["dropout=0.5"]).write(path)
 
     with pytest.raises(
-        regplug.BadComposition,
+        regplug.CompositionError,
         match=r"'dropout' is not in \[lock\], and strict=True asks for it",
     ):
         regplug.read(path, strict=True)
@@ -107,7 +107,7 @@ def test_read_of_a_locked_package_that_is_absent_says_what_to_install(
     path.write_text(path.read_text().replace("lasso", "lassoo"))
 
     with pytest.raises(
-        regplug.UnknownRegularizer,
+        regplug.UnknownRegularizerError,
         match="The file is locked to rp-lassoo==0.1: python -m pip install",
     ):
         regplug.read(path)
@@ -119,7 +119,7 @@ def test_read_refuses_a_lock_of_another_form(tmp_path, text):
     path.write_text(text + "\n")
 
     with pytest.raises(
-        regplug.BadComposition, match="'lock' is no table of texts: write"
+        regplug.CompositionError, match="'lock' is no table of texts: write"
     ):
         regplug.read(path)
 
@@ -139,7 +139,7 @@ def test_lock_is_compared_before_anything_is_imported(locked, monkeypatch):
     loaded = []
     monkeypatch.setattr(registry, "load", loaded.append)
 
-    with pytest.raises(regplug.BadComposition):
+    with pytest.raises(regplug.CompositionError):
         regplug.read(path, strict=True)
 
     assert loaded == []

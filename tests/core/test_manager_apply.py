@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import regplug
-from regplug import NoMatch, Regularizer, RegularizerError, hookimpl
+from regplug import NoMatchError, Regularizer, RegularizerError, hookimpl
 from regplug.engine import engine_of, mean, tensor
 from regplug.testing import evaluate, function
 
@@ -665,7 +665,7 @@ def test_apply_name_that_is_added_at_two_outputs_is_named(engine):
 def test_apply_role_that_matches_nothing_has_no_nearest_name(engine):
     _, outputs = net(engine)
     with pytest.raises(
-        NoMatch,
+        NoMatchError,
         match="pattern '@hidden' matches none of the 1 outputs. Outputs: in:out",
     ):
         regplug.compose([("dropout", 0.5)]).apply({"in:out": outputs["in:out"]})
@@ -862,10 +862,10 @@ def test_apply_accepts_a_constant_and_a_shared_variable_as_results(engine):
 
 def test_apply_regplug_error_of_a_plugin_keeps_its_kind_and_gets_the_label(engine):
     def missing(h):
-        raise NoMatch("there is no such layer")
+        raise NoMatchError("there is no such layer")
 
     _, outputs = net(engine)
-    with pytest.raises(NoMatch, match="^lasso.*: there is no such layer"):
+    with pytest.raises(NoMatchError, match="^lasso.*: there is no such layer"):
         regplug.compose([broken(missing)("hid:out")]).apply(outputs)
 
 
@@ -875,7 +875,7 @@ def test_apply_that_fails_leaves_the_manager_as_it_was(engine):
         ["dropout=0.5@hid:out", ("weight_l2", {"weight": 1, "pattern": "*.w"})], seed=3
     )
     before = manager.state()
-    with pytest.raises(NoMatch):
+    with pytest.raises(NoMatchError):
         manager.apply({"in:out": x})
     assert manager.state() == before
     result = manager.apply(outputs)
@@ -900,7 +900,7 @@ def test_apply_refuses_before_anything_is_compiled(engine, monkeypatch):
     for body, _ in LOSSES.values():
         with pytest.raises(RegularizerError):
             regplug.compose([broken(body)("hid:out")]).apply(outputs)
-    with pytest.raises(NoMatch):
+    with pytest.raises(NoMatchError):
         regplug.compose(["dropout=0.5@conv"]).apply(outputs)
 
 

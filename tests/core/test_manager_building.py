@@ -9,9 +9,9 @@ import pytest
 
 import regplug
 from regplug import (
-    BadModel,
-    BadOption,
-    NoMatch,
+    ModelError,
+    NoMatchError,
+    OptionError,
     Regularizer,
     RegularizerError,
     hookimpl,
@@ -247,7 +247,9 @@ def test_building_unnamed_parameter_of_a_layer_is_an_error(engine, T):
     manager = regplug.compose([SumParams("*")])
     outputs = build(manager, lambda _: {"h:out": x * w + b})
     for layers in ([], [SimpleNamespace(name="h", params=[w, b])]):
-        with pytest.raises(BadModel, match="1 of the model's parameters have no name"):
+        with pytest.raises(
+            ModelError, match="1 of the model's parameters have no name"
+        ):
             manager.loss(layers, outputs)
 
 
@@ -257,7 +259,7 @@ def test_building_roles_in_a_modify_graph_are_refused(T):
     kept = dict(own)
     for spec in ("@hidden", ["*", "!@output"]):
         with pytest.raises(
-            BadOption, match="^times: pattern .*there are no roles here: write a glob"
+            OptionError, match="^times: pattern .*there are no roles here: write a glob"
         ) as caught:
             regplug.compose([Times(spec)]).modify_graph(own)
         assert repr(spec) in str(caught.value)
@@ -292,7 +294,7 @@ def test_building_pattern_that_matched_nothing_is_an_error_of_the_loss(T):
             lambda o: {"y:out": o["hid1:out"] + 1},
         )
         with pytest.raises(
-            NoMatch,
+            NoMatchError,
             match="'hid2:out' matches none of the 2 outputs. Nearest: 'hid1:out'",
         ):
             manager.loss([], outputs)
@@ -312,7 +314,7 @@ def test_building_a_next_model_begins_anew(engine, T):
     missing = regplug.compose([Times("first:out")])
     missing.loss([], build(missing, lambda _: {"first:out": x * 1}))
     second = build(missing, lambda _: {"second:out": x * 1})
-    with pytest.raises(NoMatch, match="matches none of the 1 outputs"):
+    with pytest.raises(NoMatchError, match="matches none of the 1 outputs"):
         missing.loss([], second)
 
 
@@ -320,10 +322,10 @@ def test_building_begins_anew_after_a_loss_that_failed(T):
     x = T.vector("x", dtype="float64")
     manager = regplug.compose([Sum("y:out"), Times("h:out")])
     outputs = build(manager, lambda _: {"h:out": x * 1})
-    with pytest.raises(NoMatch):
+    with pytest.raises(NoMatchError):
         manager.loss([], outputs)
     second = build(manager, lambda _: {"y:out": x * 1})
-    with pytest.raises(NoMatch, match="'h:out' matches none of the 1 outputs"):
+    with pytest.raises(NoMatchError, match="'h:out' matches none of the 1 outputs"):
         manager.loss([], second)
 
 
@@ -347,7 +349,7 @@ def test_building_begins_anew_after_a_layer_that_failed(engine, T):
         )
     outputs = build(manager, lambda _: {"new:out": x * w})
     assert evaluate(outputs["new:out"], {x: [1.0, 1.0]}).tolist() == [10, 20]
-    with pytest.raises(NoMatch, match=r"'old:\*' matches none of the 1 outputs"):
+    with pytest.raises(NoMatchError, match=r"'old:\*' matches none of the 1 outputs"):
         manager.loss([], outputs)
 
 
@@ -411,8 +413,8 @@ def test_building_on_theano_advances_the_step_unasked_and_elsewhere_not(engine, 
     manager.loss([], outputs)
     step = function([x], outputs["h:out"])
     first, second = step(np.ones(64)), step(np.ones(64))
-    assert (first != second).any() == engine.advances_unasked
-    assert manager.state()["step"] == (2 if engine.advances_unasked else 0)
+    assert (first != second).any() == engine.uses_default_updates
+    assert manager.state()["step"] == (2 if engine.uses_default_updates else 0)
 
 
 def test_applying_leaves_the_step_to_explicit_updates_on_every_engine(T):
@@ -442,7 +444,7 @@ def test_building_a_plugin_that_fails_leaves_the_mapping(T):
 
 @pytest.mark.parametrize("own", [{}, None, 5, {"h:out": 5}])
 def test_building_refuses_what_is_no_layer(own):
-    with pytest.raises(BadModel):
+    with pytest.raises(ModelError):
         regplug.compose([Times("*")]).modify_graph(own)
 
 
@@ -460,6 +462,7 @@ def test_manager_of_one_engine_refuses_the_other(T, monkeypatch):
     manager.apply({"h:out": x * 1})
     other = SimpleNamespace(T=SimpleNamespace(__name__="theano.tensor"))
     with pytest.raises(
-        BadModel, match="this manager serves .*tensor and the model is of theano.tensor"
+        ModelError,
+        match="this manager serves .*tensor and the model is of theano.tensor",
     ):
-        manager._live.connect(other)
+        manager._run_state.connect(other)

@@ -10,7 +10,14 @@ import numpy as np
 import pytest
 
 import regplug
-from regplug import BadModel, BadOption, NoMatch, Regularizer, as_model, hookimpl
+from regplug import (
+    ModelError,
+    NoMatchError,
+    OptionError,
+    Regularizer,
+    as_model,
+    hookimpl,
+)
 from regplug.models.patterns import Pattern
 
 
@@ -230,7 +237,7 @@ def test_model_variable_under_two_names_matches_by_either_under_the_first(engine
 def test_model_object_that_is_none_is_refused():
     for thing in (5, "mlp", object(), None, SimpleNamespace(outputs={})):
         with pytest.raises(
-            BadModel, match="is no model: hand over a mapping|no model"
+            ModelError, match="is no model: hand over a mapping|no model"
         ) as caught:
             regplug.compose([]).apply(thing)
         assert repr(thing)[:20] in str(caught.value)
@@ -238,7 +245,7 @@ def test_model_object_that_is_none_is_refused():
 
 @pytest.mark.parametrize("outputs", [{}, []])
 def test_model_without_outputs_is_refused(outputs):
-    with pytest.raises(BadModel):
+    with pytest.raises(ModelError):
         as_model(outputs)
 
 
@@ -246,7 +253,7 @@ def test_model_output_that_is_no_variable_is_refused_by_name(engine):
     x = engine.T.matrix("x")
     for value in (np.zeros(3), 5, None, "x", [x]):
         with pytest.raises(
-            BadModel, match="'h:out' is .*which is no variable of pytensor or theano"
+            ModelError, match="'h:out' is .*which is no variable of pytensor or theano"
         ):
             as_model({"in:out": x, "h:out": value})
 
@@ -254,7 +261,7 @@ def test_model_output_that_is_no_variable_is_refused_by_name(engine):
 def test_model_name_that_is_no_text_is_refused(engine):
     x = engine.T.matrix("x")
     with pytest.raises(
-        BadModel, match="5 is no name: outputs and parameters are named by texts"
+        ModelError, match="5 is no name: outputs and parameters are named by texts"
     ):
         as_model({5: x})
 
@@ -262,7 +269,7 @@ def test_model_name_that_is_no_text_is_refused(engine):
 def test_model_output_that_is_no_tensor_is_refused(engine):
     slicetype = importlib.import_module(f"{engine.T.__name__}.type_other").slicetype
     with pytest.raises(
-        BadModel,
+        ModelError,
         match=r"'in:out' is of type slice: outputs and parameters are dense tensors",
     ):
         as_model({"in:out": slicetype()})
@@ -277,14 +284,14 @@ def test_model_variables_of_two_engines_are_refused(engine):
         {"__module__": f"{other}.tensor", "owner": None, "type": None, "name": "z"},
     )
     x = engine.T.matrix("x")
-    with pytest.raises(BadModel) as caught:
+    with pytest.raises(ModelError) as caught:
         regplug.compose([Penalty()]).apply({"in:out": x, "h:out": Variable()})
     this = engine.__name__.rpartition(".")[2]
     assert str(caught.value) == (
         f"one model, two engines: 'in:out' of {this} and 'h:out' of {other}. Build all of it with one."
     )
     with pytest.raises(
-        BadModel, match=f"two engines: 'in:out' of {this} and 'h.w' of {other}"
+        ModelError, match=f"two engines: 'in:out' of {this} and 'h.w' of {other}"
     ):
         as_model({"in:out": x}, params={"h.w": Variable()})
 
@@ -296,7 +303,7 @@ def test_model_engine_that_is_unknown_is_refused():
         {"__module__": "aesara.tensor", "owner": None, "type": None, "name": "z"},
     )
     with pytest.raises(
-        BadModel, match="'h:out' is .*no variable of pytensor or theano"
+        ModelError, match="'h:out' is .*no variable of pytensor or theano"
     ):
         as_model({"h:out": Variable()})
 
@@ -307,7 +314,7 @@ def test_model_unnamed_parameter_is_an_error_only_for_parameter_patterns(engine)
     w, b = engine.shared(np.eye(2)), engine.shared(np.zeros(2), name="b")
     y = T.dot(x, w) + b
     outputs = {"in:out": x, "y:out": y}
-    with pytest.raises(BadModel) as caught:
+    with pytest.raises(ModelError) as caught:
         regplug.compose([Penalty("b")]).apply(outputs)
     text = str(caught.value)
     assert text.startswith("penalty: 1 of the model's parameters have no name (")
@@ -348,7 +355,7 @@ def test_model_names_of_one_variable_are_in_alphabetical_order(engine):
 def test_model_list_of_parameters_needs_names(engine):
     outputs, params = mlp(engine)
     with pytest.raises(
-        BadModel,
+        ModelError,
         match="params: .* has no name: name it, or pass a mapping name -> variable",
     ):
         as_model(outputs, params=[*params, engine.shared(np.eye(2))])
@@ -357,20 +364,20 @@ def test_model_list_of_parameters_needs_names(engine):
 def test_model_params_of_another_kind_are_refused(engine):
     outputs, _ = mlp(engine)
     for params in (5, [5], [np.eye(2)], {"w": 5}, {"w": np.eye(2)}, "w"):
-        with pytest.raises(BadModel):
+        with pytest.raises(ModelError):
             as_model(outputs, params=params)
 
 
 def test_model_pattern_that_matches_no_output_names_the_nearest(engine):
     outputs, _ = mlp(engine)
-    with pytest.raises(NoMatch) as caught:
+    with pytest.raises(NoMatchError) as caught:
         regplug.compose(["noise=1@hiden1:out"]).apply(outputs)
     assert str(caught.value) == (
         "noise: pattern 'hiden1:out' matches none of the 5 outputs. Nearest: 'hid1:out'. "
         "Outputs: in:out, hid1:pre, hid1:out, hid2:pre, hid2:out."
     )
     with pytest.raises(
-        NoMatch,
+        NoMatchError,
         match=r"penalty: pattern 'hid3.w' matches none of the 4 params. Nearest: 'hid\d.w'",
     ):
         regplug.compose([Penalty("hid3.w")]).apply(outputs)
@@ -379,11 +386,11 @@ def test_model_pattern_that_matches_no_output_names_the_nearest(engine):
 def test_model_role_that_nothing_has_is_an_error(engine):
     x = engine.T.matrix("x")
     with pytest.raises(
-        NoMatch, match="noise: pattern '@hidden' matches none of the 2 outputs"
+        NoMatchError, match="noise: pattern '@hidden' matches none of the 2 outputs"
     ):
         regplug.compose(["noise=1@@hidden"]).apply({"in:out": x, "y:out": x * 2})
     with pytest.raises(
-        BadOption,
+        OptionError,
         match="noise: pattern '@hiden': unknown role '@hiden'. Did you mean '@hidden'",
     ):
         regplug.compose(["noise=1@@hiden"]).apply({"in:out": x, "y:out": x * 2})

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import regplug
-from regplug import BadOption, Regularizer, hookimpl
+from regplug import OptionError, Regularizer, hookimpl
 from regplug.noise import reference
 from regplug.testing import evaluate, function
 
@@ -130,12 +130,12 @@ def test_keys_are_there_at_once_and_right_after_a_failure(T, monkeypatch):
     )
     np.testing.assert_array_equal(value != 0, expected("look", "b:out"))
     np.testing.assert_array_equal(other != 0, expected("look", "c:out"))
-    keys = [reference.site_key(7, *site) for site in manager._live._sites]
-    np.testing.assert_array_equal(manager._live.keys.get(), keys)
+    keys = [reference.site_key(7, *site) for site in manager._run_state._sites]
+    np.testing.assert_array_equal(manager._run_state.keys.get(), keys)
 
 
 def test_keys_of_many_sites_are_moved_a_few_times_only(engine):
-    live = regplug.compose([], seed=7)._live
+    live = regplug.compose([], seed=7)._run_state
     live.connect(engine)
     tables = []
     for number in range(3000):
@@ -279,7 +279,7 @@ def test_row_offset_counts_in_a_loss_at_an_output(T):
 @pytest.mark.parametrize("value", [-1, 1.5, "3", True, None, 2**63])
 def test_row_offset_is_an_integer_from_0(value):
     manager = regplug.compose([])
-    with pytest.raises(BadOption, match="row_offset .* is no integer from 0"):
+    with pytest.raises(OptionError, match="row_offset .* is no integer from 0"):
         manager.row_offset = value
     assert manager.row_offset == 0
 

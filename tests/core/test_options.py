@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from annotated_types import Ge, GroupedMetadata, Gt, Interval, Le, Lt
 
-from regplug import BadOption, Regularizer, hookimpl
+from regplug import OptionError, Regularizer, hookimpl
 from regplug.authoring.options import REQUIRED, Option, check_options, options_of
 
 
@@ -59,7 +59,7 @@ def test_options_with_an_ellipsis_must_be_given():
             return None
 
     assert options_of(Recurrent)["pattern"].default is REQUIRED
-    with pytest.raises(BadOption, match="Recurrent: option 'pattern' must be given"):
+    with pytest.raises(OptionError, match="Recurrent: option 'pattern' must be given"):
         Recurrent(weight=1)
     assert Recurrent("rnn:out", 1).pattern == "rnn:out"
 
@@ -71,7 +71,7 @@ def test_options_narrow_the_range_of_a_base_option():
     assert options_of(Rate)["weight"].range == ">= 0, < 1"
     assert list(options_of(Rate)) == ["pattern", "weight", "name", "optional"]
     with pytest.raises(
-        BadOption, match=r"Rate\(weight=1\): 1.0 is out of range: >= 0, < 1"
+        OptionError, match=r"Rate\(weight=1\): 1.0 is out of range: >= 0, < 1"
     ):
         Rate(weight=1)
 
@@ -82,7 +82,7 @@ def test_options_of_a_subclass_are_inherited():
 
     assert options_of(Own)["l1_ratio"].default == 0.25
     assert Own(weight=1).l1_ratio == 0.25
-    with pytest.raises(BadOption):
+    with pytest.raises(OptionError):
         Own(weight=1, l1_ratio=2)
 
 
@@ -152,14 +152,14 @@ def test_option_value_is_converted_to_its_type(name, value, kept):
     ],
 )
 def test_option_value_is_refused_with_the_value_and_what_is_valid(name, value, what):
-    with pytest.raises(BadOption) as caught:
+    with pytest.raises(OptionError) as caught:
         check_options(ElasticNet, "net", {name: value})
     assert str(caught.value).startswith(f"net({name}={value!r}): ")
     assert what in str(caught.value)
 
 
 def test_option_that_is_unknown_is_refused_with_the_nearest_and_all():
-    with pytest.raises(BadOption) as caught:
+    with pytest.raises(OptionError) as caught:
         check_options(ElasticNet, "net", {"l1_rate": 0.5})
     assert str(caught.value) == (
         "net(l1_rate=0.5): unknown option 'l1_rate'. Did you mean 'l1_ratio'? Options: pattern, weight, name, "
@@ -173,7 +173,7 @@ def test_option_refuses_none_where_a_number_has_a_bound():
 
     assert check_options(Bounded, "bounded", {"limit": None}) == {"limit": None}
     assert check_options(Bounded, "bounded", {"limit": 3}) == {"limit": 3.0}
-    with pytest.raises(BadOption, match="5.0 is out of range"):
+    with pytest.raises(OptionError, match="5.0 is out of range"):
         check_options(Bounded, "bounded", {"limit": 5})
 
 
@@ -336,5 +336,5 @@ def test_option_weight_as_a_schedule_has_the_range_of_the_class():
         weight: Annotated[float, Interval(ge=0, lt=1)]
 
     ramp = {"schedule": "linear", "start": 0, "stop": 1.5, "steps": 10}
-    with pytest.raises(BadOption, match="1.5 is out of range: >= 0, < 1"):
+    with pytest.raises(OptionError, match="1.5 is out of range: >= 0, < 1"):
         check_options(Rate, "rate", {"weight": ramp})

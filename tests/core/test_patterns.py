@@ -2,7 +2,7 @@
 
 import pytest
 
-from regplug.errors import BadOption, NoMatch
+from regplug.errors import NoMatchError, OptionError
 from regplug.models.patterns import Pattern
 
 NAMES = ["in:out", "hid1:pre", "hid1:out", "hid2:out", "out:out"]
@@ -43,9 +43,9 @@ def test_pattern_selects_in_the_order_of_the_names(spec, expected):
 
 
 def test_pattern_is_case_sensitive_and_covers_the_whole_name():
-    with pytest.raises(NoMatch):
+    with pytest.raises(NoMatchError):
         matched("HID*")
-    with pytest.raises(NoMatch):
+    with pytest.raises(NoMatchError):
         matched("hid1")
 
 
@@ -57,7 +57,7 @@ def test_pattern_exact_name_wins_over_its_reading_as_a_glob():
 
 
 def test_pattern_that_matches_nothing_names_what_there_is_and_the_nearest():
-    with pytest.raises(NoMatch) as caught:
+    with pytest.raises(NoMatchError) as caught:
         matched("hidd1:out")
     assert str(caught.value) == (
         "dropout: pattern 'hidd1:out' matches none of the 5 outputs. Nearest: 'hid1:out'. "
@@ -66,19 +66,19 @@ def test_pattern_that_matches_nothing_names_what_there_is_and_the_nearest():
 
 
 def test_pattern_role_that_nothing_has_is_not_near_to_a_name():
-    with pytest.raises(NoMatch) as caught:
+    with pytest.raises(NoMatchError) as caught:
         matched("@hidden", names=["hidden", "input"], roles=ROLES | {"@hidden": set()})
     assert str(caught.value) == (
         "dropout: pattern '@hidden' matches none of the 2 outputs. Outputs: hidden, input."
     )
     with pytest.raises(
-        NoMatch, match="'hiden' matches none of the 2 outputs. Nearest: 'hidden'."
+        NoMatchError, match="'hiden' matches none of the 2 outputs. Nearest: 'hidden'."
     ):
         matched("hiden", names=["hidden", "input"])
 
 
 def test_pattern_needs_every_positive_entry_to_match():
-    with pytest.raises(NoMatch, match=r"'conv\*' matches none"):
+    with pytest.raises(NoMatchError, match=r"'conv\*' matches none"):
         matched(["hid*", "conv*"])
 
 
@@ -88,7 +88,7 @@ def test_pattern_may_exclude_what_is_not_there():
 
 def test_pattern_that_excludes_everything_says_so():
     with pytest.raises(
-        NoMatch,
+        NoMatchError,
         match=r"\['hid1:\*', '!hid\*'\] excludes all 5 outputs: in:out, hid1:pre",
     ):
         matched(["hid1:*", "!hid*"])
@@ -101,17 +101,17 @@ def test_pattern_optional_may_match_nothing():
 
 
 def test_pattern_without_any_names_matches_nothing():
-    with pytest.raises(NoMatch, match="none of the 0 outputs. Outputs: none"):
+    with pytest.raises(NoMatchError, match="none of the 0 outputs. Outputs: none"):
         matched("*", names=[])
 
 
 def test_pattern_cuts_a_long_list_of_names():
-    with pytest.raises(NoMatch, match=r"h11:out, \.\.\. \(88 more\)\."):
+    with pytest.raises(NoMatchError, match=r"h11:out, \.\.\. \(88 more\)\."):
         matched("conv", names=[f"h{i}:out" for i in range(100)])
 
 
 def test_pattern_unknown_role_is_refused_with_the_nearest():
-    with pytest.raises(BadOption) as caught:
+    with pytest.raises(OptionError) as caught:
         matched("@hiden")
     text = str(caught.value)
     assert text.startswith("dropout: ")
@@ -122,18 +122,18 @@ def test_pattern_unknown_role_is_refused_with_the_nearest():
 
 def test_pattern_unknown_role_is_refused_where_it_is_optional_and_excluded_too():
     for spec in ("@hiden", ["*", "!@hiden"]):
-        with pytest.raises(BadOption, match="@hidden"):
+        with pytest.raises(OptionError, match="@hidden"):
             matched(spec, optional=True)
 
 
 def test_pattern_roles_where_there_are_none_say_to_write_a_glob():
-    with pytest.raises(BadOption, match="write a glob"):
+    with pytest.raises(OptionError, match="write a glob"):
         matched("@hidden", roles={})
 
 
 @pytest.mark.parametrize("spec", ["", "!", [], ["hid*", ""], ["hid*", 5], 5, None])
 def test_pattern_that_is_no_text_is_refused(spec):
-    with pytest.raises(BadOption, match="pattern .* write a glob"):
+    with pytest.raises(OptionError, match="pattern .* write a glob"):
         Pattern(spec)
 
 

@@ -11,7 +11,7 @@ import textwrap
 import pytest
 
 import regplug
-from regplug import PluginLoadError, UnknownRegularizer
+from regplug import PluginLoadError, UnknownRegularizerError
 from regplug.discovery import registry
 from regplug.discovery.metadata import canonicalize_name, satisfies
 from regplug.discovery.registry import snake_case
@@ -100,7 +100,9 @@ def test_load_returns_the_class_behind_a_name_an_alias_or_a_package(package):
         is regplug.load("rp-lasso/zap")
         is regplug.load("RP_lasso/zap")
     )
-    with pytest.raises(UnknownRegularizer, match="no regularizer named 'other/zap'"):
+    with pytest.raises(
+        UnknownRegularizerError, match="no regularizer named 'other/zap'"
+    ):
         regplug.load("other/zap")
 
 
@@ -245,7 +247,7 @@ def test_unknown_name_that_is_near_an_alias_is_told_the_alias(package):
     points = {"weight_lasso": "rp_lasso:WeightLasso", "zapper": "rp_lasso:WeightLasso"}
     package("rp-lasso", points, "rp_lasso", SOURCE)
     with pytest.raises(
-        UnknownRegularizer, match=r"Did you mean 'zapper' \(rp-lasso 0.1\)"
+        UnknownRegularizerError, match=r"Did you mean 'zapper' \(rp-lasso 0.1\)"
     ):
         regplug.load("zaper")
 

@@ -9,7 +9,7 @@ from typing import ClassVar
 import pytest
 
 import regplug
-from regplug import BadOption, PluginLoadError, Regularizer, hookimpl
+from regplug import OptionError, PluginLoadError, Regularizer, hookimpl
 from regplug.authoring.regularizer import uses_weight
 from regplug.authoring.validation import validate_class
 
@@ -41,7 +41,7 @@ def test_regularizer_refuses_an_unknown_option_with_the_nearest():
         pass
 
     with pytest.raises(
-        BadOption,
+        OptionError,
         match=r"Lasso\(wieght=0.1\): unknown option 'wieght'. Did you mean 'weight'\?",
     ):
         Lasso(wieght=0.1)
@@ -74,7 +74,7 @@ def test_regularizer_with_a_loss_or_a_weight_argument_needs_a_weight():
 
     assert [uses_weight(cls) for cls in (Loss, Rate, Fixed)] == [True, True, False]
     for cls, name in ((Loss, "loss"), (Rate, "rate")):
-        with pytest.raises(BadOption, match=f"^{name}: no weight given"):
+        with pytest.raises(OptionError, match=f"^{name}: no weight given"):
             regplug.compose([cls()])
     assert regplug.compose([Fixed()]).weights == {}
 

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 import regplug
-from regplug import BadOption, Regularizer, hookimpl
+from regplug import OptionError, Regularizer, hookimpl
 from regplug.noise import reference
 from regplug.testing import function
 
@@ -277,11 +277,11 @@ def test_schedule_while_building_advances_the_step_for_parameters_of_the_first_l
 def test_schedule_cannot_be_assigned_nor_restored_over(T):
     manager = regplug.compose([("hidden_l1", {"weight": LINEAR}), ("noise", 0.1)])
     with pytest.raises(
-        BadOption,
+        OptionError,
         match=r"hidden_l1: its weight follows the schedule .*'linear'.*compose anew",
     ):
         manager.weights["hidden_l1"] = 0.5
-    with pytest.raises(BadOption, match="noise: the schedule .*compose anew"):
+    with pytest.raises(OptionError, match="noise: the schedule .*compose anew"):
         manager.weights["noise"] = LINEAR
     assert manager.state()["weights"] == {"noise": 0.1}
     assert dict(manager.weights) == {"hidden_l1": 0.1, "noise": 0.1}
@@ -451,7 +451,7 @@ def test_schedule_continues_in_a_new_process(tmp_path):
     ],
 )
 def test_schedule_that_does_not_fit_is_refused_when_composing(spec, words):
-    with pytest.raises(BadOption, match=rf"dropout\(weight=.*{words}"):
+    with pytest.raises(OptionError, match=rf"dropout\(weight=.*{words}"):
         regplug.compose([("dropout", {"weight": spec})])
 
 
@@ -459,13 +459,13 @@ def test_schedule_that_does_not_fit_is_refused_in_toml_with_the_file(tmp_path):
     path = tmp_path / "bad.toml"
     weight = '{schedule = "linear", start = 0, stop = 0.1, steps = -1}'
     path.write_text(f'[[regularizer]]\nuse = "dropout"\nweight = {weight}\n')
-    with pytest.raises(BadOption, match="bad.toml: .*-1: steps are integers > 0"):
+    with pytest.raises(OptionError, match="bad.toml: .*-1: steps are integers > 0"):
         regplug.read(path)
 
 
 def test_schedule_of_a_weight_that_is_baked_in_is_refused():
     with pytest.raises(
-        BadOption,
+        OptionError,
         match="baked .*does not take `weight`, so the schedule .*cannot act: give a number",
     ):
         regplug.compose([Baked(weight=LINEAR)])

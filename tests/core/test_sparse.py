@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import regplug
-from regplug import BadModel, Regularizer, RegularizerError, hookimpl
+from regplug import ModelError, Regularizer, RegularizerError, hookimpl
 from regplug.noise import reference
 from regplug.testing import evaluate, function
 
@@ -102,7 +102,7 @@ def test_sparse_variables_are_refused_by_name_with_the_remedy(engine, sparse):
         ({"h": h}, [w, shared_data(engine, sparse)], "data"),
     ):
         what = f"'{name}.*' is of type .*dense tensors.*Leave sparse data out.*{remedy}"
-        with pytest.raises(BadModel, match=what):
+        with pytest.raises(ModelError, match=what):
             regplug.compose(["noise=1@*"]).apply(model, params=params)
 
 
@@ -131,14 +131,14 @@ def test_variables_that_are_no_tensors_are_refused(kind, engine, T):
         (variable, None),
         ({"h": h}, {"p": variable}),
     ):
-        with pytest.raises(BadModel, match="dense tensors"):
+        with pytest.raises(ModelError, match="dense tensors"):
             regplug.compose(["noise=1@*"]).apply(model, params=params)
     result = regplug.compose([("non_negative", {"pattern": "w"})]).apply({"h": h})
     with pytest.raises(
-        BadModel, match="constrain: the update of 'w' is .*, and the parameter is"
+        ModelError, match="constrain: the update of 'w' is .*, and the parameter is"
     ):
         result.constrain({w: variable})
-    with pytest.raises(BadModel, match="apply: the update of w is "):
+    with pytest.raises(ModelError, match="apply: the update of w is "):
         regplug.compose([]).apply({"h": h}, updates={w: variable})
 
 
@@ -185,7 +185,7 @@ def test_update_of_a_parameter_that_is_sparse_is_refused(engine, sparse, T):
         {"h": T.dot(x, w)}
     )
     with pytest.raises(
-        BadModel, match="constrain: the update of 'w' is .*, and the parameter is"
+        ModelError, match="constrain: the update of 'w' is .*, and the parameter is"
     ):
         result.constrain({w: sparse.csr_from_dense(w * 2)})
 

@@ -11,7 +11,13 @@ import numpy as np
 import pytest
 
 import regplug
-from regplug import BadComposition, BadOption, Regularizer, RegularizerError, hookimpl
+from regplug import (
+    CompositionError,
+    OptionError,
+    Regularizer,
+    RegularizerError,
+    hookimpl,
+)
 from regplug.noise import reference
 from regplug.testing import function
 
@@ -139,77 +145,77 @@ def test_state_restored_in_a_new_process_continues_bit_for_bit(tmp_path):
 @pytest.mark.parametrize(
     ("change", "error", "what"),
     [
-        ({"seed": True}, BadOption, "seed True is no integer"),
-        ({"seed": np.array([7])}, BadOption, "is no integer"),
-        ({"step": np.array(2.0)}, BadOption, "step 2.0 is no integer"),
-        ({"step": 2**64}, BadOption, "is no integer from 0"),
-        ({"seed": 1.5}, BadOption, "seed 1.5 is no integer"),
-        ({"seed": "7"}, BadOption, "seed '7' is no integer"),
-        ({"step": -1}, BadOption, "step -1 is no integer from 0"),
-        ({"step": 2.0}, BadOption, "step 2.0 is no integer"),
+        ({"seed": True}, OptionError, "seed True is no integer"),
+        ({"seed": np.array([7])}, OptionError, "is no integer"),
+        ({"step": np.array(2.0)}, OptionError, "step 2.0 is no integer"),
+        ({"step": 2**64}, OptionError, "is no integer from 0"),
+        ({"seed": 1.5}, OptionError, "seed 1.5 is no integer"),
+        ({"seed": "7"}, OptionError, "seed '7' is no integer"),
+        ({"step": -1}, OptionError, "step -1 is no integer from 0"),
+        ({"step": 2.0}, OptionError, "step 2.0 is no integer"),
         (
             {"weights": {"dropout": 0.5}},
-            BadComposition,
+            CompositionError,
             r"has weights of \['dropout'\], this composition of",
         ),
         (
             {"weights": {"dropout": 0.5, "noise": 1, "x": 1}},
-            BadComposition,
+            CompositionError,
             r"\['dropout', 'noise', 'x'\]",
         ),
         (
             {"weights": {"dropout": 1.5, "noise": 0.1}},
-            BadOption,
+            OptionError,
             r"dropout\(weight=1.5\): 1.5 is out of range",
         ),
         (
             {"weights": {"dropout": None, "noise": 0.1}},
-            BadOption,
+            OptionError,
             "None is not of type float",
         ),
         (
             {"weights": 5},
-            BadComposition,
+            CompositionError,
             "is no state: it needs seed, step and weights",
         ),
-        ({"arrays": 5}, BadComposition, "arrays"),
-        ({"arrays": {"follow/h:out": np.zeros(3)}}, BadComposition, "follow/h:out"),
+        ({"arrays": 5}, CompositionError, "arrays"),
+        ({"arrays": {"follow/h:out": np.zeros(3)}}, CompositionError, "follow/h:out"),
         (
             {"arrays": {"dropout/h:out": np.zeros(3)}},
-            BadComposition,
+            CompositionError,
             "the arrays dropout/h:out; needed are none",
         ),
         (
             {"weights": {"dropout": np.zeros(1), "noise": 0.1}},
-            BadOption,
+            OptionError,
             "is not of type float",
         ),
         (
             {"weights": {"dropout": np.array(True), "noise": 0.1}},
-            BadOption,
+            OptionError,
             "True is not of type float",
         ),
         (
             {"weights": {"dropout": np.array(np.nan), "noise": 0.1}},
-            BadOption,
+            OptionError,
             "nan is not a finite number",
         ),
         (
             {"format": 3},
-            BadComposition,
+            CompositionError,
             "is of format 3, and this regplug reads 2: upgrade regplug",
         ),
-        ({"format": np.array(3)}, BadComposition, "upgrade regplug"),
-        ({"format": 1}, BadComposition, "of format 1, which does not exist"),
-        ({"format": "2"}, BadComposition, "of format '2', which does not exist"),
-        ({"format": True}, BadComposition, "of format True, which does not exist"),
+        ({"format": np.array(3)}, CompositionError, "upgrade regplug"),
+        ({"format": 1}, CompositionError, "of format 1, which does not exist"),
+        ({"format": "2"}, CompositionError, "of format '2', which does not exist"),
+        ({"format": True}, CompositionError, "of format True, which does not exist"),
         (
             {"format": 2},
-            BadComposition,
+            CompositionError,
             "needs seed, step, weights and arrays, and there is no arrays",
         ),
-        ({"sed": 4}, BadComposition, "unknown key 'sed'. Did you mean 'seed'"),
-        ({5: 4}, BadComposition, "unknown key 5"),
+        ({"sed": 4}, CompositionError, "unknown key 'sed'. Did you mean 'seed'"),
+        ({5: 4}, CompositionError, "unknown key 5"),
     ],
 )
 def test_state_of_another_composition_is_refused_and_nothing_changes(
@@ -227,7 +233,7 @@ def test_state_of_another_composition_is_refused_and_nothing_changes(
 @pytest.mark.parametrize("state", [None, 5, {}, {"seed": 1, "step": 2}, [("seed", 1)]])
 def test_state_that_is_none_is_refused(state):
     with pytest.raises(
-        BadComposition, match="is no state: it needs seed, step and weights"
+        CompositionError, match="is no state: it needs seed, step and weights"
     ):
         regplug.compose([]).restore(state)
 
@@ -237,7 +243,7 @@ def test_state_without_a_key_is_refused_by_its_name(key):
     manager = regplug.compose(COMPOSITION, seed=7)
     state = manager.state()
     del state[key]
-    with pytest.raises(BadComposition, match=f"and there is no {key}"):
+    with pytest.raises(CompositionError, match=f"and there is no {key}"):
         manager.restore(state)
 
 
@@ -278,7 +284,7 @@ def test_state_from_an_npz_file_is_taken(is_applied, tmp_path, T):
     assert (type(found["seed"]), type(found["step"])) == (int, int)
     with (
         np.load(tmp_path / "state.npz") as closed,
-        pytest.raises(BadComposition, match="cannot be read"),
+        pytest.raises(CompositionError, match="cannot be read"),
     ):
         other.restore(closed)
 
@@ -345,7 +351,7 @@ def test_state_of_arrays_that_cannot_be_is_refused(arrays, words, is_applied, T)
     if is_applied:
         manager.apply({"h:out": T.matrix("x", dtype="float64") * 2})
     before = manager.state()
-    with pytest.raises(BadComposition, match=words):
+    with pytest.raises(CompositionError, match=words):
         manager.restore({**before, "seed": 9, "step": 77, "arrays": arrays})
     np.testing.assert_equal(manager.state(), before)
 
@@ -375,7 +381,7 @@ def test_state_of_arrays_of_another_shape_is_refused(T):
     state = manager.state()
     state["arrays"] = {"follow/h:out": np.zeros(4)}
     with pytest.raises(
-        BadComposition, match=r"'follow/h:out' has shape \(4,\), not \(3,\)"
+        CompositionError, match=r"'follow/h:out' has shape \(4,\), not \(3,\)"
     ):
         manager.restore(state)
     other = regplug.compose([Follow("h:out")])
@@ -404,11 +410,11 @@ def test_state_of_arrays_that_are_no_numbers_is_refused_and_nothing_changes(T):
     before = manager.state()
     label = manager.members[0].label
     for array in (np.array(["a"]), np.array([1j])):
-        with pytest.raises(BadComposition, match="and no array of real numbers"):
+        with pytest.raises(CompositionError, match="and no array of real numbers"):
             manager.restore(
                 {**before, "seed": 9, "step": 77, "arrays": {f"{label}/h:out": array}}
             )
-    with pytest.raises(BadComposition, match="is of no regularizer"):
+    with pytest.raises(CompositionError, match="is of no regularizer"):
         manager.restore({**before, "step": 77, "arrays": {3: np.zeros(2)}})
     assert manager.state()["step"] == before["step"]
     assert manager.state()["seed"] == before["seed"]
@@ -424,6 +430,6 @@ def test_state_of_a_baked_weight_is_refused_where_it_differs():
 
     manager = regplug.compose([Baked(weight=0.5)])
     manager.restore(manager.state())
-    with pytest.raises(BadOption, match="baked into the graph"):
+    with pytest.raises(OptionError, match="baked into the graph"):
         manager.restore(regplug.compose([Baked(weight=0.7)]).state())
     assert manager.weights["baked"] == 0.5

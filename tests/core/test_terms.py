@@ -222,7 +222,7 @@ def test_float16_constraints_are_computed_in_float32(engine):
 def test_apply_warns_of_a_float16_model_that_the_default_linker_cannot_compile(
     is_numba, engine
 ):
-    if engine.advances_unasked:
+    if engine.uses_default_updates:
         warned = contextlib.nullcontext([])  # Theano's C code has float16
         flags = contextlib.nullcontext()
     else:

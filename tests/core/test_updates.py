@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import regplug
-from regplug import BadModel, Regularizer, hookimpl
+from regplug import ModelError, Regularizer, hookimpl
 from regplug.errors import RegplugWarning
 from regplug.noise import reference
 from regplug.testing import evaluate, function
@@ -521,11 +521,11 @@ def test_bad_updates_are_refused_and_nothing_changes(case, engine, T):
     x, w = T.matrix("x", dtype="float64"), engine.shared(np.zeros((4, 3)), name="w")
     manager = regplug.compose(["dropout=0.5@hid:out"])
     before = manager.state()
-    with pytest.raises(BadModel, match=what) as caught:
+    with pytest.raises(ModelError, match=what) as caught:
         manager.apply({"hid:out": x * 1}, updates=make(w, x))
     assert str(caught.value).startswith("apply: ")
     assert manager.state() == before
-    assert manager._live.engine is None
+    assert manager._run_state.engine is None
 
 
 def test_updates_of_an_optimizer_are_refused(engine, T):
@@ -536,7 +536,7 @@ def test_updates_of_an_optimizer_are_refused(engine, T):
     manager = regplug.compose(["dropout=0.5@hid:out"])
     for outputs in ({"hid:out": h}, {"hid:out": h, "cost:out": cost}):
         with pytest.raises(
-            BadModel,
+            ModelError,
             match="the update of w holds a gradient.*built from result.outputs",
         ):
             manager.apply(outputs, updates=updates)
@@ -550,7 +550,7 @@ def test_two_updates_of_one_parameter_are_refused_by_constrain_too(engine, T):
     result = regplug.compose([("max_norm", {"pattern": "w", "limit": 1.0})]).apply(
         {"hid:out": T.dot(x, w)}
     )
-    with pytest.raises(BadModel, match="constrain: there are two updates of w"):
+    with pytest.raises(ModelError, match="constrain: there are two updates of w"):
         result.constrain([(w, w * 2), (w, w * 3)])
 
 
@@ -569,7 +569,9 @@ def test_building_hands_out_the_updates_of_draws_within_a_layer(engine, T):
     step = function([x], own["hid:count"], updates=manager.updates)
     for number in range(3):
         np.testing.assert_array_equal(step(X), numpy.poisson(np.exp(X) * mask(number)))
-    if engine.advances_unasked:  # as theanets trains, which passes on no other updates
+    if (
+        engine.uses_default_updates
+    ):  # as theanets trains, which passes on no other updates
         unasked = function([x], own["hid:count"])
         np.testing.assert_array_equal(unasked(X), numpy.poisson(np.exp(X) * mask(3)))
 

@@ -10,7 +10,7 @@ import pytest
 from annotated_types import Interval
 
 import regplug
-from regplug import BadOption, Regularizer, hookimpl
+from regplug import OptionError, Regularizer, hookimpl
 from regplug.testing import evaluate, function
 
 
@@ -192,14 +192,14 @@ def test_weights_are_a_mapping_in_the_order_of_the_list():
 )
 def test_weight_assigned_later_is_checked_like_the_first(label, value, what):
     manager = regplug.compose(["dropout=0.5", "weight_l2=1e-4"])
-    with pytest.raises(BadOption, match=what):
+    with pytest.raises(OptionError, match=what):
         manager.weights[label] = value
     assert dict(manager.weights) == {"dropout": 0.5, "weight_l2": 1e-4}
 
 
 def test_weight_of_the_second_of_one_name_is_named_by_its_label():
     manager = regplug.compose(["dropout=0.5", "dropout=0.25"])
-    with pytest.raises(BadOption, match=r"dropout#2\(weight=2\)"):
+    with pytest.raises(OptionError, match=r"dropout#2\(weight=2\)"):
         manager.weights["dropout#2"] = 2
 
 
@@ -207,7 +207,7 @@ def test_weight_that_a_plugin_baked_in_cannot_be_assigned(T):
     manager = regplug.compose([Baked("h:out")])
     assert manager.weights["baked"] == 10
     with pytest.raises(
-        BadOption,
+        OptionError,
         match=r"^baked \(.*Baked\): its modify_graph does not take `weight`, so 10.0 is",
     ):
         manager.weights["baked"] = 5
@@ -220,16 +220,16 @@ def test_weight_of_a_regularizer_without_one_cannot_be_assigned():
         def modify_graph(self, outputs):
             pass
 
-    with pytest.raises(BadOption, match="no weight labelled 'fixed'. Weights: none"):
+    with pytest.raises(OptionError, match="no weight labelled 'fixed'. Weights: none"):
         regplug.compose([Fixed()]).weights["fixed"] = 1
 
 
 def test_weight_cannot_be_deleted():
     manager = regplug.compose(["dropout=0.5"])
-    with pytest.raises(BadOption, match="assign 0 to switch 'dropout' off"):
+    with pytest.raises(OptionError, match="assign 0 to switch 'dropout' off"):
         del manager.weights["dropout"]
     with pytest.raises(
-        BadOption, match="no weight labelled 'droput'. Did you mean 'dropout'"
+        OptionError, match="no weight labelled 'droput'. Did you mean 'dropout'"
     ):
         manager.weights["droput"]
 
@@ -248,5 +248,5 @@ def test_weight_of_an_own_init_without_that_keyword_may_be_assigned(T):
     result = manager.apply({"x:out": x})
     manager.weights["old"] = 2
     assert evaluate(result.loss, {x: [1.0]}) == 2
-    with pytest.raises(BadOption, match="-1.0 is out of range|-1 is out of range"):
+    with pytest.raises(OptionError, match="-1.0 is out of range|-1 is out of range"):
         manager.weights["old"] = -1

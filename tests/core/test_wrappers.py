@@ -8,7 +8,7 @@ import pluggy
 import pytest
 
 import regplug
-from regplug import BadComposition, Regularizer, RegularizerError, hookimpl
+from regplug import CompositionError, Regularizer, RegularizerError, hookimpl
 from regplug.testing import evaluate
 
 
@@ -171,13 +171,13 @@ def test_plugin_that_is_no_wrapper_is_refused():
 
     for plugin in (Meter(), Sum("h:out")):
         with pytest.raises(
-            BadComposition,
+            CompositionError,
             match=r"'(loss|log)' as no wrapper: mark it @hookimpl\(wrapper=True\)",
         ):
             regplug.compose([Sum("h:out")], plugins=[plugin])
     for plugin in (Bare(), object(), "tracing", 5, None):
         with pytest.raises(
-            BadComposition, match="wraps none of the hooks: modify_graph, loss"
+            CompositionError, match="wraps none of the hooks: modify_graph, loss"
         ) as caught:
             regplug.compose([Sum("h:out")], plugins=[plugin])
         assert repr(plugin) in str(caught.value)
@@ -186,14 +186,14 @@ def test_plugin_that_is_no_wrapper_is_refused():
 @pytest.mark.parametrize("plugins", [5, None, Tracer()])
 def test_plugins_that_are_no_list_are_refused(plugins):
     with pytest.raises(
-        BadComposition, match="plugins: .* is no list of wrapper plugins"
+        CompositionError, match="plugins: .* is no list of wrapper plugins"
     ):
         regplug.compose([Sum("h:out")], plugins=plugins)
 
 
 def test_plugin_listed_twice_is_refused():
     tracer = Tracer()
-    with pytest.raises(BadComposition, match="plugins: .*Tracer.* is listed twice"):
+    with pytest.raises(CompositionError, match="plugins: .*Tracer.* is listed twice"):
         regplug.compose([Sum("h:out")], plugins=[tracer, tracer])
 
 
@@ -214,7 +214,7 @@ def test_plugin_that_pluggy_refuses_is_refused_when_composing():
         (Tracer, "instance"),
     ):
         with pytest.raises(
-            BadComposition, match=f"plugins: .* is refused: (?s:.*){what}"
+            CompositionError, match=f"plugins: .* is refused: (?s:.*){what}"
         ):
             regplug.compose([Sum("h:out")], plugins=[plugin])
 

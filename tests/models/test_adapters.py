@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import regplug
-from regplug import BadModel, NameConflict, PluginLoadError
+from regplug import ModelError, NameConflictError, PluginLoadError
 from regplug.cli import listing
 from regplug.models import adapters
 
@@ -123,7 +123,7 @@ def test_step_variable_of_the_models_library_is_the_managers(engine, T):
 def test_model_without_an_adapter_is_told_of_adapters_and_the_mapping(adapter):
     adapter()
     with pytest.raises(
-        BadModel,
+        ModelError,
         match="builtins.object.*mapping 'layer:output'.*Adapters:.*rp_nets .regplug-nets",
     ):
         regplug.as_model(object())
@@ -184,7 +184,7 @@ def test_class_that_cannot_see_is_refused(adapter, T):
 def test_adapter_that_raises_is_named(adapter, T):
     adapter(ADAPTER.replace("return regplug", "return 1 / 0 or regplug"))
     with pytest.raises(
-        BadModel,
+        ModelError,
         match="rp_adapter.Adapter cannot see .*: ZeroDivisionError: division by zero",
     ):
         regplug.as_model(net(T))
@@ -197,7 +197,7 @@ def test_adapter_that_returns_something_else_is_named(adapter, T):
         )
     )
     with pytest.raises(
-        BadModel, match="rp_adapter.Adapter sees .*: have it return regplug.as_model"
+        ModelError, match="rp_adapter.Adapter sees .*: have it return regplug.as_model"
     ):
         regplug.as_model(net(T))
 
@@ -206,7 +206,7 @@ def test_two_adapters_for_one_library_are_a_conflict(adapter, T):
     adapter()
     adapter(module="rp_second", package="regplug-nets2")
     with pytest.raises(
-        NameConflict,
+        NameConflictError,
         match=r"regplug-nets 0\.3 \(rp_adapter:Adapter\) and regplug-nets2 0\.3",
     ):
         regplug.as_model(net(T))
@@ -224,7 +224,7 @@ def test_model_without_outputs_is_refused(adapter, T):
     adapter()
     model = net(T)
     model.outputs = {}
-    with pytest.raises(BadModel, match="at least one entry"):
+    with pytest.raises(ModelError, match="at least one entry"):
         regplug.as_model(model)
 
 
@@ -237,7 +237,7 @@ def test_model_of_two_engines_is_refused(adapter, engine, T):
     model.outputs["z:out"] = type(
         "Tensor", (base,), {"owner": None, "type": None, "name": "z"}
     )()
-    with pytest.raises(BadModel, match="one model, two engines"):
+    with pytest.raises(ModelError, match="one model, two engines"):
         regplug.as_model(model)
 
 

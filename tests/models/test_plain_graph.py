@@ -7,7 +7,7 @@ import pytest
 from click.testing import CliRunner
 
 import regplug
-from regplug import BadModel
+from regplug import ModelError
 from regplug.cli.plan import command as plan
 from regplug.testing import evaluate, function
 
@@ -127,7 +127,7 @@ def test_plan_shows_the_numbered_names(engine, tmp_path, monkeypatch):
 def test_list_with_something_else_in_it_is_refused(engine, T):
     _, _, y = network(engine, T)
     with pytest.raises(
-        BadModel, match="number 2 of the list' is 3, which is no variable"
+        ModelError, match="number 2 of the list' is 3, which is no variable"
     ):
         regplug.as_model([y, 3])
 
@@ -138,14 +138,14 @@ def test_variables_of_two_engines_are_refused(engine, T):
     other = "theano" if own == "pytensor" else "pytensor"
     base = type("Variable", (), {"__module__": f"{other}.graph"})
     stand_in = type("Tensor", (base,), {"owner": None, "type": None, "name": "z"})()
-    with pytest.raises(BadModel, match=f"two engines: .* of {own} and .* of {other}"):
+    with pytest.raises(ModelError, match=f"two engines: .* of {own} and .* of {other}"):
         regplug.as_model([y, stand_in])
 
 
 @pytest.mark.parametrize("model", [({"a": 1}, {"b": 2}), [[1]], [np.ones(2)]])
 def test_list_of_what_is_no_variable_is_refused(model):
     with pytest.raises(
-        BadModel,
+        ModelError,
         match="'number 1 of the list' is .*, which is no variable of pytensor or theano",
     ):
         regplug.as_model(model)
@@ -153,6 +153,6 @@ def test_list_of_what_is_no_variable_is_refused(model):
 
 def test_graph_of_constants_alone_is_refused(engine, T):
     with pytest.raises(
-        BadModel, match="there is nothing but constants and shared variables"
+        ModelError, match="there is nothing but constants and shared variables"
     ):
         regplug.as_model(engine.shared(np.zeros(2), name="w"))

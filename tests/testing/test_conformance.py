@@ -86,7 +86,7 @@ def test_class_that_is_refused_is_not_checked_further():
 
 def test_expected_failures_must_name_checks():
     with pytest.raises(
-        regplug.BadOption,
+        regplug.OptionError,
         match=r"no check named 'batch_of_on'\. Did you mean 'batch_of_one'\?",
     ):
         check_regularizer(Undocumented, expected_failures={"batch_of_on": "because"})
@@ -181,7 +181,7 @@ def test_command_checks_all_of_a_package(isolated_registry):  # noqa: F811
 def test_command_refuses_what_there_is_not(isolated_registry):  # noqa: F811
     isolated_registry.add(Undocumented)
     found = CliRunner().invoke(command, ["undocumente"])
-    assert isinstance(found.exception, regplug.UnknownRegularizer)
+    assert isinstance(found.exception, regplug.UnknownRegularizerError)
     found = CliRunner().invoke(command, ["no_such_module:Thing"])
     assert str(found.exception).startswith(
         "'no_such_module:Thing' could not be imported: ModuleNotFoundError"
@@ -206,7 +206,9 @@ def test_isolated_registry_sees_only_what_is_added(isolated_registry):  # noqa: 
 def test_isolated_registry_has_conflicts_and_aliases(isolated_registry):  # noqa: F811
     isolated_registry.add(Undocumented, "penalty", package="a")
     isolated_registry.add(Refused, "penalty", package="b")
-    with pytest.raises(regplug.NameConflict, match="Write 'a/penalty' or 'b/penalty'"):
+    with pytest.raises(
+        regplug.NameConflictError, match="Write 'a/penalty' or 'b/penalty'"
+    ):
         regplug.load("penalty")
     assert regplug.load("a/penalty") is Undocumented
 

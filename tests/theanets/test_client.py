@@ -153,7 +153,7 @@ def test_theanets_change_of_pre_reaches_out(theanets):
 def test_theanets_pattern_that_matches_nothing_is_an_error(theanets):
     net = theanets.Classifier([4, 16, 2], rng=1)
     with pytest.raises(
-        regplug.NoMatch,
+        regplug.NoMatchError,
         match="dropout: pattern 'hidden1:out' matches none of .* Nearest:",
     ):
         losses(net, 1, regularizers=[regplug.compose(["dropout=0.5@hidden1:out"])])

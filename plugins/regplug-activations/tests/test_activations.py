@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import regplug
-from regplug import BadOption, RegularizerError
+from regplug import OptionError, RegularizerError
 from regplug.testing import evaluate, function, installed_engine
 
 RELATIVE = {"float64": 1e-6, "float32": 1e-4}
@@ -235,7 +235,7 @@ def test_total_variation_refuses_no_axes(penalty):
 )
 def test_options_out_of_range_are_refused(name, options):
     key = next(iter(options))
-    with pytest.raises(BadOption, match=rf"{name}\({key}="):
+    with pytest.raises(OptionError, match=rf"{name}\({key}="):
         regplug.compose([(name, {"weight": 1.0, **options})])
 
 

@@ -26,7 +26,7 @@ def routes(outputs, wrt, matched):
 
     Raises
     ------
-    NoMatch
+    NoMatchError
         `wrt` matches nothing.
     ValueError
         An input is not float, no output depends on it, or an output depends on none. Dependence is through
@@ -90,7 +90,7 @@ def on_other_inputs(output, replacements):
     variable
         What lies outside the `route`, masks of noise included, is shared with `output`.
     """
-    memo = {x: engine_of(x).like(new, x) for x, new in replacements.items()}
+    memo = {x: engine_of(x).refine_type(new, x) for x, new in replacements.items()}
     rewire(route(list(replacements), output), {}, memo)
     return memo[output]
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import regplug
-from regplug import BadOption, RegularizerError
+from regplug import OptionError, RegularizerError
 from regplug.noise import reference
 from regplug.testing import evaluate, function, installed_engine
 
@@ -294,6 +294,6 @@ def test_prediction_that_does_not_depend_on_the_input_is_refused_by_name():
 )
 def test_options_out_of_range_are_refused(options):
     with pytest.raises(
-        BadOption, match=rf"virtual_adversarial\({next(iter(options))}="
+        OptionError, match=rf"virtual_adversarial\({next(iter(options))}="
     ):
         regplug.compose([("virtual_adversarial", {"weight": 1, **options})])

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import regplug
-from regplug import BadOption, RegularizerError
+from regplug import OptionError, RegularizerError
 from regplug.testing import evaluate, function, installed_engine
 
 
@@ -109,7 +109,7 @@ def test_several_inputs_are_one_long_one():
 
 
 def test_pattern_must_be_given():
-    with pytest.raises(BadOption, match="'pattern' must be given"):
+    with pytest.raises(OptionError, match="'pattern' must be given"):
         regplug.compose([("gradient_penalty", 0.1)])
 
 

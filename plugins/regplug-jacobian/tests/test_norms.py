@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import regplug
-from regplug import BadOption, NoMatch, RegularizerError
+from regplug import NoMatchError, OptionError, RegularizerError
 from regplug.graph.rewiring import toposort
 from regplug.testing import evaluate, function, installed_engine
 
@@ -244,7 +244,7 @@ def test_gradient_of_jacobian_agrees_with_finite_differences(model, assert_gradi
 @pytest.mark.parametrize("name", ["contractive", "jacobian"])
 def test_wrt_that_matches_nothing_is_refused_by_name(model, name):
     with pytest.raises(
-        NoMatch,
+        NoMatchError,
         match=f"{name}: .*'inn:out' matches none of the 2 outputs. Nearest: 'in:out'",
     ):
         term(model("dense").outputs, name, wrt="inn:out")
@@ -291,6 +291,6 @@ def test_a_scalar_is_refused_by_name(model):
 
 def test_projections_out_of_range_are_refused():
     with pytest.raises(
-        BadOption, match=r"jacobian\(projections=0\): 0 is out of range: >= 1"
+        OptionError, match=r"jacobian\(projections=0\): 0 is out of range: >= 1"
     ):
         regplug.compose([("jacobian", {"weight": 1, "projections": 0})])

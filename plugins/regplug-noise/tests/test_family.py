@@ -162,16 +162,16 @@ def test_salt_and_pepper_values():
 @pytest.mark.parametrize("name", RATES)
 @pytest.mark.parametrize("rate", [1, 1.5, -0.1, float("nan")])
 def test_rate_outside_its_range_is_refused(name, rate):
-    with pytest.raises(regplug.BadOption, match=name):
+    with pytest.raises(regplug.OptionError, match=name):
         regplug.compose([(name, {"weight": rate})])
     manager, _ = build(name)
-    with pytest.raises(regplug.BadOption, match=name):
+    with pytest.raises(regplug.OptionError, match=name):
         manager.weights[name] = rate
 
 
 @pytest.mark.parametrize("std", [-0.1, float("inf"), float("nan")])
 def test_std_outside_its_range_is_refused(std):
-    with pytest.raises(regplug.BadOption, match="noise"):
+    with pytest.raises(regplug.OptionError, match="noise"):
         regplug.compose([("noise", {"weight": std})])
 
 

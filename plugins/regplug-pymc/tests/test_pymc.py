@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import regplug
-from regplug import BadComposition, BadModel, Regularizer, hookimpl
+from regplug import CompositionError, ModelError, Regularizer, hookimpl
 from regplug.authoring.regularizer import uses_weight
 from regplug.errors import RegplugWarning
 
@@ -290,7 +290,7 @@ def test_regularizer_that_modifies_the_graph_is_refused_by_name():
     X, y = data()
     model = linear(X, y)
     with pytest.raises(
-        BadComposition,
+        CompositionError,
         match=r"dropout \(regplug-noise .*\) is refused .* it modifies the graph",
     ):
         regularize(model, [summed("weight_l2", 0.5), "dropout=0.5@mu"])
@@ -309,7 +309,7 @@ def test_constraint_is_refused_by_name():
 
     X, y = data()
     with pytest.raises(
-        BadComposition,
+        CompositionError,
         match="positive .* is refused .* constrains an optimizer's updates",
     ):
         regularize(linear(X, y), [Positive()])
@@ -330,7 +330,7 @@ def test_term_that_draws_noise_is_refused_by_name():
 
     X, y = data()
     with pytest.raises(
-        BadComposition, match="jittered .* is refused .* it draws noise"
+        CompositionError, match="jittered .* is refused .* it draws noise"
     ):
         regularize(linear(X, y), [Jittered(weight=1.0)])
 
@@ -352,7 +352,7 @@ def test_label_that_is_taken_is_refused(kind):
         summed("weight_l2", 0.5, pattern="*"),
     ]
     with pytest.raises(
-        BadComposition,
+        CompositionError,
         match=f"weight_l2 .* has the name of a {kind} of the model, 'weight_l2': give",
     ):
         regularize(model, composition)
@@ -362,7 +362,7 @@ def test_label_that_is_taken_is_refused(kind):
 def test_label_that_is_no_name_for_pymc_is_refused():
     model = linear(*data())
     with pytest.raises(
-        BadComposition,
+        CompositionError,
         match="a: .* has a name that PyMC refuses .*: give it another name=",
     ):
         regularize(model, [summed("weight_l2", 0.5, name="a:")])
@@ -392,7 +392,7 @@ def test_model_that_is_regularized_already_is_refused(build, name):
     model, term = build(), summed("weight_l2", 0.5, pattern="*beta")
     regularize(model, [term])
     with pytest.raises(
-        BadComposition,
+        CompositionError,
         match=f"weight_l2 .* is there already, as '{name}': the model is regularized",
     ):
         regularize(model, [summed("weight_l1", 0.5, pattern="*beta"), term])
@@ -408,14 +408,14 @@ def test_none_is_the_model_of_the_context():
 @pytest.mark.parametrize("model", [None, "model"])
 def test_what_is_no_model_is_refused(model):
     with pytest.raises(
-        BadModel,
+        ModelError,
         match=f"{model!r} is no pymc.Model to regularize: .* inside `with model:`",
     ):
         regularize(model, [summed("weight_l2", 0.5)])
 
 
 def test_model_without_variables_is_refused():
-    with pytest.raises(BadModel, match="has no variables"):
+    with pytest.raises(ModelError, match="has no variables"):
         regularize(pm.Model(), ["weight_l2=1"])
 
 
@@ -459,7 +459,7 @@ def test_every_installed_regularizer_is_a_prior_or_refused_by_name():
         try:
             regularize(model, [(entry.name, options)])
             accepted.append(entry.name)
-        except BadComposition as error:
+        except CompositionError as error:
             refused[entry] = str(error)
     for entry, message in refused.items():
         assert message.startswith(f"{entry} is refused for a PyMC model: it ")

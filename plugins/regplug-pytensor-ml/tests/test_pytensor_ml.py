@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import regplug
-from regplug import BadModel, hookimpl
+from regplug import ModelError, hookimpl
 from regplug.errors import RegplugWarning
 
 if sys.version_info < (3, 12):
@@ -376,9 +376,9 @@ def test_loss_that_is_built_already_gets_the_penalty():
 def test_both_kinds_of_loss_are_refused():
     model = mlp()
     result = regplug.compose(["dropout=0.5"]).apply(model)
-    with pytest.raises(BadModel, match="one of loss_fn and loss"):
+    with pytest.raises(ModelError, match="one of loss_fn and loss"):
         PytensorML.compile_train(model, result, sgd(0.1))
-    with pytest.raises(BadModel, match="one of loss_fn and loss"):
+    with pytest.raises(ModelError, match="one of loss_fn and loss"):
         PytensorML.compile_train(
             model, result, sgd(0.1), SquaredError(), loss=result.loss
         )
@@ -455,7 +455,7 @@ def test_counters_that_disagree_are_refused_by_name():
     manager.restore({"seed": 0, "step": 5, "weights": {"dropout": 0.5}})
     result = manager.apply(model)
     with pytest.raises(
-        BadModel, match=r"counters .* disagree: regplug.step = 5, .*step_count = 0"
+        ModelError, match=r"counters .* disagree: regplug.step = 5, .*step_count = 0"
     ):
         PytensorML.compile_train(model, result, adam(1e-3), SquaredError())
 
@@ -467,7 +467,7 @@ def test_manager_whose_step_is_in_another_graph_is_refused():
     h.name = "h"
     manager.apply({"h": h})
     with pytest.raises(
-        BadModel, match="needs a StepCounter: compose a manager of its own"
+        ModelError, match="needs a StepCounter: compose a manager of its own"
     ):
         manager.apply(Model(h))
 

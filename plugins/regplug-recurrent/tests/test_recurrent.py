@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import regplug
-from regplug import BadOption, RegularizerError
+from regplug import OptionError, RegularizerError
 from regplug.testing import evaluate, function, installed_engine
 
 RELATIVE = {"float64": 1e-6, "float32": 1e-4}
@@ -76,7 +76,7 @@ def test_temporal_activation_is_recurrent_state():
 
 @pytest.mark.parametrize("name", FORMULAS)
 def test_pattern_must_be_given(name):
-    with pytest.raises(BadOption, match="'pattern' must be given"):
+    with pytest.raises(OptionError, match="'pattern' must be given"):
         regplug.compose([(name, 0.1)])
 
 
@@ -110,7 +110,7 @@ def test_a_sequence_that_is_known_to_have_one_step_is_refused(name):
 
 @pytest.mark.parametrize("value", [-1, 1.0, "1"])
 def test_time_axis_out_of_range_is_refused(value):
-    with pytest.raises(BadOption, match=r"recurrent_norm\(time_axis="):
+    with pytest.raises(OptionError, match=r"recurrent_norm\(time_axis="):
         regplug.compose(
             [("recurrent_norm", {"pattern": "*", "weight": 1, "time_axis": value})]
         )

@@ -11,7 +11,7 @@ import pytest
 import scipy.sparse
 
 import regplug
-from regplug import BadComposition, BadModel, BadOption, Regularizer, hookimpl
+from regplug import CompositionError, ModelError, OptionError, Regularizer, hookimpl
 from regplug.authoring.schedules import Schedule
 from regplug.errors import RegplugWarning
 
@@ -193,7 +193,9 @@ def test_noise_takes_a_dict_of_options():
     assert found[0] == ("mine", ["hid1:out"], 0.5)
     assert found[2:] == [("dropout#2", ["out:out"], 0.25), ("noise", ["in:out"], 0.0)]
     assert isinstance(found[1][2], Schedule)
-    with pytest.raises(BadOption, match=r"dropout\(rate=0.5\): unknown option 'rate'"):
+    with pytest.raises(
+        OptionError, match=r"dropout\(rate=0.5\): unknown option 'rate'"
+    ):
         from_kwargs(regression(), hidden_dropout={"rate": 0.5})
 
 
@@ -297,7 +299,7 @@ def test_keywords_of_training_are_left_alone():
 )  # fmt: skip
 def test_keyword_that_looks_like_a_regularizer_is_an_error(keyword, meant):
     with pytest.raises(
-        BadOption,
+        OptionError,
         match=f"{keyword}=0.1: no regularizer has this keyword. Did you mean '{meant}'",
     ):
         from_kwargs(regression(), **{keyword: 0.1})
@@ -306,12 +308,12 @@ def test_keyword_that_looks_like_a_regularizer_is_an_error(keyword, meant):
 def test_places_that_the_network_has_not_are_errors():
     flat = theanets.Regressor([4, 3])
     with pytest.raises(
-        BadOption,
+        OptionError,
         match="hidden_dropout: the network has no hidden layer. Layers: in, out",
     ):
         from_kwargs(flat, hidden_dropout=0.5)
     with pytest.raises(
-        BadOption,
+        OptionError,
         match="recurrent_norm: the network has no recurrent layer. Layers: in, hid1, out",
     ):
         from_kwargs(regression(), recurrent_norm=0.5)
@@ -320,21 +322,21 @@ def test_places_that_the_network_has_not_are_errors():
 def test_values_of_the_wrong_kind_are_errors():
     network = regression()
     with pytest.raises(
-        BadOption,
+        OptionError,
         match="dropout=0.5 is no dict of pattern to number: write .*hidden_dropout=0.5",
     ):
         from_kwargs(network, dropout=0.5)
     with pytest.raises(
-        BadOption,
+        OptionError,
         match="dropout=.* is no dict of pattern to number: write .*hidden_dropout={'weight'",
     ):
         from_kwargs(network, dropout={"weight": 0.5, "pattern": "hid1:out"})
-    with pytest.raises(BadOption, match="rng='a' is no integer"):
+    with pytest.raises(OptionError, match="rng='a' is no integer"):
         from_kwargs(network, rng="a")
-    with pytest.raises(BadOption, match="out of range"):
+    with pytest.raises(OptionError, match="out of range"):
         from_kwargs(network, hidden_dropout=1.0)
     with pytest.raises(
-        BadOption, match="regularizers='dropout' is no list and no dict"
+        OptionError, match="regularizers='dropout' is no list and no dict"
     ):
         from_kwargs(network, regularizers="dropout")
 
@@ -345,9 +347,9 @@ def test_constraint_is_refused_by_name(name):
         {"limit": 0.01} if name == "max_norm" else {"weight": 0.1}
     )
     message = rf"{name} \(regplug-weights .*\) is refused for theanets' own training: .*Theanets.itertrain"
-    with pytest.raises(BadComposition, match=message):
+    with pytest.raises(CompositionError, match=message):
         from_kwargs(regression(), **{name: options}, hidden_dropout=0.1)
-    with pytest.raises(BadComposition, match=message):
+    with pytest.raises(CompositionError, match=message):
         from_kwargs(regression(), regularizers=[regplug.compose([(name, options)])])
 
 
@@ -400,7 +402,7 @@ def test_validation_of_a_baked_number_is_refused():
 
     manager = regplug.compose([Baked(pattern="hid1:out")])
     with pytest.raises(
-        BadComposition, match="validation: baked .*baked into the graph"
+        CompositionError, match="validation: baked .*baked into the graph"
     ):
         validation(data(), [manager])
 
@@ -516,7 +518,7 @@ def test_proximal_step_without_a_learning_rate_is_refused(algo):
     network = regression()
     result = regplug.compose(["soft_threshold=2@hid1.w"]).apply(network)
     with pytest.raises(
-        BadOption,
+        OptionError,
         match=f"soft_threshold .*learning_rate=.*'{algo}' has no rate: choose",
     ):
         next(Theanets.itertrain(network, result, data(), algo=algo))
@@ -592,5 +594,5 @@ def test_sparse_input_is_no_output():
 
 
 def test_network_without_layers_has_no_outputs():
-    with pytest.raises(BadModel, match="has no layers, and so no outputs"):
+    with pytest.raises(ModelError, match="has no layers, and so no outputs"):
         regplug.as_model(theanets.Network())

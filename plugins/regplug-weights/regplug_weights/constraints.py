@@ -12,7 +12,7 @@ from typing import Annotated
 import numpy as np
 from annotated_types import Ge, Gt, Interval
 
-from regplug import BadOption, Regularizer, hookimpl
+from regplug import OptionError, Regularizer, hookimpl
 from regplug.engine import norm, number, tensor
 from regplug_weights.parameters import check_axes, fan_in_axes, over, used
 
@@ -130,7 +130,7 @@ class MinMaxNorm(Regularizer):
     @hookimpl
     def constrain(self, matched):
         if self.low > self.high:
-            raise BadOption(
+            raise OptionError(
                 f"low {self.low!r} is above high {self.high!r}: give 0 <= low <= high"
             )
         return rescale(matched, self.axis, self.desired)

@@ -10,7 +10,7 @@ import math
 
 import numpy as np
 
-from regplug import BadOption, NoMatch
+from regplug import NoMatchError, OptionError
 from regplug.engine import engine_of, nonzero, norm, number, tensor
 
 
@@ -24,7 +24,7 @@ def used(matched, biases=None):
 
     Raises
     ------
-    NoMatch
+    NoMatchError
         None is left.
     """
     found = {name: w for name, w in matched.items() if biases or w.ndim > 1}
@@ -35,7 +35,7 @@ def used(matched, biases=None):
             else "biases=True includes them"
         )
         which = "parameter has" if len(matched) == 1 else "parameters have"
-        raise NoMatch(
+        raise NoMatchError(
             f"the {len(matched)} matched {which} less than two dimensions ({', '.join(matched)}): {remedy}"
         )
     return found
@@ -46,7 +46,7 @@ def check_axes(name, w, axes):
 
     Raises
     ------
-    BadOption
+    OptionError
         One is not there.
     """
     for axis in axes:
@@ -54,7 +54,7 @@ def check_axes(name, w, axes):
             valid = (
                 f"{name!r} has {w.ndim} dimensions, so it is {-w.ndim} to {w.ndim - 1}"
             )
-            raise BadOption(f"axis {axis} is not there: {valid}")
+            raise OptionError(f"axis {axis} is not there: {valid}")
     return sorted({axis % w.ndim for axis in axes})
 
 

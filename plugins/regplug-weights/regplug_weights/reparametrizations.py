@@ -8,7 +8,7 @@ from typing import Annotated
 import numpy as np
 from annotated_types import Gt, Interval
 
-from regplug import BadOption, Regularizer, hookimpl
+from regplug import OptionError, Regularizer, hookimpl
 from regplug.engine import engine_of, mean, nonzero, norm, number, tensor
 from regplug_weights.parameters import as_matrix, fan_in_axes, over, widened
 from regplug_weights.spectral import power_iteration
@@ -124,7 +124,7 @@ class WeightStandardization(Regularizer):
 def kept(pattern, name, w):
     """Return a bias as it is (a new variable, because the hook replaces what it visits); refuse one that is named."""
     if name in ([pattern] if isinstance(pattern, str) else pattern):
-        raise BadOption(
+        raise OptionError(
             f"{name!r} has {w.ndim} dimension: match a parameter of two or more"
         )
     return w.copy()

@@ -112,13 +112,13 @@ def test_norm_constraint_leaves_zeros_and_shows_nan(name, options, constrained):
     ],
 )
 def test_constraint_refuses_bad_options_when_composing(name, options, words):
-    with pytest.raises(regplug.BadOption, match=words):
+    with pytest.raises(regplug.OptionError, match=words):
         regplug.compose([(name, options)])
 
 
 def test_min_max_norm_refuses_low_above_high(constrained):
     with pytest.raises(
-        regplug.BadOption,
+        regplug.OptionError,
         match=r"min_max_norm: low 2.0 is above high 1.0: give 0 <= low <= high",
     ):
         constrained(
@@ -135,7 +135,7 @@ def test_norm_constraint_refuses_an_axis_that_is_not_there(
     name, options, axis, constrained
 ):
     with pytest.raises(
-        regplug.BadOption,
+        regplug.OptionError,
         match=rf"{name}: axis (2|-3) is not there: 'w' has 2 dimensions",
     ):
         constrained([(name, {**options, "axis": axis})], {"w": np.ones((2, 2))})
@@ -147,6 +147,6 @@ def test_norm_constraint_refuses_an_axis_that_is_not_there(
 )
 def test_norm_constraint_of_a_vector_alone_is_refused(name, options, constrained):
     with pytest.raises(
-        regplug.NoMatch, match=rf"{name}: .*less than two dimensions \(b\)"
+        regplug.NoMatchError, match=rf"{name}: .*less than two dimensions \(b\)"
     ):
         constrained([(name, options)], {"b": np.ones(2)})

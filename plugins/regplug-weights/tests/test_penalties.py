@@ -196,7 +196,7 @@ def test_l2_sp_of_a_second_model_of_equal_names_is_refused(engine):
     )
     manager = regplug.compose([("l2_sp", 1.5)])
     manager.apply({"out:out": w.sum()})
-    with pytest.raises(regplug.BadModel, match="compose a manager of its own"):
+    with pytest.raises(regplug.ModelError, match="compose a manager of its own"):
         manager.apply({"out:out": v.sum()})
     assert list(manager.state()["arrays"]["l2_sp/w"]) == [1, 2]
 
@@ -218,7 +218,7 @@ def test_l2_sp_after_an_apply_that_failed_begins_with_the_next_model(engine):
             {"out:out": w.sum() * vector.reshape((2, 1)).sum()},
             params={"w": w, "v": vector.reshape((2, 1))},
         )
-    with pytest.raises(regplug.NoMatch, match="l2_sp"):
+    with pytest.raises(regplug.NoMatchError, match="l2_sp"):
         manager.apply({"out:out": w.sum()}, params={"kernel": w})
     assert manager.state()["arrays"] is None
     result = manager.apply({"out:out": v.sum()})
@@ -242,7 +242,7 @@ def test_l2_sp_resumed_pulls_to_the_values_of_the_first_run(is_early, engine):
     result = resumed.apply({"out:out": v.sum()})
     if not is_early:
         for arrays in ({}, {"l2_sp/v": [1.0, 2.0]}, {"l2_sp/w": [np.nan, 2.0]}):
-            with pytest.raises(regplug.BadComposition, match="l2_sp/"):
+            with pytest.raises(regplug.CompositionError, match="l2_sp/"):
                 resumed.restore({**state, "arrays": arrays})
         resumed.restore(state)
     assert function([], result.loss)() == 0.5 * (0.5**2 + 0.25**2)
@@ -415,7 +415,7 @@ def test_penalty_of_a_vector_alone_is_refused_with_the_remedy(name, penalty):
         else "match one of two dimensions"
     )
     with pytest.raises(
-        regplug.NoMatch,
+        regplug.NoMatchError,
         match=rf"^{name}: .*less than two dimensions \(hid.b\).*{remedy}",
     ):
         penalty(name, {"hid.b": np.ones(3)})
@@ -424,7 +424,7 @@ def test_penalty_of_a_vector_alone_is_refused_with_the_remedy(name, penalty):
 @pytest.mark.parametrize("axis", [2, -3])
 def test_group_lasso_refuses_an_axis_that_is_not_there(axis, penalty):
     with pytest.raises(
-        regplug.BadOption,
+        regplug.OptionError,
         match=rf"group_lasso: axis {axis} .*'hid.w' has 2 dimensions.*-2 to 1",
     ):
         penalty("group_lasso", {"hid.w": np.ones((3, 2))}, axis=axis)
@@ -443,7 +443,7 @@ def test_group_lasso_refuses_an_axis_that_is_not_there(axis, penalty):
     ],
 )
 def test_penalty_refuses_bad_options_when_composing(name, options, words):
-    with pytest.raises(regplug.BadOption, match=rf"{name}\(.*{words}"):
+    with pytest.raises(regplug.OptionError, match=rf"{name}\(.*{words}"):
         regplug.compose([(name, {"weight": 1.0, **options})])
 
 

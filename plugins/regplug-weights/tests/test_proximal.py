@@ -119,7 +119,7 @@ def test_proximal_step_shows_nan(name, constrained):
 
 @pytest.mark.parametrize("name", ["soft_threshold", "group_soft_threshold"])
 def test_proximal_step_without_learning_rate_is_refused(name, constrained):
-    with pytest.raises(regplug.BadOption, match=rf"{name} .*learning_rate"):
+    with pytest.raises(regplug.OptionError, match=rf"{name} .*learning_rate"):
         constrained([(name, 0.5)], {"w": np.ones((2, 2))})
 
 
@@ -128,13 +128,13 @@ def test_proximal_step_without_learning_rate_is_refused(name, constrained):
     [("soft_threshold", "biases=True"), ("group_soft_threshold", "two dimensions")],
 )
 def test_proximal_step_of_a_vector_alone_is_refused(name, remedy, constrained):
-    with pytest.raises(regplug.NoMatch, match=rf"{name}: .*\(b\).*{remedy}"):
+    with pytest.raises(regplug.NoMatchError, match=rf"{name}: .*\(b\).*{remedy}"):
         constrained([(name, 0.5)], {"b": np.ones(2)}, learning_rate=0.1)
 
 
 def test_group_soft_threshold_refuses_an_axis_that_is_not_there(constrained):
     with pytest.raises(
-        regplug.BadOption, match="axis 2 is not there: 'w' has 2 dimensions"
+        regplug.OptionError, match="axis 2 is not there: 'w' has 2 dimensions"
     ):
         constrained(
             [("group_soft_threshold", {"weight": 0.5, "axis": 2})],
@@ -144,5 +144,5 @@ def test_group_soft_threshold_refuses_an_axis_that_is_not_there(constrained):
 
 
 def test_proximal_steps_need_a_weight():
-    with pytest.raises(regplug.BadOption, match="soft_threshold: no weight given"):
+    with pytest.raises(regplug.OptionError, match="soft_threshold: no weight given"):
         regplug.compose([("soft_threshold", {})])

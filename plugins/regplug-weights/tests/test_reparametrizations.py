@@ -75,7 +75,7 @@ def test_reparametrization_leaves_biases_as_they_are(name, arrays, apply):
 @pytest.mark.parametrize("pattern", ["hid.b", ["hid.w", "hid.b"]])
 def test_reparametrization_refuses_a_bias_that_is_named(name, pattern, arrays, apply):
     with pytest.raises(
-        regplug.BadOption,
+        regplug.OptionError,
         match=rf"{name}: 'hid.b' has 1 dimension: match a parameter of two or more",
     ):
         apply([(name, {"pattern": pattern})], arrays("float64"))
@@ -84,7 +84,7 @@ def test_reparametrization_refuses_a_bias_that_is_named(name, pattern, arrays, a
 def test_reparametrization_needs_no_weight_and_has_options_in_range():
     manager = regplug.compose([("spectral_norm", {}), ("weight_standardization", {})])
     assert dict(manager.weights) == {}
-    with pytest.raises(regplug.BadOption, match="out of range"):
+    with pytest.raises(regplug.OptionError, match="out of range"):
         regplug.compose([("weight_standardization", {"epsilon": 0.0})])
-    with pytest.raises(regplug.BadOption, match="out of range"):
+    with pytest.raises(regplug.OptionError, match="out of range"):
         regplug.compose([("spectral_norm", {"iterations": 0})])

@@ -293,7 +293,7 @@ def test_spectral_second_model_of_equal_names_needs_a_manager_of_its_own(name, e
         engine.shared(value.copy(), name="w") for value in (np.flipud(SLOW), SLOW)
     )
     manager.apply({"out:out": 1 * first}, params={"w": first})
-    with pytest.raises(regplug.BadModel, match="compose a manager of its own"):
+    with pytest.raises(regplug.ModelError, match="compose a manager of its own"):
         manager.apply({"out:out": 1 * second}, params={"w": second})
     own = copy.copy(manager)
     own.restart()
@@ -315,9 +315,11 @@ def test_spectral_state_that_lacks_one_of_the_vectors_is_refused(is_early, engin
         other = regplug.compose([("spectral_penalty", 1.0), ("l2_sp", 0.5)])
         if is_early:
             other.restore(state)
-            with pytest.raises(regplug.BadComposition, match=key):
+            with pytest.raises(regplug.CompositionError, match=key):
                 other.apply(outputs)
         else:
             other.apply(outputs)
-            with pytest.raises(regplug.BadComposition, match=f"lacks the arrays {key}"):
+            with pytest.raises(
+                regplug.CompositionError, match=f"lacks the arrays {key}"
+            ):
                 other.restore(state)

@@ -93,7 +93,7 @@ def test_noise_on_weights_has_the_gradient_of_its_definition(
 
 @pytest.mark.parametrize("weight", [1.0, -0.1, float("nan")])
 def test_drop_connect_refuses_a_rate_outside_its_range(weight):
-    with pytest.raises(regplug.BadOption, match="drop_connect"):
+    with pytest.raises(regplug.OptionError, match="drop_connect"):
         regplug.compose([("drop_connect", weight)])
 
 
