@@ -116,6 +116,8 @@ def _options_of(cls: Any) -> dict[str, Option]:
         for name, hint in typing.get_type_hints(cls, include_extras=True).items()
         if not name.startswith("_") and get_origin(hint) is not ClassVar
     }
+    if getattr(cls, "weight", REQUIRED) is None:
+        del declared["weight"]
     init = inspect.signature(cls.__init__).parameters
     if any(p.kind is p.VAR_KEYWORD for p in init.values()):
         return declared
@@ -143,9 +145,11 @@ def check_options(cls: type, label: str, given: dict[str, Any]) -> dict[str, Any
     checked = {}
     for name, value in given.items():
         if name not in options:
-            hint = did_you_mean(name, options)
+            what = f"unknown option {name!r}.{did_you_mean(name, options)}"
+            if name == "weight":
+                what = "it has no weight."
             raise OptionError(
-                f"{label}({name}={value!r}): unknown option {name!r}.{hint} Options: {', '.join(options)}."
+                f"{label}({name}={value!r}): {what} Options: {', '.join(options)}."
             )
         try:
             check = options[name].check

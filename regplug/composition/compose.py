@@ -8,19 +8,19 @@ from collections.abc import Iterable, Mapping
 from numbers import Real
 from typing import Any
 
-from regplug.authoring.options import check_options, options_of
+from regplug.authoring.options import check_options
 from regplug.authoring.regularizer import (
     Regularizer,
     non_default_options,
-    reads_weight,
     uses_weight,
 )
 from regplug.authoring.validation import validate_class
 from regplug.composition import lock
-from regplug.composition.bound import BoundRegularizer, check_wrappers
+from regplug.composition.bound import BoundRegularizer
 from regplug.composition.manager import Manager
 from regplug.composition.run_state import check_integer
 from regplug.composition.toml import read_document
+from regplug.composition.wrappers import check_wrappers
 from regplug.discovery import registry
 from regplug.discovery.registry import Entry
 from regplug.errors import (
@@ -82,65 +82,53 @@ def compose(
 
 
 def _build(item: Any) -> tuple[Regularizer, str, Entry | None]:
+    """Return a regularizer, its name and the package that it is from."""
     if isinstance(item, Regularizer):
-        return _check(item)
+        return _from_instance(item)
     if isinstance(item, str):
         item = _short_form(item)
     if not isinstance(item, (tuple, list)) or len(item) != 2:
-        raise CompositionError(
-            f"{item!r} is no regularizer: write ('dropout', {{'weight': 0.5}}), 'dropout=0.5@hid*:out' "
-            "or an instance."
-        )
+        valid = "('dropout', {'weight': 0.5}), 'dropout=0.5@hid*:out' or an instance"
+        raise CompositionError(f"{item!r} is no regularizer: write {valid}.")
     name, options = item
     if isinstance(options, Real) and not isinstance(options, bool):
         options = {"weight": options}
     if not isinstance(options, Mapping):
-        raise CompositionError(
-            f"{name!r}: {options!r} is no mapping of options and no weight."
-        )
-    cls = registry.load(name)
-    given = check_options(cls, name, dict(options))
-    _check_weight(cls, name, given)
+        what = f"{options!r} is no mapping of options and no weight"
+        raise CompositionError(f"{name!r}: {what}.")
+    entry = registry.find(name)
+    cls = registry.load(entry)
     try:
-        regularizer = cls(**given)
+        regularizer = cls(**check_options(cls, name, dict(options)))
     except RegplugError:
         raise
     except Exception as error:
-        raise OptionError(
-            f"{name}: its constructor raised {type(error).__name__}: {error}"
-        ) from error
-    return _check(regularizer)
+        what = f"its constructor raised {type(error).__name__}: {error}"
+        raise OptionError(f"{name}: {what}") from error
+    _require_weight(regularizer, entry.name)
+    return regularizer, entry.name, entry
 
 
-def _check(regularizer: Regularizer) -> tuple[Regularizer, str, Entry | None]:
+def _from_instance(regularizer: Regularizer) -> tuple[Regularizer, str, Entry | None]:
     cls = type(regularizer)
+    fault = validate_class(cls)
+    if fault:
+        what = f"{cls.__module__}.{cls.__qualname__}"
+        raise PluginLoadError(f"{what} is refused: it {fault}.")
     entry = registry.origin(cls)
     name = entry.name if entry else registry.snake_case(cls.__name__)
-    if fault := validate_class(cls):
-        raise PluginLoadError(
-            f"{cls.__module__}.{cls.__qualname__} is refused: it {fault}."
-        )
-    if uses_weight(cls) and getattr(regularizer, "weight", None) is None:
-        how = f"write ({name!r}, {{'weight': ...}}); 0 is off"
-        raise OptionError(
-            f"{name}: no weight given, and it has none of its own: {how}."
-        )
-    _check_weight(cls, name, check_options(cls, name, non_default_options(regularizer)))
+    _require_weight(regularizer, name)
+    # attributes may have been set after the constructor checked them
+    check_options(cls, name, non_default_options(regularizer))
     return regularizer, name, entry
 
 
-def _check_weight(cls: type[Regularizer], name: str, given: dict[str, Any]) -> None:
-    options = options_of(cls)
-    is_plain = options.get("weight") == options_of(Regularizer)["weight"]
-    if (
-        "weight" in given
-        and is_plain
-        and not uses_weight(cls)
-        and not reads_weight(cls)
-    ):
-        others = ", ".join(option for option in options if option != "weight")
+def _require_weight(regularizer: Regularizer, name: str) -> None:
+    is_needed = uses_weight(type(regularizer))
+    if is_needed and getattr(regularizer, "weight", None) is None:
+        how = f"write ({name!r}, {{'weight': ...}}); 0 is off"
         raise OptionError(
-            f"{name}(weight={given['weight']!r}): it has no weight. Options: {others}."
+            f"{name}: no weight given, and it has none of its own: {how}."
         )
 
 

@@ -10,16 +10,20 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from regplug.composition.bound import BoundRegularizer
+from regplug.composition.constraints import constrain
 from regplug.composition.copying import pack, unpack
 from regplug.composition.graph_pass import GraphPass
+from regplug.composition.hook_arguments import HookArguments
 from regplug.composition.layerwise import Layerwise
 from regplug.composition.model_updates import (
+    ModelUpdates,
     as_ordered,
     check_updates,
     collect,
     warn_of_unknown,
 )
 from regplug.composition.run_state import RunState, Weights, check_integer
+from regplug.composition.terms import total, weighted_terms
 from regplug.composition.toml import write_document
 from regplug.errors import CopyError, RegplugWarning
 from regplug.models.adapters import as_model
@@ -56,7 +60,7 @@ class Result:
     updates: dict[Any, Any]
     clean_updates: dict[Any, Any]
     matches: dict[str, list[str]]
-    _pass: GraphPass = field(repr=False)
+    _hooks: HookArguments = field(repr=False)
 
     def constrain(self, updates: Any, learning_rate: Any = None) -> dict[Any, Any]:
         """Return an optimizer's updates with the constraints applied, each in the list's order.
@@ -67,7 +71,8 @@ class Result:
         learning_rate : float or scalar variable, optional
             Proximal steps need it.
         """
-        return self._pass.constrain(updates, learning_rate)
+        with self._hooks.run_state.transaction(self._hooks.engine):
+            return constrain(self._hooks, updates, learning_rate)
 
     def __copy__(self) -> Result:
         return replace(self)
@@ -170,40 +175,47 @@ class Manager:
         given = as_ordered({} if updates is None else updates, "apply")
         given = check_updates({**model.updates, **given}, model.engine)
         model_updates = collect(model, given)
-        with self._run_state.undo_on_failure():
-            self._run_state.connect(model.engine, model.new_step)
-            matches = {member: member.match(model) for member in self.members}
-            training = GraphPass(
-                self._run_state, model, matches, model_updates=model_updates
+        with self._run_state.transaction(model.engine, model.new_step):
+            result = self._regularized(model, model_updates)
+        self._matches = result._hooks.matches
+        return result
+
+    def _regularized(self, model: Model, model_updates: ModelUpdates) -> Result:
+        """Make the graph for training and the clean one, and the terms of both."""
+        matches = {member: member.match(model) for member in self.members}
+        training = GraphPass(
+            self._run_state, model, matches, model_updates=model_updates
+        )
+        clean = GraphPass(
+            self._run_state, model, matches, training=False, model_updates=model_updates
+        )
+        outputs = training.rewire(self.members)
+        clean_outputs = clean.rewire(
+            m for m in self.members if m.regularizer.applies == "always"
+        )
+        in_common: dict[tuple, Any] = {}
+        terms = weighted_terms(training.hooks, outputs, in_common)
+        clean_terms = weighted_terms(clean.hooks, clean_outputs, in_common)
+        if not model.finds_updates:
+            warn_of_unknown(
+                training.unadvanced,
+                "Write manager.apply(model, updates={generator: its next state}), and pass "
+                "result.updates to the function that trains.",
+                stacklevel=4,
             )
-            clean = GraphPass(
-                self._run_state, model, matches, model_updates=model_updates
-            )
-            outputs = training.rewire(self.members)
-            clean_outputs = clean.rewire(
-                m for m in self.members if m.regularizer.applies == "always"
-            )
-            terms = training.terms(outputs)
-            clean_terms = clean.terms(clean_outputs, reuse=(terms, outputs))
-            if not model.finds_updates:
-                warn_of_unknown(
-                    training.unadvanced,
-                    "Write manager.apply(model, updates={generator: its next state}), and pass "
-                    "result.updates to the function that trains.",
-                )
-            self._run_state.publish_keys()
-            self._run_state.arrays.complete()
-        self._matches = matches
+        self._run_state.publish_keys()
+        self._run_state.arrays.complete()
+        training.hooks.require_used_weights()
         return Result(
             outputs=outputs,
             clean=clean_outputs,
-            loss=training.total(terms),
-            clean_loss=clean.total(clean_terms),
+            loss=total(training.hooks, terms),
+            clean_loss=total(clean.hooks, clean_terms),
             terms=terms,
             updates=OrderedDict({**training.rewired_updates(), **training.updates()}),
             clean_updates=clean.rewired_updates(),
             matches={member.label: list(found) for member, found in matches.items()},
-            _pass=training,
+            _hooks=training.hooks,
         )
 
     # a model while it is being built, layer by layer

@@ -59,37 +59,42 @@ class RunState:
         self.arrays = KeptArrays()
         self._sites: dict[tuple, int] = {}
 
-    def connect(
-        self, engine: ModuleType, new_step: Callable[[], Any] | None = None
-    ) -> None:
-        """Take the engine of the first model, and its kind of step variable; a second of either is refused."""
-        if self.engine not in (None, engine):
-            raise ModelError(
-                f"this manager serves {self.engine.T.__name__} and the model is of {engine.T.__name__}."
-            )
-        self.engine = engine
-        if new_step is not None:
-            self.step.become(new_step())
-
     @contextlib.contextmanager
-    def undo_on_failure(self) -> Iterator[None]:
-        """Take back what the body made, where it fails: engine, variables, noise sites, kept arrays."""
+    def transaction(
+        self, engine: ModuleType, new_step: Callable[[], Any] | None = None
+    ) -> Iterator[None]:
+        """Work on a graph of an engine; where the body fails, take back all that it made.
+
+        That is: engine, variables, noise sites and kept arrays. The engine takes float64
+        beside float32 meanwhile: weights are float64, and some formulas compute in it.
+        """
         weights = [member.weight for member in self._numbers().values()]
         shared = [self.step, self.row_offset, self.keys, *weights]
         variables = [each.variable for each in shared]
-        engine, keys = self.engine, self.keys.get()
-        sites, arrays = len(self._sites), len(self.arrays.by_key)
+        former_engine, keys = self.engine, self.keys.get()
+        site_count, array_count = len(self._sites), len(self.arrays.by_key)
         try:
-            yield
+            self._connect(engine, new_step)
+            with engine.allow_float64():
+                yield
         except BaseException:
-            self.engine = engine
+            self.engine = former_engine
             for each, variable in zip(shared, variables, strict=True):
                 each.variable = variable
             self.keys.set(keys)
-            for site in list(self._sites)[sites:]:
+            for site in list(self._sites)[site_count:]:
                 del self._sites[site]
-            self.arrays.forget(list(self.arrays.by_key)[arrays:])
+            self.arrays.forget(list(self.arrays.by_key)[array_count:])
             raise
+
+    def _connect(self, engine: ModuleType, new_step: Callable[[], Any] | None) -> None:
+        """Take the engine of the first model, and its kind of step variable; refuse a second of either."""
+        if self.engine not in (None, engine):
+            own, other = self.engine.T.__name__, engine.T.__name__
+            raise ModelError(f"this manager serves {own} and the model is of {other}.")
+        self.engine = engine
+        if new_step is not None:
+            self.step.become(new_step())
 
     def key_index(self, site: tuple) -> int:
         """Return the row of the keys that a site ``(name, output, k, draw)`` has.
@@ -142,26 +147,31 @@ class RunState:
     def restore(self, state: Any) -> None:
         """Continue from a `state` of a composition with the same labels."""
         state = saved_state.as_mapping(state)
-        weights, arrays, own = state["weights"], state["arrays"], self._numbers()
-        if set(weights) != set(own):
-            found = sorted(map(str, weights))
-            raise CompositionError(
-                f"the state has weights of {found}, this composition of {sorted(own)}."
-            )
         seed = check_integer("seed", state["seed"], -(2**63), 2**64)
         step = check_integer("step", state["step"], 0, 2**64)
-        for key in arrays or ():
-            if not any(
-                str(key).startswith(f"{member.label}/") for member in self.members
-            ):
+        weights = self._checked_weights(state["weights"])
+        arrays = self._checked_arrays(state["arrays"])
+        self.assign(seed, step, weights, arrays)
+
+    def _checked_weights(self, weights: Mapping[str, Any]) -> dict[str, float]:
+        own = self._numbers()
+        if weights.keys() != own.keys():
+            found, needed = sorted(map(str, weights)), sorted(own)
+            what = f"weights of {found}, this composition of {needed}"
+            raise CompositionError(f"the state has {what}.")
+        return {label: own[label].check_weight(weights[label]) for label in weights}
+
+    def _checked_arrays(
+        self, arrays: Mapping[str, Any] | None
+    ) -> dict[str, np.ndarray] | None:
+        if arrays is None:
+            return None
+        labels = {member.label for member in self.members}
+        for key in arrays:
+            if str(key).partition("/")[0] not in labels:
                 what = "is of no regularizer of this composition"
                 raise CompositionError(f"the state's array {key!r} {what}.")
-        if arrays is not None:
-            arrays = self.arrays.checked(arrays)
-        weights = {
-            label: own[label].check_weight(value) for label, value in weights.items()
-        }
-        self.assign(seed, step, weights, arrays)
+        return self.arrays.checked(arrays)
 
     def assign(
         self,

@@ -425,8 +425,8 @@ def test_state_of_a_baked_weight_is_refused_where_it_differs():
         weight: float = 0.5
 
         @hookimpl
-        def modify_graph(self, outputs, matched):
-            outputs.update({name: h * self.weight for name, h in matched.items()})
+        def modify_graph(self, value):
+            return value * self.weight
 
     manager = regplug.compose([Baked(weight=0.5)])
     manager.restore(manager.state())

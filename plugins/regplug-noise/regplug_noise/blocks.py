@@ -64,17 +64,15 @@ class DropBlock(Regularizer):
     shared_channels: bool = False
 
     @hookimpl
-    def modify_graph(self, outputs, matched, weight, noise):
-        for name, h in matched.items():
-            if h.ndim != 4:
-                raise ValueError(
-                    f"{name!r} is {h.type}: a feature map has 4 axes: batch, height, width and channels"
-                )
-            channels = axis_of(h, self.channel_axis, name)
-            axes = [axis for axis in (1, 2, 3) if axis != channels]
-            with engine_of(h).allow_float64():  # of the rate
-                dropped = self.dropped(h, axes, channels, weight, noise, name)
-                outputs[name] = self.rescaled(h, dropped, channels, weight)
+    def modify_graph(self, name, value, weight, noise):
+        if value.ndim != 4:
+            raise ValueError(
+                f"{name!r} is {value.type}: a feature map has 4 axes: batch, height, width and channels"
+            )
+        channels = axis_of(value, self.channel_axis, name)
+        axes = [axis for axis in (1, 2, 3) if axis != channels]
+        dropped = self.dropped(value, axes, channels, weight, noise, name)
+        return self.rescaled(value, dropped, channels, weight)
 
     def dropped(self, h, axes, channels, weight, noise, name):
         """Return where blocks lie."""

@@ -62,14 +62,11 @@ class Dropout(Regularizer):
     shared_axes: tuple[int, ...] = ()
 
     @hookimpl
-    def modify_graph(self, outputs, matched, weight, noise):
-        for name, h in matched.items():
-            if self.rescale:
-                outputs[name] = drop(h, weight, noise, self.shared_axes)
-            else:
-                outputs[name] = tensor(h).switch(
-                    noise.keep(h, weight, self.shared_axes), h, 0
-                )
+    def modify_graph(self, value, weight, noise):
+        if self.rescale:
+            return drop(value, weight, noise, self.shared_axes)
+        kept = noise.keep(value, weight, self.shared_axes)
+        return tensor(value).switch(kept, value, 0)
 
 
 class SpatialDropout(Regularizer):
@@ -102,12 +99,10 @@ class SpatialDropout(Regularizer):
     channel_axis: int = -1
 
     @hookimpl
-    def modify_graph(self, outputs, matched, weight, noise):
-        for name, h in matched.items():
-            kept = {0, axis_of(h, self.channel_axis, name)}
-            outputs[name] = drop(
-                h, weight, noise, [axis for axis in range(h.ndim) if axis not in kept]
-            )
+    def modify_graph(self, name, value, weight, noise):
+        shared_axes = list(range(1, value.ndim))
+        shared_axes.remove(axis_of(value, self.channel_axis, name))
+        return drop(value, weight, noise, shared_axes)
 
 
 class LockedDropout(Regularizer):
@@ -142,19 +137,17 @@ class LockedDropout(Regularizer):
     time_axis: int = 1
 
     @hookimpl
-    def modify_graph(self, outputs, matched, weight, noise):
-        for name, h in matched.items():
-            axis = axis_of(h, self.time_axis, name, first=0)
-            if axis > 0:
-                outputs[name] = drop(h, weight, noise, [axis])
-                continue
-            if h.ndim < 2:
-                raise ValueError(
-                    f"{name!r} is {h.type}: with time on axis 0, axis 1 is the batch, which it has not"
-                )
-            exchanged = (1, 0, *range(2, h.ndim))
-            kept = noise.keep(h.dimshuffle(exchanged), weight, [1])
-            outputs[name] = scaled(h, weight, kept.dimshuffle(exchanged))
+    def modify_graph(self, name, value, weight, noise):
+        axis = axis_of(value, self.time_axis, name, first=0)
+        if axis > 0:
+            return drop(value, weight, noise, [axis])
+        if value.ndim < 2:
+            raise ValueError(
+                f"{name!r} is {value.type}: with time on axis 0, axis 1 is the batch, which it has not"
+            )
+        exchanged = (1, 0, *range(2, value.ndim))
+        kept = noise.keep(value.dimshuffle(exchanged), weight, [1])
+        return scaled(value, weight, kept.dimshuffle(exchanged))
 
 
 class DropPath(Regularizer):
@@ -184,9 +177,8 @@ class DropPath(Regularizer):
     weight: Annotated[float, Interval(ge=0, lt=1)]
 
     @hookimpl
-    def modify_graph(self, outputs, matched, weight, noise):
-        for name, h in matched.items():
-            outputs[name] = drop(h, weight, noise, range(1, h.ndim))
+    def modify_graph(self, value, weight, noise):
+        return drop(value, weight, noise, range(1, value.ndim))
 
 
 class AlphaDropout(Regularizer):
@@ -216,12 +208,10 @@ class AlphaDropout(Regularizer):
     weight: Annotated[float, Interval(ge=0, lt=1)]
 
     @hookimpl
-    def modify_graph(self, outputs, matched, weight, noise):
-        for name, h in matched.items():
-            T = tensor(h)
-            saturation = T.cast(
-                -1.7580993408473766, weight.dtype
-            )  # -lambda * alpha of SELU
-            a = 1 / T.sqrt((1 - weight) * (1 + weight * saturation * saturation))
-            b = -a * weight * saturation
-            outputs[name] = a * T.switch(noise.keep(h, weight), h, saturation) + b
+    def modify_graph(self, value, weight, noise):
+        T = tensor(value)
+        # -lambda * alpha of SELU
+        saturation = T.cast(-1.7580993408473766, weight.dtype)
+        a = 1 / T.sqrt((1 - weight) * (1 + weight * saturation * saturation))
+        b = -a * weight * saturation
+        return a * T.switch(noise.keep(value, weight), value, saturation) + b

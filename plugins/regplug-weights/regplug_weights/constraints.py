@@ -14,10 +14,10 @@ from annotated_types import Ge, Gt, Interval
 
 from regplug import OptionError, Regularizer, hookimpl
 from regplug.engine import norm, number, tensor
-from regplug_weights.parameters import check_axes, fan_in_axes, over, used
+from regplug_weights.parameters import OfMatrices, check_axes, fan_in_axes, over
 
 
-class MaxNorm(Regularizer):
+class MaxNorm(OfMatrices):
     """Scale the weights of a unit down to norm `limit` where they are longer.
 
     Parameters
@@ -44,8 +44,7 @@ class MaxNorm(Regularizer):
     >>> manager = regplug.compose([("max_norm", {"pattern": "hid*.w", "limit": 3.0})])
     """
 
-    targets = "params"
-
+    weight = None
     limit: Annotated[float, Gt(0)]
     axis: int | tuple[int, ...] | None = None
 
@@ -58,7 +57,7 @@ class MaxNorm(Regularizer):
         )
 
 
-class UnitNorm(Regularizer):
+class UnitNorm(OfMatrices):
     """Scale the weights of each unit to norm 1.
 
     Parameters
@@ -83,8 +82,7 @@ class UnitNorm(Regularizer):
     >>> manager = regplug.compose([("unit_norm", {"pattern": "dictionary.w"})])
     """
 
-    targets = "params"
-
+    weight = None
     axis: int | tuple[int, ...] | None = None
 
     @hookimpl
@@ -92,7 +90,7 @@ class UnitNorm(Regularizer):
         return rescale(matched, self.axis, lambda T, norms: T.ones_like(norms))
 
 
-class MinMaxNorm(Regularizer):
+class MinMaxNorm(OfMatrices):
     """Bring the norm of the weights of each unit between two bounds.
 
     Parameters
@@ -120,8 +118,7 @@ class MinMaxNorm(Regularizer):
     >>> manager = regplug.compose([("min_max_norm", {"pattern": "hid*.w", "low": 0.5, "high": 2.0, "rate": 0.9})])
     """
 
-    targets = "params"
-
+    weight = None
     low: Annotated[float, Ge(0)] = 0.0
     high: Annotated[float, Gt(0)] = 1.0
     rate: Annotated[float, Interval(ge=0, le=1)] = 1.0
@@ -160,22 +157,25 @@ class NonNegative(Regularizer):
     """
 
     targets = "params"
+    weight = None
 
     @hookimpl
     def constrain(self, matched):
-        return {
-            name: tensor(w).switch(tensor(w).lt(w, 0), 0, w)
-            for name, w in matched.items()
-        }
+        results = {}
+        for name, w in matched.items():
+            T = tensor(w)
+            results[name] = T.switch(T.lt(w, 0), 0, w)
+        return results
 
 
 def rescale(matched, axis, desired):
-    """Return each parameter of two dimensions or more with the norms that ``desired(T, norms)`` gives."""
-    given = None if axis is None else [axis] if isinstance(axis, int) else axis
+    """Return each parameter with the norms that ``desired(T, norms)`` gives."""
+    if isinstance(axis, int):
+        axis = [axis]
     results = {}
-    for name, w in used(matched).items():
+    for name, w in matched.items():
         T = tensor(w)
-        axes = fan_in_axes(w) if given is None else check_axes(name, w, given)
+        axes = fan_in_axes(w) if axis is None else check_axes(name, w, axis)
         norms = norm(w, axis=axes, keepdims=True)
         wanted = desired(T, norms)
         tolerance = number(100 * np.finfo(w.dtype).eps, w)

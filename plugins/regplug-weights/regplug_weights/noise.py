@@ -31,11 +31,9 @@ class WeightNoise(Regularizer):
     targets = "params"
 
     @hookimpl
-    def modify_graph(self, outputs, matched, weight, noise):
-        for name, w in matched.items():
-            wide = widened(w)
-            noisy = wide + weight * noise.normal(wide)
-            outputs[name] = tensor(w).cast(noisy, w.dtype)
+    def modify_graph(self, value, weight, noise):
+        w = widened(value)
+        return tensor(w).cast(w + weight * noise.normal(w), value.dtype)
 
 
 class DropConnect(Regularizer):
@@ -66,9 +64,7 @@ class DropConnect(Regularizer):
     weight: Annotated[float, Interval(ge=0, lt=1)]
 
     @hookimpl
-    def modify_graph(self, outputs, matched, weight, noise):
-        for name, w in matched.items():
-            scaled = widened(w) / (1 - widened(weight))
-            outputs[name] = tensor(w).switch(
-                noise.keep(w, weight), tensor(w).cast(scaled, w.dtype), 0
-            )
+    def modify_graph(self, value, weight, noise):
+        T = tensor(value)
+        scaled = T.cast(widened(value) / (1 - widened(weight)), value.dtype)
+        return T.switch(noise.keep(value, weight), scaled, 0)

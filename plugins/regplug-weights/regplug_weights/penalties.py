@@ -8,10 +8,10 @@ from annotated_types import Interval
 
 from regplug import Regularizer, hookimpl
 from regplug.engine import mean, number
-from regplug_weights.parameters import groups, used
+from regplug_weights.parameters import OfMatrices, OfWeights, groups
 
 
-class WeightL2(Regularizer):
+class WeightL2(OfWeights):
     """Penalize the squares of the weights.
 
     Parameters
@@ -39,15 +39,12 @@ class WeightL2(Regularizer):
     >>> manager = regplug.compose([("weight_l2", {"pattern": "*.w", "weight": 1e-4})])
     """
 
-    targets = "params"
-
     reduction: Literal["mean", "sum"] = "mean"
     half: bool = False
-    biases: bool = False
 
     @hookimpl
     def loss(self, matched):
-        params = used(matched, self.biases).values()
+        params = matched.values()
         if self.reduction == "mean":
             total = sum(mean(w**2) for w in params) / len(params)
         else:
@@ -55,7 +52,7 @@ class WeightL2(Regularizer):
         return total / 2 if self.half else total
 
 
-class WeightL1(Regularizer):
+class WeightL1(OfWeights):
     """Penalize the absolute values of the weights, which makes them small and many of them nearly zero.
 
     Parameters
@@ -80,20 +77,17 @@ class WeightL1(Regularizer):
     >>> manager = regplug.compose(["weight_l1=1e-4@*.w"])
     """
 
-    targets = "params"
-
     reduction: Literal["mean", "sum"] = "mean"
-    biases: bool = False
 
     @hookimpl
     def loss(self, matched):
-        params = used(matched, self.biases).values()
+        params = matched.values()
         if self.reduction == "mean":
             return sum(mean(abs(w)) for w in params) / len(params)
         return sum(abs(w).sum() for w in params)
 
 
-class ElasticNet(Regularizer):
+class ElasticNet(OfWeights):
     """Penalize absolute values and squares of the weights at once.
 
     Parameters
@@ -118,29 +112,27 @@ class ElasticNet(Regularizer):
     >>> manager = regplug.compose([("elastic_net", {"weight": 1e-4, "l1_ratio": 0.9})])
     """
 
-    targets = "params"
-
     l1_ratio: Annotated[float, Interval(ge=0, le=1)] = 0.5
-    biases: bool = False
 
     @hookimpl
     def loss(self, matched):
         total = 0
-        for w in used(matched, self.biases).values():
+        for w in matched.values():
             first, second = number(self.l1_ratio, w), number((1 - self.l1_ratio) / 2, w)
             # not first * sum + second * sum: with l1_ratio 1 that is 0 * inf where squares overflow
             total += (abs(w) * (first + second * abs(w))).sum()
         return total
 
 
-class GroupLasso(Regularizer):
+class GroupLasso(OfMatrices):
     """Penalize the norms of groups of weights, which makes whole groups small together.
 
     Parameters
     ----------
-    axis : int
-        What counts the groups: a group is everything at one index of this axis. 0: the rows of a matrix
-        (inputs, units), all weights of one input, and the filters of a kernel (units, ...). -1: the columns.
+    axis : int, optional
+        What counts the groups: a group is everything at one index of this axis. By default 0
+        of a matrix (inputs, units), its rows, each all weights of one input; and the axis of
+        the units of a kernel, 0 where the graph does not show it. -1: the columns.
 
     Notes
     -----
@@ -158,15 +150,13 @@ class GroupLasso(Regularizer):
     >>> manager = regplug.compose(["group_lasso=1e-3@hid1.w"])
     """
 
-    targets = "params"
-
-    axis: int = 0
+    axis: int | None = None
 
     @hookimpl
-    def loss(self, matched):
+    def loss(self, matched, unit_axis):
         total = 0
-        for name, w in used(matched).items():
-            norms, scale = groups(name, w, self.axis)
+        for name, w in matched.items():
+            norms, scale = groups(name, w, self.axis, unit_axis)
             total += scale * norms.sum()
         return total
 

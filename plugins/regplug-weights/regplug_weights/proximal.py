@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from regplug import Regularizer, hookimpl
+from regplug import hookimpl
 from regplug.engine import tensor
-from regplug_weights.parameters import groups, over, used
+from regplug_weights.parameters import OfMatrices, OfWeights, groups, over
 
 
-class SoftThreshold(Regularizer):
+class SoftThreshold(OfWeights):
     """Shrink weights by a threshold, and set to zero those below: the proximal step of the lasso.
 
     Parameters
@@ -32,14 +32,10 @@ class SoftThreshold(Regularizer):
     >>> manager = regplug.compose(["soft_threshold=1e-3@*.w"])
     """
 
-    targets = "params"
-
-    biases: bool = False
-
     @hookimpl
     def constrain(self, matched, weight, learning_rate):
         results = {}
-        for name, w in used(matched, self.biases).items():
+        for name, w in matched.items():
             T = tensor(w)
             threshold = T.cast(weight * learning_rate, w.dtype)
             results[name] = T.switch(
@@ -50,13 +46,13 @@ class SoftThreshold(Regularizer):
         return results
 
 
-class GroupSoftThreshold(Regularizer):
+class GroupSoftThreshold(OfMatrices):
     """Shrink the norms of groups of weights, and set whole groups to zero: the proximal step of the group lasso.
 
     Parameters
     ----------
-    axis : int
-        What counts the groups, as for ``group_lasso``: 0 is the rows of a matrix and the filters of a kernel.
+    axis : int, optional
+        What counts the groups, as for ``group_lasso``.
 
     Notes
     -----
@@ -77,16 +73,14 @@ class GroupSoftThreshold(Regularizer):
     >>> manager = regplug.compose(["group_soft_threshold=1e-3@hid1.w"])
     """
 
-    targets = "params"
-
-    axis: int = 0
+    axis: int | None = None
 
     @hookimpl
-    def constrain(self, matched, weight, learning_rate):
+    def constrain(self, matched, weight, learning_rate, unit_axis):
         results = {}
-        for name, w in used(matched).items():
+        for name, w in matched.items():
             T = tensor(w)
-            norms, scale = groups(name, w, self.axis)
+            norms, scale = groups(name, w, self.axis, unit_axis)
             threshold = T.cast(weight * learning_rate, w.dtype) * scale
             shrunk = w - threshold * over(w, norms)
             results[name] = T.switch(T.le(norms, threshold), 0, shrunk)

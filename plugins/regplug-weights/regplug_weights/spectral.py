@@ -11,15 +11,15 @@ from typing import Annotated, Literal
 import numpy as np
 from annotated_types import Gt, Interval
 
-from regplug import Regularizer, hookimpl
+from regplug import hookimpl
 from regplug.engine import engine_of, mean, number, tensor
 from regplug.noise import reference
-from regplug_weights.parameters import as_matrix, unit, used
+from regplug_weights.parameters import OfMatrices, as_matrix, unit
 
 ROUNDS = 15  # of power iteration on the values at the start, as torch has them
 
 
-class Orthogonality(Regularizer):
+class Orthogonality(OfMatrices):
     """Push the columns, or the rows, of weights towards being orthogonal.
 
     Parameters
@@ -47,14 +47,12 @@ class Orthogonality(Regularizer):
     >>> manager = regplug.compose([("orthogonality", {"weight": 1e-3, "kind": "cosine", "mode": "rows"})])
     """
 
-    targets = "params"
-
     kind: Literal["gram", "cosine"] = "gram"
     mode: Literal["columns", "rows"] = "columns"
 
     @hookimpl
     def loss(self, matched):
-        return sum(self.one(as_matrix(w)) for w in used(matched).values())
+        return sum(self.one(as_matrix(w)) for w in matched.values())
 
     def one(self, matrix):
         """Return the term of one matrix."""
@@ -69,13 +67,12 @@ class Orthogonality(Regularizer):
         if self.kind == "gram":
             is_empty = T.eq(matrix.size, 0)
             return T.switch(is_empty, 0, ((gram - identity) ** 2).sum())
-        pairs = T.cast(
-            T.maximum(count * (count - 1), 1), matrix.dtype
-        )  # each pair is there twice
+        # each pair is there twice
+        pairs = T.cast(T.maximum(count * (count - 1), 1), matrix.dtype)
         return (abs(gram) * (1 - identity)).sum() / pairs
 
 
-class SpectralPenalty(Regularizer):
+class SpectralPenalty(OfMatrices):
     """Penalize the largest singular value of the weights, found by power iteration.
 
     Parameters
@@ -103,21 +100,19 @@ class SpectralPenalty(Regularizer):
     >>> manager = regplug.compose(["spectral_penalty=0.01@*.w"])
     """
 
-    targets = "params"
-
     iterations: Annotated[int, Interval(ge=1, le=20)] = 1
 
     @hookimpl
     def loss(self, matched, state):
         total = 0
-        for name, w in used(matched).items():
+        for name, w in matched.items():
             matrix = as_matrix(w)
             u = power_iteration(name, matrix, state, self.iterations)
             total += (matrix.dot(u) ** 2).sum() / 2
         return total
 
 
-class NuclearNorm(Regularizer):
+class NuclearNorm(OfMatrices):
     """Penalize the sum of the singular values of the weights, which makes their rank low.
 
     Parameters
@@ -145,13 +140,11 @@ class NuclearNorm(Regularizer):
     >>> manager = regplug.compose(["nuclear_norm=1e-3@*.w"])
     """
 
-    targets = "params"
-
     epsilon: Annotated[float, Gt(0)] = 1.2e-7
 
     @hookimpl
     def loss(self, matched):
-        return sum(self.one(as_matrix(w)) for w in used(matched).values())
+        return sum(self.one(as_matrix(w)) for w in matched.values())
 
     def one(self, matrix):
         """Return the term of one matrix."""
