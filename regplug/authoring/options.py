@@ -110,7 +110,7 @@ def options_of(cls: Any) -> dict[str, Option]:
     return vars(cls)["_regplug_options"]
 
 
-def _options_of(cls: Any) -> dict[str, Option]:
+def _options_of(cls):
     declared = {
         name: Option(name, hint, getattr(cls, name, REQUIRED))
         for name, hint in typing.get_type_hints(cls, include_extras=True).items()
@@ -160,13 +160,13 @@ def check_options(cls: type, label: str, given: dict[str, Any]) -> dict[str, Any
     return checked
 
 
-def _bare(annotation: Any) -> Any:
+def _bare(annotation):
     return (
         get_args(annotation)[0] if get_origin(annotation) is Annotated else annotation
     )
 
 
-def _type_name(kind: Any) -> str:
+def _type_name(kind):
     kind = _bare(kind)
     if isinstance(kind, list):  # the arguments of a Callable
         return f"[{', '.join(map(_type_name, kind))}]"
@@ -181,7 +181,7 @@ def _type_name(kind: Any) -> str:
     return special[kind] if kind in special else getattr(kind, "__name__", str(kind))
 
 
-def _convert(kind: Any, value: Any) -> Any:
+def _convert(kind, value):
     origin, parts = get_origin(kind), get_args(kind)
     wrong = ValueError(f"{value!r} is not of type {_type_name(kind)}")
     if kind is Any:
@@ -229,7 +229,7 @@ def _convert(kind: Any, value: Any) -> Any:
     raise ValueError(f"{value!r} is not a finite number")
 
 
-def _schema(kind: Any) -> dict[str, Any]:
+def _schema(kind):
     origin, parts = get_origin(kind), get_args(kind)
     if origin is Literal:
         return {"enum": list(parts)}

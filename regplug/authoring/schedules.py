@@ -103,36 +103,36 @@ class Schedule(dict):
         )
 
 
-def _linear(start: float, stop: float, share: Any, xp: ModuleType) -> Any:
+def _linear(start, stop, share, xp):
     if math.isfinite(stop - start):
         return share * _exact(stop - start) + _exact(start)
     return 2 * (share * _exact(stop / 2 - start / 2) + _exact(start / 2))
 
 
-def _cosine(start: float, stop: float, share: Any, xp: ModuleType) -> Any:
+def _cosine(start, stop, share, xp):
     return _linear(stop, start, (1 + xp.cos(share * _exact(math.pi))) / 2, xp)
 
 
-def _exponential(start: float, stop: float, share: Any, xp: ModuleType) -> Any:
+def _exponential(start, stop, share, xp):
     # in logarithms: stop / start may be beyond all floats
     first, last = math.log(start), math.log(stop)
     exponent = share * _exact(last - first) + _exact(first)
     return xp.exp(xp.minimum(exponent, _exact(max(first, last))))
 
 
-def _number(value: Any) -> float:
+def _number(value):
     is_number = isinstance(value, Real) and not isinstance(value, bool)
     if not is_number or not math.isfinite(value):
         raise ValueError(f"{value!r} is not a finite number")
     return float(value)
 
 
-def _is_step(number: Any) -> bool:
+def _is_step(number):
     is_integer = isinstance(number, Integral) and not isinstance(number, bool)
     return is_integer and 0 < number < 2**63
 
 
-def _exact(number: float, dtype: str = "float64") -> Any:
+def _exact(number, dtype="float64"):
     """Return an array: where floatX is float32, engines take a float of Python for one of float32."""
     import numpy as np  # not with the module, which listing the regularizers imports
 

@@ -66,7 +66,7 @@ def validate_class(cls: object) -> str | None:
     return None
 
 
-def _faults_of_declarations(cls: type[Regularizer]) -> Iterator[str]:
+def _faults_of_declarations(cls):
     if cls.__eq__ is not object.__eq__:
         why = "regularizers compare by identity; remove it or use eq=False"
         yield f"defines __eq__ (a dataclass does): {why}"
@@ -81,7 +81,7 @@ def _faults_of_declarations(cls: type[Regularizer]) -> Iterator[str]:
         )
 
 
-def _faults_of_hooks(cls: type[Regularizer]) -> Iterator[str]:
+def _faults_of_hooks(cls):
     known = ", ".join(HOOKS)
     implemented = set()
     for name in dir(cls):
@@ -103,7 +103,7 @@ def _faults_of_hooks(cls: type[Regularizer]) -> Iterator[str]:
         yield f"implements none of the hooks: {useful}"
 
 
-def _faults_of_arguments(cls: type[Regularizer], hook: str) -> Iterator[str]:
+def _faults_of_arguments(cls, hook):
     _self, *parameters = inspect.signature(getattr(cls, hook)).parameters.values()
     for parameter in parameters:
         is_plain = parameter.kind is parameter.POSITIONAL_OR_KEYWORD
@@ -121,7 +121,7 @@ def _faults_of_arguments(cls: type[Regularizer], hook: str) -> Iterator[str]:
             )
 
 
-def _faults_of_options(cls: type[Regularizer]) -> Iterator[str]:
+def _faults_of_options(cls):
     try:
         options_of(cls)
     except Exception as error:

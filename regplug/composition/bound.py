@@ -99,7 +99,7 @@ class BoundRegularizer:
         for plugin in (regularizer, *plugins):
             self._hook_manager.register(plugin)
 
-    def _as_weight(self, weight: Any) -> Any:
+    def _as_weight(self, weight):
         if weight is None:
             return None
         if not isinstance(weight, Schedule):
@@ -210,14 +210,14 @@ class BoundRegularizer:
                 self._is_weight_used = True
 
 
-def _went_through(plugin: object, hook: str, error: BaseException) -> bool:
+def _went_through(plugin, hook, error):
     """Tell whether an error came from a plugin's own hook."""
     code = getattr(getattr(plugin, hook, None), "__code__", None)
     frames = traceback.walk_tb(error.__traceback__)
     return any(frame.f_code is code for frame, _ in frames)
 
 
-def _wrapper_of(caller: Any, error: BaseException) -> str:
+def _wrapper_of(caller, error):
     """Return which wrapper an error came from."""
     for implementation in caller.get_hookimpls():
         plugin = implementation.plugin

@@ -47,15 +47,13 @@ class CastWeights:
             self.float64[self._cast[key]] = weight
         return self._cast[key]
 
-    def _float64_weight(self, member: BoundRegularizer) -> Any:
+    def _float64_weight(self, member):
         engine = self._run_state.engine
         if isinstance(member.weight, Schedule):
             return member.weight.at(self._run_state.step.connect(engine), engine.T)
         return member.weight.connect(engine)
 
-    def _cast_below_bound(
-        self, weight: Any, member: BoundRegularizer, dtype: str
-    ) -> Any:
+    def _cast_below_bound(self, weight, member, dtype):
         T = self._run_state.engine.T
         weight = T.cast(weight, dtype)
         option = options_of(type(member.regularizer)).get("weight")

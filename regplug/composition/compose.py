@@ -22,7 +22,6 @@ from regplug.composition.run_state import check_integer
 from regplug.composition.toml import read_document
 from regplug.composition.wrappers import check_wrappers
 from regplug.discovery import registry
-from regplug.discovery.registry import Entry
 from regplug.errors import (
     CompositionError,
     OptionError,
@@ -81,7 +80,7 @@ def compose(
     return Manager(members, check_integer("seed", seed, -(2**63), 2**64))
 
 
-def _build(item: Any) -> tuple[Regularizer, str, Entry | None]:
+def _build(item):
     """Return a regularizer, its name and the package that it is from."""
     if isinstance(item, Regularizer):
         return _from_instance(item)
@@ -109,7 +108,7 @@ def _build(item: Any) -> tuple[Regularizer, str, Entry | None]:
     return regularizer, entry.name, entry
 
 
-def _from_instance(regularizer: Regularizer) -> tuple[Regularizer, str, Entry | None]:
+def _from_instance(regularizer):
     cls = type(regularizer)
     fault = validate_class(cls)
     if fault:
@@ -123,7 +122,7 @@ def _from_instance(regularizer: Regularizer) -> tuple[Regularizer, str, Entry | 
     return regularizer, name, entry
 
 
-def _require_weight(regularizer: Regularizer, name: str) -> None:
+def _require_weight(regularizer, name):
     is_needed = uses_weight(type(regularizer))
     if is_needed and getattr(regularizer, "weight", None) is None:
         how = f"write ({name!r}, {{'weight': ...}}); 0 is off"
@@ -132,7 +131,7 @@ def _require_weight(regularizer: Regularizer, name: str) -> None:
         )
 
 
-def _short_form(text: str) -> tuple[str, dict[str, Any]]:
+def _short_form(text):
     head, at, pattern = text.partition("@")
     name, equals, weight = head.partition("=")
     options: dict[str, Any] = {}

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 
-from regplug.composition.bound import BoundRegularizer
 from regplug.composition.cast_weights import common_dtype
 from regplug.composition.graph_pass import require_float
 from regplug.composition.hook_arguments import HookArguments
@@ -35,11 +34,11 @@ def constrain(hooks: HookArguments, updates: Any, learning_rate: Any) -> dict[An
 
 
 def _projected(
-    hooks: HookArguments,
-    member: BoundRegularizer,
-    updates: Mapping[Any, Any],
-    learning_rate: Any,
-) -> dict[Any, Any]:
+    hooks,
+    member,
+    updates,
+    learning_rate,
+):
     """Return the updates that one regularizer projects."""
     params, updated = {}, {}
     for name, param in hooks.matches[member].items():
@@ -77,7 +76,7 @@ def _projected(
     return projected
 
 
-def _as_update(hooks: HookArguments, name: str, param: Any, new: Any) -> Any:
+def _as_update(hooks, name, param, new):
     """Return an update as a variable; refuse what is not of the parameter's type."""
     engine = hooks.engine
     if not hasattr(new, "owner"):

@@ -9,11 +9,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from regplug.composition.bound import BoundRegularizer
 from regplug.discovery import registry
-from regplug.discovery.registry import Entry
 from regplug.errors import RegplugWarning, UnknownRegularizerError
 
 if TYPE_CHECKING:
-    from regplug.authoring.regularizer import Regularizer
+    pass
 
 
 class Packaged(NamedTuple):
@@ -59,7 +58,7 @@ def unpack(packed: tuple) -> list[BoundRegularizer]:
     return members
 
 
-def _source(member: BoundRegularizer) -> Any:
+def _source(member):
     entry = member.entry
     if entry is None:
         return member.regularizer
@@ -67,7 +66,7 @@ def _source(member: BoundRegularizer) -> Any:
     return Packaged(entry.package, entry.version, entry.name, attributes)
 
 
-def _load(source: Packaged) -> tuple[Regularizer, Entry]:
+def _load(source):
     locked = f"{source.package}=={source.version}"
     remedy = f"python -m pip install {locked}"
     try:

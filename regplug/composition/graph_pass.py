@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, OrderedDict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -97,16 +97,14 @@ class GraphPass:
         self.history.applied_by.update(self._applied_by)
         return self._present(self.model.outputs) | self._added
 
-    def _present(self, variables: Any) -> dict[str, Any]:
+    def _present(self, variables):
         """Return variables as they stand by now."""
         memo = self.history.memo
         return {
             name: memo.get(variable, variable) for name, variable in variables.items()
         }
 
-    def _visit(
-        self, old: Any, members: Sequence[BoundRegularizer], current: Any
-    ) -> Any:
+    def _visit(self, old, members, current):
         """Call `members` in turn at a variable, which is `current` by now."""
         # an earlier layer may share the variable, and have been changed by some
         applied = self.history.applied_by.get(current, set())
@@ -120,7 +118,7 @@ class GraphPass:
         self._applied_by[current] = applied.union(members)
         return current
 
-    def _modify(self, member: BoundRegularizer, old: Any, current: Any) -> Any:
+    def _modify(self, member, old, current):
         """Call one regularizer at a variable; return what takes its place."""
         hooks, target = self.hooks, member.regularizer.targets
         name, *others = self.model.names[target][old]
@@ -146,7 +144,7 @@ class GraphPass:
         self._take_added(entry, target, fault)
         return refine_type(new, current, hooks.engine, fault)
 
-    def _take_added(self, entry: dict[str, Any], target: str, fault: Fault) -> None:
+    def _take_added(self, entry, target, fault):
         """Take over what a hook noted under names of its own, as theanets' do."""
         for name, value in entry.items():
             if target == "params" or name in self.model.outputs:
@@ -181,7 +179,7 @@ def require_float(name: str, variable: Any, fault: Fault) -> None:
         raise fault(f"{what}: {remedy}")
 
 
-def _params_first(members: Iterable[BoundRegularizer]) -> list[BoundRegularizer]:
+def _params_first(members):
     """Return members of parameters, then those of outputs, each in the user's order."""
     return sorted(members, key=lambda member: member.regularizer.targets == "outputs")
 
@@ -197,7 +195,7 @@ class _VisitedEntry(dict):
         return self._layer[name]
 
 
-def _one_of(returned: Any, entry: Any, value: Any, fault: Fault) -> Any:
+def _one_of(returned, entry, value, fault):
     """Return the new value, which a hook either returned or set as the visited entry."""
     if returned is None:
         if entry is value:

@@ -96,11 +96,11 @@ class HookArguments:
 
     def _noise(
         self,
-        member: BoundRegularizer,
-        site: tuple,
-        training: bool = True,
-        sites: Any = (),
-    ) -> Noise:
+        member,
+        site,
+        training=True,
+        sites=(),
+    ):
         counts_rows = member.regularizer.targets == "outputs"
         return Noise(
             self.run_state,
@@ -112,11 +112,11 @@ class HookArguments:
             dict(sites),
         )
 
-    def _site(self, member: BoundRegularizer, name: str, variable: Any) -> tuple:
+    def _site(self, member, name, variable):
         return member.name, name, self._occurrences[member, variable]
 
 
-def _count_occurrences(matches: Matches) -> dict[tuple[BoundRegularizer, Any], int]:
+def _count_occurrences(matches):
     """Return how many earlier regularizers have the same name at a variable.
 
     Noise tells them apart by it. The loss, which is of no variable, is None.

@@ -157,9 +157,7 @@ class KeptArrays:
             kept.set(arrays[key])
 
 
-def _taken(
-    restored: Mapping[str, np.ndarray], key: str, needed: np.ndarray
-) -> np.ndarray:
+def _taken(restored, key, needed):
     """Return the restored array of a key, for one that begins as `needed`."""
     if key not in restored:
         raise CompositionError(
@@ -173,9 +171,7 @@ def _taken(
     return saved_state.converted(key, found, needed.dtype)
 
 
-def _misfit(
-    how: str, key: str, found: np.ndarray, needed: np.ndarray, remedy: str
-) -> ValueError:
+def _misfit(how, key, found, needed, remedy):
     name = key.partition("/")[2]
     return ValueError(
         f"the array {how} for {name!r} is {found.dtype} of shape {found.shape}, and {needed.dtype} "
@@ -267,13 +263,13 @@ class State:
             )
         self._updates[kept.connect(self._engine)] = new
 
-    def _find(self, name: str) -> KeptArray | None:
+    def _find(self, name):
         of_parameter = self._arrays.by_parameter.get(
             (self._label, self._entries.get(name))
         )
         return of_parameter or self._arrays.by_key.get(f"{self._label}/{name}")
 
-    def _owners(self, name: str) -> frozenset:
+    def _owners(self, name):
         """Return the parameters of an entry; for any other name those of all entries."""
         entries = list(self._entries.values())
         if name in self._entries:
@@ -283,7 +279,7 @@ class State:
         return frozenset(param for key, param in self._by_id.items() if key in found)
 
 
-def _made_of(name: str, param: Any, start: Callable[[np.ndarray], Any]) -> np.ndarray:
+def _made_of(name, param, start):
     if not hasattr(param, "get_value"):
         raise ValueError(
             f"{name!r} is no parameter with a value from which an array could be made: start with an "

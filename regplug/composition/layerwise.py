@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import contextlib
 from collections import Counter, OrderedDict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from types import ModuleType
 from typing import Any
 
 from regplug.composition.bound import BoundRegularizer
@@ -89,7 +88,7 @@ class Layerwise:
                 modified = self._regularized(model, building)
         outputs.update(modified)
 
-    def _regularized(self, model: Model, building: _Building) -> dict[str, Any]:
+    def _regularized(self, model, building):
         modifying = self._implementing("modify_graph")
         matches = {member: member.match(model, optional=True) for member in modifying}
         layer = GraphPass(
@@ -120,7 +119,7 @@ class Layerwise:
         building.is_over = True
         return loss, matches
 
-    def _penalized(self, model: Model, building: _Building) -> tuple[Any, dict]:
+    def _penalized(self, model, building):
         matches = {}
         for member in self.members:
             self._require_a_match(member, building)
@@ -135,7 +134,7 @@ class Layerwise:
         whole.hooks.require_used_weights()
         return total(whole.hooks, terms), matches
 
-    def _require_a_match(self, member: BoundRegularizer, building: _Building) -> None:
+    def _require_a_match(self, member, building):
         """Refuse a regularizer that was to modify some layer, and matched none."""
         if member.hooks["modify_graph"] is None:
             return
@@ -156,11 +155,11 @@ class Layerwise:
             hooks = HookArguments(self._run_state, model, matches, Counter())
             return constrain(hooks, updates, learning_rate)
 
-    def _implementing(self, hook: str) -> list[BoundRegularizer]:
+    def _implementing(self, hook):
         return [member for member in self.members if member.hooks[hook] is not None]
 
     @contextlib.contextmanager
-    def _all_or_nothing(self) -> Iterator[_Building]:
+    def _all_or_nothing(self):
         """Yield the model being built; where the body fails, leave nothing of it."""
         building, known = self._building, len(self._run_state.arrays.by_key)
         try:
@@ -172,14 +171,14 @@ class Layerwise:
             raise
         building.arrays += list(self._run_state.arrays.by_key)[known:]
 
-    def _publish(self, engine: ModuleType) -> None:
+    def _publish(self, engine):
         self._run_state.publish_keys()
         if engine.uses_default_updates:
             for variable, new in self.updates.items():
                 variable.default_update = new
 
 
-def _whole_model(layers: list[Any], outputs: Mapping[str, Any]) -> Model:
+def _whole_model(layers, outputs):
     """Return the model of all layers; parameters without a name are told apart."""
     named, unnamed = [], []
     for layer in layers:

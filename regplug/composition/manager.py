@@ -16,7 +16,6 @@ from regplug.composition.graph_pass import GraphPass
 from regplug.composition.hook_arguments import HookArguments
 from regplug.composition.layerwise import Layerwise
 from regplug.composition.model_updates import (
-    ModelUpdates,
     as_ordered,
     check_updates,
     collect,
@@ -27,7 +26,6 @@ from regplug.composition.terms import total, weighted_terms
 from regplug.composition.toml import write_document
 from regplug.errors import CopyError, RegplugWarning
 from regplug.models.adapters import as_model
-from regplug.models.model import Model
 
 
 @dataclass(frozen=True)
@@ -180,7 +178,7 @@ class Manager:
         self._matches = result._hooks.matches
         return result
 
-    def _regularized(self, model: Model, model_updates: ModelUpdates) -> Result:
+    def _regularized(self, model, model_updates):
         """Make the graph for training and the clean one, and the terms of both."""
         matches = {member: member.match(model) for member in self.members}
         training = GraphPass(
@@ -348,7 +346,7 @@ class Manager:
         write_document(path, self.seed, self.members, lock)
 
 
-def _rebuild(packed: tuple, state: dict[str, Any], row_offset: int) -> Manager:
+def _rebuild(packed, state, row_offset):
     """Return a copy of a manager, for `copy` and `pickle`."""
     manager = Manager(unpack(packed), state["seed"])
     manager._run_state.assign(
@@ -358,7 +356,7 @@ def _rebuild(packed: tuple, state: dict[str, Any], row_offset: int) -> Manager:
     return manager
 
 
-def _warn_of_linker(model: Model) -> None:
+def _warn_of_linker(model):
     """Warn of a dtype that fails only when the user compiles."""
     for name, variable in (model.outputs | model.params).items():
         if problem := model.engine.linker_problem(variable.dtype):

@@ -127,9 +127,7 @@ def collect(
         defaults = found
 
 
-def _refuse_gradients(
-    given: Mapping[Any, Any], computed: Collection[Any], engine: ModuleType
-) -> None:
+def _refuse_gradients(given, computed, engine):
     """Refuse an optimizer's updates: a gradient, rewired, is the gradient of nothing."""
     for shared, new in given.items():
         if any(_is_gradient_seed(node, engine) for node in toposort([new], computed)):
@@ -140,7 +138,7 @@ def _refuse_gradients(
             )
 
 
-def _is_gradient_seed(node: Any, engine: ModuleType) -> bool:
+def _is_gradient_seed(node, engine):
     """Tell whether a node is the 1, in the shape of a cost, that `grad` begins with."""
     if not isinstance(node.op, engine.Elemwise) or not isinstance(
         node.op.scalar_op, engine.Second
@@ -204,7 +202,7 @@ def unadvanced(
     return unknown
 
 
-def _is_made_by(nodes: Collection[Any], variable: Any, made: Collection[Any]) -> bool:
+def _is_made_by(nodes, variable, made):
     """Tell whether one of the nodes computes a variable, with nothing of `made` in between."""
     reached = [
         variable,
@@ -213,11 +211,11 @@ def _is_made_by(nodes: Collection[Any], variable: Any, made: Collection[Any]) ->
     return any(each.owner in nodes for each in reached)
 
 
-def _is_shared_generator(variable: Any, engine: ModuleType) -> bool:
+def _is_shared_generator(variable, engine):
     return isinstance(variable, engine.SharedVariable) and engine.is_generator(variable)
 
 
-def _dtype(variable: Any) -> str | None:
+def _dtype(variable):
     """Return the dtype; None of a generator, which has none."""
     return getattr(variable.type, "dtype", None)
 

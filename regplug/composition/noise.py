@@ -98,12 +98,12 @@ class Noise:
 
     def _draw(
         self,
-        kind: str,
-        like: Any,
-        dtype: str,
-        shared_axes: tuple[int, ...] = (),
-        *rate: Any,
-    ) -> Any:
+        kind,
+        like,
+        dtype,
+        shared_axes=(),
+        *rate,
+    ):
         if "float" not in like.dtype:
             what = f"and {like} is {like.dtype}"
             raise ValueError(f"noise is drawn for float variables, {what}")

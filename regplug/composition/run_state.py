@@ -87,7 +87,7 @@ class RunState:
             self.arrays.forget(list(self.arrays.by_key)[array_count:])
             raise
 
-    def _connect(self, engine: ModuleType, new_step: Callable[[], Any] | None) -> None:
+    def _connect(self, engine, new_step):
         """Take the engine of the first model, and its kind of step variable; refuse a second of either."""
         if self.engine not in (None, engine):
             own, other = self.engine.T.__name__, engine.T.__name__
@@ -124,7 +124,7 @@ class RunState:
             )
         )
 
-    def _numbers(self) -> dict[str, BoundRegularizer]:
+    def _numbers(self):
         """Return the members whose weights are numbers, not schedules."""
         return {
             label: member
@@ -153,7 +153,7 @@ class RunState:
         arrays = self._checked_arrays(state["arrays"])
         self.assign(seed, step, weights, arrays)
 
-    def _checked_weights(self, weights: Mapping[str, Any]) -> dict[str, float]:
+    def _checked_weights(self, weights):
         own = self._numbers()
         if weights.keys() != own.keys():
             found, needed = sorted(map(str, weights)), sorted(own)
@@ -161,9 +161,7 @@ class RunState:
             raise CompositionError(f"the state has {what}.")
         return {label: own[label].check_weight(weights[label]) for label in weights}
 
-    def _checked_arrays(
-        self, arrays: Mapping[str, Any] | None
-    ) -> dict[str, np.ndarray] | None:
+    def _checked_arrays(self, arrays):
         if arrays is None:
             return None
         labels = {member.label for member in self.members}

@@ -72,11 +72,11 @@ def as_mapping(state: Any) -> dict[str, Any]:
     return {"arrays": None, **found}
 
 
-def _no_state(state: Any, needed: str) -> CompositionError:
+def _no_state(state, needed):
     return CompositionError(f"{reprlib.repr(state)} is no state: it needs {needed}.")
 
 
-def _check_format(number: Any) -> None:
+def _check_format(number):
     is_number = isinstance(number, Integral) and not isinstance(number, bool)
     if is_number and number > FORMAT:
         remedy = "upgrade regplug (python -m pip install --upgrade regplug)"

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
 import numpy as np
 
-from regplug.composition.bound import BoundRegularizer
 from regplug.composition.cast_weights import common_dtype
 from regplug.composition.hook_arguments import HookArguments
 from regplug.composition.hook_results import check_scalar
@@ -58,11 +57,11 @@ def total(hooks: HookArguments, terms: Mapping[str, Any]) -> Any:
 
 
 def _term(
-    hooks: HookArguments,
-    member: BoundRegularizer,
-    matched: Mapping[str, Any],
-    outputs: Mapping[str, Any],
-) -> Any:
+    hooks,
+    member,
+    matched,
+    outputs,
+):
     """Return one weighted term, in the widest float dtype of what matched; None of none."""
     T = hooks.engine.T
     # integers wrap and float16 overflows in sums: both are widened before the formula, rounded once after it
@@ -89,9 +88,7 @@ def _term(
     return T.cast(weighted, common_dtype(matched.values(), otherwise=dtype))
 
 
-def _gated(
-    hooks: HookArguments, value: Any, matched: Iterable[Any], is_open: Any
-) -> Any:
+def _gated(hooks, value, matched, is_open):
     """Return a term that sends gradients on only while `is_open`: else they are 0, not NaN.
 
     The term is rebuilt on gated copies of what matched, and of the parameters and inputs

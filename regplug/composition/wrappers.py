@@ -36,7 +36,7 @@ def check_wrappers(plugins: Any) -> tuple:
     return plugins
 
 
-def _fault(plugin: object) -> str | None:
+def _fault(plugin):
     """Return why a plugin is no wrapper; None where it is one."""
     if isinstance(plugin, type):
         return "is refused: it is a class; hand over an instance of it"
