@@ -8,9 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from regplug.composition.cast_weights import common_dtype
 from regplug.composition.graph_pass import require_float
-from regplug.composition.hook_arguments import HookArguments
+from regplug.composition.hook_arguments import HookArguments, common_dtype
 from regplug.composition.hook_results import refine_type
 from regplug.composition.model_updates import as_ordered
 from regplug.errors import ModelError, NoMatchError, OptionError, listing

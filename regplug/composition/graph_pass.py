@@ -135,7 +135,7 @@ class GraphPass:
             value=current,
             outputs=entry,
             weight=hooks.weights.get(member, hooks.engine.working_dtype(current.dtype)),
-            noise=hooks.noise_at(member, name, old, self.training),
+            noise=hooks.noise(member, name, old, self.training),
             state=hooks.state(member),
             training=self.training,
             unit_axis=hooks.unit_axis(member, "modify_graph").get(name),

@@ -8,8 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from regplug.composition.cast_weights import common_dtype
-from regplug.composition.hook_arguments import HookArguments
+from regplug.composition.hook_arguments import HookArguments, common_dtype
 from regplug.composition.hook_results import check_scalar
 from regplug.graph.rewiring import rewire, toposort
 from regplug.models.model import Outputs
