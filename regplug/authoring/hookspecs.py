@@ -31,10 +31,10 @@ def modify_graph(
         The entry as it stands, a float: integers and booleans are refused. For a
         parameter it is the expression so far.
     outputs : dict of str to variable
-        As for classes of theanets: its one entry is the visited one, and setting it does
-        what returning does. The others of its layer (for parameters: its parameters)
-        can be read by name. What is set under a new name is an output of the result, and
-        never matched.
+        As for classes of theanets: its one entry is the visited one, and setting it
+        does what returning does. The others of its layer (for parameters: its
+        parameters) can be read by name. What is set under a new name is an output of
+        the result, and never matched.
     weight : scalar variable
         The live strength, in the dtype of `value`, float32 where that is float16; None
         where the regularizer has no weight. What is made of it in float32 for a float16
@@ -63,9 +63,9 @@ def loss(regularizer, layers, outputs, matched, weight, noise, state, unit_axis)
     """Return the unweighted penalty, a float scalar; None, 0 or 0.0 mean no term.
 
     Called once a model; the manager multiplies by the weight, and rounds once, to the
-    widest float dtype of the model's own variables. At weight 0 the term is 0, and so is
-    its gradient with respect to what matched, the parameters and the inputs, whatever the
-    penalty is there.
+    widest float dtype of the model's own variables. At weight 0 the term is 0, and so
+    is its gradient with respect to what matched, the parameters and the inputs,
+    whatever the penalty is there.
 
     Parameters
     ----------
@@ -74,11 +74,11 @@ def loss(regularizer, layers, outputs, matched, weight, noise, state, unit_axis)
     layers : list of Layer
         The model's layers, in graph order.
     outputs : Outputs, a dict of str to variable
-        All outputs of the rewired graph; ``outputs.match(pattern)`` selects some, also by
-        role.
+        All outputs of the rewired graph; ``outputs.match(pattern)`` selects some, also
+        by role.
     matched : dict of str to variable
-        Everything that the pattern matches, in graph order. A parameter is the parameter
-        itself; float16 is there as float32, integers and booleans as floatX.
+        Everything that the pattern matches, in graph order. A parameter is the
+        parameter itself; float16 is there as float32, integers and booleans as floatX.
     weight : scalar variable
         The live strength, in the widest dtype of `matched`.
     noise : regplug.composition.noise.Noise

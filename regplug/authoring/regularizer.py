@@ -36,8 +36,9 @@ HOOKS: dict[str, tuple[str, ...]] = {
 }
 _logger = logging.getLogger("regplug")
 
-# Instances whose `weight` was read: how it is seen that a class of theanets, whose hooks take no weight, uses
-# it. It is not kept in the instances, as their attributes are copied and compared.
+# Instances whose `weight` was read: how it is seen that a class of theanets, whose
+# hooks take no weight, uses it. It is not kept in the instances, as their attributes
+# are copied and compared.
 weight_readers: weakref.WeakSet[Regularizer] = weakref.WeakSet()
 
 
@@ -45,18 +46,20 @@ weight_readers: weakref.WeakSet[Regularizer] = weakref.WeakSet()
 class Regularizer:
     """A regularizer: some of the hooks, and options as annotated class attributes.
 
-    Instances compare by identity and hold no state, so that one may serve several models.
+    Instances compare by identity and hold no state, so that one may serve several
+    models.
 
     Parameters
     ----------
     pattern : str or list of str
-        Which outputs (or parameters) it acts on: globs, ``!`` globs that exclude, roles.
+        Which outputs (or parameters) it acts on: globs, ``!`` globs that exclude,
+        roles.
     weight : float
         The strength given at construction; 0 is off. It has no default unless the class
         sets one, and ``weight = None`` in a class says that it has none.
     name : str, optional
-        The label in results, logs, errors and noise; by default the name it was asked for
-        by.
+        The label in results, logs, errors and noise; by default the name it was asked
+        for by.
     optional : bool
         Whether the pattern may match nothing.
     **options
@@ -110,7 +113,8 @@ class Regularizer:
             is_missing = option.default is REQUIRED and key not in options
             if is_missing and key != "weight":
                 raise OptionError(
-                    f"{cls.__name__}: option {key!r} must be given ({option.type_name})."
+                    f"{cls.__name__}: option {key!r} must be given "
+                    f"({option.type_name})."
                 )
 
     def __getattribute__(self, name: str) -> Any:

@@ -25,7 +25,7 @@ _ATTRIBUTES = ("targets", "applies", "pattern", "optional")
 
 
 def deprecated_arguments(cls: type[Regularizer]) -> list[str]:
-    """Return what the hookspecs say of each deprecated argument that its hooks ask for."""
+    """Return what is said of each deprecated argument that its hooks ask for."""
     found = []
     for hook in HOOKS:
         warnings = getattr(hookspecs, hook).regplug_spec["warn_on_impl_args"] or {}
@@ -52,7 +52,7 @@ def unannotated_attributes(cls: type[Regularizer]) -> dict[str, Any]:
 
 
 def validate_class(cls: object) -> str | None:
-    """Return why a class cannot be a regularizer, with the remedy; None where it can."""
+    """Return why a class cannot be a regularizer; None where it can."""
     if not (isinstance(cls, type) and issubclass(cls, Regularizer)):
         return f"{cls!r} is not a subclass of regplug.Regularizer"
     checks: list[Callable[[type[Regularizer]], Iterator[str]]] = [
@@ -76,8 +76,8 @@ def _faults_of_declarations(cls):
             yield f"{key} = {value!r} is not one of {', '.join(map(repr, choices))}"
     if getattr(cls, "weight", ...) is None and uses_weight(cls):
         yield (
-            "says weight = None, and has a loss, which is multiplied by the weight, or a "
-            "hook that takes it: remove that line"
+            "says weight = None, and has a loss, which is multiplied by the weight, "
+            "or a hook that takes it: remove that line"
         )
 
 
@@ -116,8 +116,8 @@ def _faults_of_arguments(cls, hook):
             what = f"hook {hook!r} has no argument {parameter.name!r}"
             yield (
                 f"{what}; it has: {', '.join(HOOKS[hook])}; if a regplug newer than "
-                f"{__version__} has it, `python -m pip install --upgrade regplug` brings "
-                "it, and the package should require that version"
+                f"{__version__} has it, `python -m pip install --upgrade regplug` "
+                "brings it, and the package should require that version"
             )
 
 

@@ -1,4 +1,4 @@
-"""BoundRegularizer: one regularizer in its place in a composition, and how its hooks are called."""
+"""BoundRegularizer: a regularizer in its place, and how its hooks are called."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ __all__ = ["BoundRegularizer", "HookManager"]
 
 
 class HookManager(pluggy.PluginManager):
-    """A plugin manager that looks at the known hooks only: registering is four times faster."""
+    """A plugin manager of the known hooks only: registering is four times faster."""
 
     def __init__(self) -> None:
         super().__init__("regplug")
@@ -67,8 +67,8 @@ class BoundRegularizer:
         The arguments that each hook asks for; None of a hook that it has not.
     weight : LazySharedVariable, Schedule or None
     has_static_weight : bool
-        Whether its `modify_graph` does not take the weight: a number that it reads from itself
-        is a part of the graph.
+        Whether its `modify_graph` does not take the weight: a number that it reads from
+        itself is a part of the graph.
     """
 
     def __init__(
@@ -139,14 +139,14 @@ class BoundRegularizer:
             kinds = [f"{name} ({found[name].type})" for name in left_out]
             own = options_of(type(self.regularizer)).keys() - options_of(Regularizer)
             raise NoMatchError(
-                f"{self.label} ({self.provenance}): pattern {self.pattern.spec!r} matches "
-                f"{listing(kinds)}, on which it does not act: leave them out, or see its "
-                f"options: {listing(sorted(own))}."
+                f"{self.label} ({self.provenance}): pattern {self.pattern.spec!r} "
+                f"matches {listing(kinds)}, on which it does not act: leave them out, "
+                f"or see its options: {listing(sorted(own))}."
             )
         return selected
 
     def check_weight(self, value: Any) -> float:
-        """Return a weight that is in range; refuse a schedule, and a change of a static one."""
+        """Return a weight in range; refuse a schedule, and a change of a static one."""
         cls: type = type(self.regularizer)
         if "weight" not in options_of(cls):
             # a constructor of its own need not take it
@@ -158,13 +158,13 @@ class BoundRegularizer:
         if self.has_static_weight and weight != self.weight.get():
             raise OptionError(
                 f"{self.label} ({self.provenance}): its modify_graph does not take "
-                f"`weight`, so {self.regularizer.weight!r} is baked into the graph: compose "
-                "anew to change it."
+                f"`weight`, so {self.regularizer.weight!r} is baked into the graph: "
+                "compose anew to change it."
             )
         return weight
 
     def require_used_weight(self) -> None:
-        """Refuse a weight that was given, and that no hook took or read when it was called."""
+        """Refuse a weight that was given, and that no hook took or read."""
         if not self._is_weight_used:
             why = "as no hook takes `weight` or reads self.weight: leave it out"
             raise OptionError(

@@ -1,4 +1,4 @@
-"""Composition: what the user asked for (pairs, mapping, short forms, TOML) -> a manager."""
+"""Composition: what the user asked for -> a manager."""
 
 from __future__ import annotations
 
@@ -43,20 +43,23 @@ def compose(
     ----------
     regularizers : list or mapping
         Each entry of a list is ``(name, options)``, ``(name, weight)``, the short form
-        ``"NAME[=WEIGHT][@PATTERN]"`` (commas make a list of patterns) or a `Regularizer` instance.
-        A mapping is name -> options or weight.
+        ``"NAME[=WEIGHT][@PATTERN]"`` (commas make a list of patterns) or a
+        `Regularizer` instance. A mapping is name -> options or weight.
     seed : int, within 64 bits
         The seed of all noise.
     plugins : iterable of object
-        Pluggy wrappers (``@hookimpl(wrapper=True)``) around the hooks of each regularizer.
+        Pluggy wrappers (``@hookimpl(wrapper=True)``) around the hooks of each
+        regularizer.
 
     Raises
     ------
-    CompositionError, UnknownRegularizerError, NameConflictError, PluginLoadError, OptionError
+    CompositionError, UnknownRegularizerError, NameConflictError, PluginLoadError,
+    OptionError
 
     Examples
     --------
-    >>> manager = compose(["dropout=0.5@hid*:out", ("weight_l2", {"pattern": "*.w", "weight": 1e-4})], seed=7)
+    >>> decay = ("weight_l2", {"pattern": "*.w", "weight": 1e-4})
+    >>> manager = compose(["dropout=0.5@hid*:out", decay], seed=7)
     >>> dict(manager.weights)
     {'dropout': 0.5, 'weight_l2': 0.0001}
     """
@@ -64,7 +67,8 @@ def compose(
         regularizers = list(regularizers.items())
     if isinstance(regularizers, str) or not isinstance(regularizers, Iterable):
         raise CompositionError(
-            f"{regularizers!r} is no list or mapping of regularizers: write [{regularizers!r}]."
+            f"{regularizers!r} is no list or mapping of regularizers: write "
+            f"[{regularizers!r}]."
         )
     wrappers = check_wrappers(plugins)
     members: list[BoundRegularizer] = []
@@ -155,13 +159,15 @@ def read(path: str | os.PathLike, *, strict: bool = False) -> Manager:
     ----------
     path : str or path
     strict : bool
-        Whether to refuse packages and versions other than those in the file's ``[lock]``, and a regularizer
-        that is not in it. Otherwise other ones are a RegplugWarning.
+        Whether to refuse packages and versions other than those in the file's
+        ``[lock]``, and a regularizer that is not in it. Otherwise other ones are a
+        RegplugWarning.
 
     Raises
     ------
     CompositionError
-        The file has a syntax error, an unknown key or a wrong type, or is locked to other packages.
+        The file has a syntax error, an unknown key or a wrong type, or is locked to
+        other packages.
     """
     document = read_document(path)
     try:

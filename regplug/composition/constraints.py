@@ -20,10 +20,9 @@ __all__ = ["constrain"]
 def constrain(hooks: HookArguments, updates: Any, learning_rate: Any) -> dict[Any, Any]:
     """Return the updates with the projections applied, each in the user's order."""
     updates, params = as_ordered(updates, "constrain"), hooks.model.params
-    constraining = []
-    for member in hooks.matches:
-        if member.hooks["constrain"] is not None:
-            constraining.append(member)
+    constraining = [
+        member for member in hooks.matches if member.hooks["constrain"] is not None
+    ]
     if constraining and updates.keys().isdisjoint(params.values()):
         what = "the updates change none of the model's parameters"
         raise NoMatchError(f"constrain: {what}: {listing(params)}.")
@@ -32,12 +31,7 @@ def constrain(hooks: HookArguments, updates: Any, learning_rate: Any) -> dict[An
     return updates
 
 
-def _projected(
-    hooks,
-    member,
-    updates,
-    learning_rate,
-):
+def _projected(hooks, member, updates, learning_rate):
     """Return the updates that one regularizer projects."""
     params, updated = {}, {}
     for name, param in hooks.matches[member].items():
@@ -46,11 +40,7 @@ def _projected(
             updated[name] = _as_update(hooks, name, param, updates[param])
     if not updated:
         return {}
-    if learning_rate is None and "learning_rate" in (member.hooks["constrain"] or ()):
-        remedy = "constrain(updates, learning_rate=...) is needed"
-        raise OptionError(f"{member.label} ({member.provenance}): {remedy}.")
-    for name, new in updated.items():
-        require_float(name, new, partial(member.fault, "constrain", name))
+    _check_arguments(member, updated, learning_rate)
     wide = hooks.widened(updated)
     results = member.call(
         "constrain",
@@ -60,12 +50,11 @@ def _projected(
         learning_rate=learning_rate,
         unit_axis=hooks.unit_axis(member, "constrain"),
     )
+    member.require_used_weight()
     if not isinstance(results, Mapping) or results.keys() - updated.keys():
         expected = f"a dict with keys of {', '.join(updated)}"
-        raise member.fault(
-            "constrain", "", f"returned {results!r}, expected {expected}"
-        )
-    member.require_used_weight()
+        what = f"returned {results!r}, expected {expected}"
+        raise member.fault("constrain", "", what)
     engine, projected = hooks.engine, {}
     for name, new in results.items():
         fault = partial(member.fault, "constrain", name)
@@ -73,6 +62,14 @@ def _projected(
         new = engine.T.cast(new, updated[name].dtype)
         projected[params[name]] = engine.refine_type(new, params[name])
     return projected
+
+
+def _check_arguments(member, updated, learning_rate):
+    if learning_rate is None and "learning_rate" in member.hooks["constrain"]:
+        remedy = "constrain(updates, learning_rate=...) is needed"
+        raise OptionError(f"{member.label} ({member.provenance}): {remedy}.")
+    for name, new in updated.items():
+        require_float(name, new, partial(member.fault, "constrain", name))
 
 
 def _as_update(hooks, name, param, new):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter, OrderedDict
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
@@ -22,7 +22,7 @@ __all__ = ["GraphPass", "PassHistory", "require_float"]
 
 @dataclass
 class PassHistory:
-    """What passes over one model leave behind, for the next one while it is being built.
+    """What passes leave behind for the next one, while a model is being built.
 
     Attributes
     ----------
@@ -93,7 +93,8 @@ class GraphPass:
         memo = self.history.memo
         rewire([*self.model.nodes, *self.model_updates.nodes], visits, memo)
         self.unadvanced = unadvanced(self.model, self.model_updates, memo, visits)
-        # not earlier: what a hook puts in the place of one output may be another one to visit
+        # not earlier: what a hook puts in the place of one output may be another one to
+        # visit
         self.history.applied_by.update(self._applied_by)
         return self._present(self.model.outputs) | self._added
 
@@ -109,7 +110,8 @@ class GraphPass:
         # an earlier layer may share the variable, and have been changed by some
         applied = self.history.applied_by.get(current, set())
         if current.dtype == "float16":
-            # the gradient of a root takes the dtype of what the root meets, here that of the weight
+            # the gradient of a root takes the dtype of what the root meets, here that
+            # of the weight
             name, current = current.name, self.hooks.engine.T.tensor_copy(current)
             current.name = name
         for member in members:
@@ -157,14 +159,14 @@ class GraphPass:
         return self.model_updates.rewired(self.history.memo, without=self.unadvanced)
 
     def updates(self) -> dict[Any, Any]:
-        """Return what a training step replaces: kept arrays, and the step if anything needs it."""
+        """Return what a training step replaces: the model's own, the step, kept arrays."""
         step = self.hooks.run_state.step.connect(self.hooks.engine)
         is_scheduled = any(
             matched and isinstance(member.weight, Schedule)
             for member, matched in self.matches.items()
         )
-        # ordered, because Theano warns of a plain dict
-        updates = OrderedDict()
+        updates = self.rewired_updates()
+        # the step is replaced where something depends on it
         if self.history.draws or self.hooks.kept or is_scheduled:
             updates[step] = step + 1
         updates.update(self.hooks.kept)
@@ -196,7 +198,7 @@ class _VisitedEntry(dict):
 
 
 def _one_of(returned, entry, value, fault):
-    """Return the new value, which a hook either returned or set as the visited entry."""
+    """Return the new value, which a hook either returned or set."""
     if returned is None:
         if entry is value:
             raise fault("left the entry as it was: return its new value")

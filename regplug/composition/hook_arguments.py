@@ -64,7 +64,7 @@ class HookArguments:
     def unit_axis(
         self, member: BoundRegularizer, hook: str
     ) -> Mapping[str, int | None]:
-        """Return where units are, by name; nothing where the hook does not ask for it."""
+        """Return where units are, by name; nothing where the hook does not ask."""
         if "unit_axis" not in (member.hooks[hook] or ()):
             return {}
         return getattr(self.model, "unit_axis", {})

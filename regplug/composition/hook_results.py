@@ -36,7 +36,7 @@ def check_scalar(value: Any, engine: ModuleType, fault: Fault) -> None:
 
 
 def refine_type(new: Any, old: Any, engine: ModuleType, fault: Fault) -> Any:
-    """Return `new` with the static shape of `old`; refuse another dtype, rank or length.
+    """Return `new` with the static shape of `old`; refuse one that does not fit.
 
     float32 in the place of float16 is rounded.
     """

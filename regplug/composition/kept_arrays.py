@@ -1,8 +1,9 @@
 """Kept arrays: what regularizers keep between steps.
 
-An array belongs to a parameter, or to the parameters that its output is computed from. A manager that is applied again
-finds the array of a parameter under whichever name, and refuses other parameters under the same name. What is restored
-before there is a model waits until a model asks for it.
+An array belongs to a parameter, or to the parameters that its output is computed from.
+A manager that is applied again finds the array of a parameter under whichever name, and
+refuses other parameters under the same name. What is restored before there is a model
+waits until a model asks for it.
 """
 
 from __future__ import annotations
@@ -30,9 +31,9 @@ class KeptArray(LazySharedVariable):
         ``label/name``, by which it is saved.
     value : array
     owners : frozenset of variable
-        The parameters that it belongs to. They are held strongly: were they held weakly, the
-        garbage collector would decide whether another model of equal names is refused. As there is
-        one model a key, they do not add up.
+        The parameters that it belongs to. They are held strongly: were they held
+        weakly, the garbage collector would decide whether another model of equal names
+        is refused. As there is one model a key, they do not add up.
     make : function
         Returns what the array begins as, of the parameter's present value.
     """
@@ -78,7 +79,7 @@ class KeptArrays:
         make: Callable[[], np.ndarray],
         parameter: Any = None,
     ) -> KeptArray:
-        """Make the array of a new key; what was restored wins over what it begins as."""
+        """Make the array of a new key; what was restored wins."""
         value = make()
         if self._restored is not None:
             value = _restored_array(self._restored, key, value)
@@ -95,14 +96,14 @@ class KeptArrays:
                 del self.by_parameter[place]
 
     def complete(self) -> None:
-        """Note that a whole model was seen; refuse restored arrays that it does not need."""
+        """Note that a whole model was seen; refuse arrays that it does not need."""
         unused = (self._restored or {}).keys() - self.by_key.keys()
         if unused:
             raise CompositionError(
-                f"the state that was restored has arrays that this model does not need: "
-                f"{listing(sorted(unused))}; it needs {listing(self.by_key)}. {_REMEDY} A "
-                "state of several models is restored after the manager was applied to each "
-                "of them."
+                "the state that was restored has arrays that this model does not "
+                f"need: {listing(sorted(unused))}; it needs {listing(self.by_key)}. "
+                f"{_REMEDY} A state of several models is restored after the manager "
+                "was applied to each of them."
             )
         self._restored, self._is_complete = None, True
 
@@ -115,7 +116,7 @@ class KeptArrays:
         return values
 
     def checked(self, arrays: Mapping[str, Any]) -> dict[str, np.ndarray]:
-        """Return copies of the arrays of a state: those of this model, where one is there.
+        """Return copies of the arrays of a state, which are those of this model.
 
         Raises
         ------
@@ -132,8 +133,8 @@ class KeptArrays:
             if keys:
                 raise CompositionError(
                     f"the state {what} the arrays {listing(sorted(keys))}; needed are "
-                    f"{listing(self.by_key)}: restore a state of this model. With arrays = "
-                    "None they are remade."
+                    f"{listing(self.by_key)}: restore a state of this model. With "
+                    "arrays = None they are remade."
                 )
         for key, kept in self.by_key.items():
             shape = kept.get().shape
@@ -148,7 +149,7 @@ class KeptArrays:
         return {key: kept.remade() for key, kept in self.by_key.items()}
 
     def assign(self, arrays: Mapping[str, np.ndarray] | None) -> None:
-        """Assign checked arrays; without a model they wait for one. None is none made."""
+        """Assign checked arrays, or None of none; without a model they wait."""
         self._restored = None
         if not self.has_model and arrays is not None:
             self._restored = dict(arrays)
@@ -164,8 +165,8 @@ def _restored_array(restored, key, needed):
     """Return the restored array of a key, for one that begins as `needed`."""
     if key not in restored:
         raise CompositionError(
-            f"the state that was restored lacks the array {key!r}, which this model needs; "
-            f"it has {listing(restored)}. {_REMEDY}"
+            f"the state that was restored lacks the array {key!r}, which this model "
+            f"needs; it has {listing(restored)}. {_REMEDY}"
         )
     found = restored[key]
     if found.shape != needed.shape:
@@ -183,11 +184,11 @@ def _misfit(how, key, found, needed, remedy):
 
 
 class State:
-    """The arrays that one regularizer keeps between steps, one for each output or parameter.
+    """The arrays that one regularizer keeps between steps, one for each entry.
 
     They are shared variables that the manager owns. ``manager.state()`` has them,
-    ``manager.restart()`` remakes them. Each belongs to its parameter, or to the parameters that its
-    output is computed from.
+    ``manager.restart()`` remakes them. Each belongs to its parameter, or to the
+    parameters that its output is computed from.
 
     Parameters
     ----------
@@ -248,9 +249,9 @@ class State:
         # a part of the model may have been handed over, or more of it
         if not (kept.owners <= owners or kept.owners >= owners):
             raise ModelError(
-                f"the array that this manager keeps for {name!r} belongs to another model, "
-                "whose parameters are other variables: compose a manager of its own for "
-                "this model."
+                f"the array that this manager keeps for {name!r} belongs to another "
+                "model, whose parameters are other variables: compose a manager of "
+                "its own for this model."
             )
         return kept.connect(self._engine)
 
@@ -268,7 +269,7 @@ class State:
         return of_parameter or self._arrays.by_key.get(f"{self._label}/{name}")
 
     def _owners(self, name):
-        """Return the parameters of an entry; for any other name those of all entries."""
+        """Return the parameters of an entry; of another name those of all entries."""
         entries = list(self._entries.values())
         if name in self._entries:
             entries = [self._entries[name]]

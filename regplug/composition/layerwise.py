@@ -59,7 +59,7 @@ class _Building:
 
 
 class Layerwise:
-    """The manager's protocol for such a model: `modify_graph` for each layer, then `loss`.
+    """The protocol for such a model: `modify_graph` for each layer, then `loss`.
 
     Parameters
     ----------
@@ -99,7 +99,6 @@ class Layerwise:
             model_updates=collect(model, {}, building.seen),
         )
         modified = layer.rewire(modifying)
-        building.updates.update(layer.rewired_updates())
         building.updates.update(layer.updates())
         building.add(model, modified)
         how = "regularize it with manager.apply(model, updates=...)"

@@ -1,9 +1,9 @@
 """Noise: the random source that the hooks are handed.
 
-Nothing is drawn from a stateful stream. A value depends on the seed, the regularizer's name, the
-output's name, k (which of the regularizers of that name on that output), the draw (the how-manieth
-call), the step, the row and the column, and on nothing else: see `regplug.noise.reference`, which
-has the same numbers in NumPy.
+Nothing is drawn from a stateful stream. A value depends on the seed, the regularizer's
+name, the output's name, k (which of the regularizers of that name on that output), the
+draw (the how-manieth call), the step, the row and the column, and on nothing else: see
+`regplug.noise.reference`, which has the same numbers in NumPy.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ __all__ = ["Noise"]
 class Noise:
     """The random source of one regularizer at one output.
 
-    Each call is a new draw. `like` is a float variable of shape (rows, ...): the result has
-    its shape and what is known of it statically.
+    Each call is a new draw. `like` is a float variable of shape (rows, ...): the result
+    has its shape and what is known of it statically.
 
     Parameters
     ----------
@@ -40,7 +40,8 @@ class Noise:
     _draws : Counter
         How often each site has drawn in this pass over a graph.
     _float64_weights : dict of variable to variable
-        The weight as hooks see it -> the same in float64, from which rates are computed.
+        The weight as hooks see it -> the same in float64, from which rates are
+        computed.
     _counts_batch_rows : bool
         Whether axis 0 counts rows of the whole batch, from ``manager.row_offset``.
     _training : bool
@@ -58,7 +59,7 @@ class Noise:
     _sites: Mapping[str, tuple[str, str, int]] = field(default_factory=dict)
 
     def at(self, output: str) -> Noise:
-        """Return the source of this regularizer at one of the outputs that matched (in `loss`)."""
+        """Return the source at one of the outputs that matched (in `loss`)."""
         if output not in self._sites:
             known = ", ".join(self._sites) or "none; this is one already"
             raise ValueError(f"noise.at({output!r}): there is {known}")
@@ -71,9 +72,11 @@ class Noise:
         ----------
         like : float variable, shape (rows, ...)
         rate : float or scalar variable, in [0, 1)
-            The probability of False; 0 keeps everything. The threshold is computed in float64.
+            The probability of False; 0 keeps everything. The threshold is computed in
+            float64.
         shared_axes : iterable of int
-            Axes along which all entries share one value: they have length 1 in the result.
+            Axes along which all entries share one value: they have length 1 in the
+            result.
 
         Returns
         -------

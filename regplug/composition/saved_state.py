@@ -1,8 +1,9 @@
-"""What `Manager.state` returns and `Manager.restore` takes: the format, and how it is read.
+"""What `Manager.state` returns and `Manager.restore` takes: how it is read.
 
-Format 2 has the keys ``format``, ``seed``, ``step``, ``weights`` and ``arrays``; arrays are
-None where none were made yet. Format 1 is that of regplug 0.1, which wrote no format number,
-and no arrays where there were none. Composition files carry the same number.
+Format 2 has the keys ``format``, ``seed``, ``step``, ``weights`` and ``arrays``; arrays
+are None where none were made yet. Format 1 is that of regplug 0.1, which wrote no
+format number, and no arrays where there were none. Composition files carry the same
+number.
 """
 
 from __future__ import annotations
@@ -10,7 +11,6 @@ from __future__ import annotations
 import reprlib
 import warnings
 from collections.abc import Mapping
-from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -24,7 +24,7 @@ _KEYS = ("seed", "step", "weights", "arrays")
 
 
 def unwrapped(value: Any) -> Any:
-    """Return the scalar or object in an array of no dimensions, which .npz files have."""
+    """Return what an array of no dimensions holds; .npz files have these."""
     if getattr(value, "ndim", None) == 0:
         return np.asarray(value).item()
     return value
@@ -35,7 +35,7 @@ def check_format(what: str, number: Any) -> None:
     if number == FORMAT:
         return
     remedy = "there is no such format, and regplug 0.1 wrote none"
-    if isinstance(number, Integral) and number > FORMAT:
+    if isinstance(number, int) and number > FORMAT:
         remedy = "upgrade regplug (python -m pip install --upgrade regplug)"
     raise CompositionError(
         f"{what} is of format {number!r}, and this regplug reads {FORMAT}: {remedy}."

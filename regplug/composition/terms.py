@@ -37,7 +37,8 @@ def weighted_terms(
         if member.regularizer.targets == "outputs":
             matched = {name: outputs[name] for name in matched}
         key = (member, *matched.values())
-        # with all outputs or layers in hand, a term may be made of more than its matches
+        # with all outputs or layers in hand, a term may be made of more than its
+        # matches
         if key not in known or not {"outputs", "layers"}.isdisjoint(arguments):
             known[key] = _term(hooks, member, matched, outputs)
         if known[key] is not None:
@@ -61,9 +62,10 @@ def _term(
     matched,
     outputs,
 ):
-    """Return one weighted term, in the widest float dtype of what matched; None of none."""
+    """Return one weighted term, in the widest float dtype of what matched, or None."""
     T = hooks.engine.T
-    # integers wrap and float16 overflows in sums: both are widened before the formula, rounded once after it
+    # integers wrap and float16 overflows in sums: both are widened before the formula,
+    # rounded once after it
     wide = hooks.widened(matched)
     dtype = common_dtype(wide.values())
     weight = hooks.weights.get(member, dtype)
@@ -88,11 +90,11 @@ def _term(
 
 
 def _gated(hooks, value, matched, is_open):
-    """Return a term that sends gradients on only while `is_open`: else they are 0, not NaN.
+    """Return a term whose gradients are 0, not NaN, unless `is_open`.
 
-    The term is rebuilt on gated copies of what matched, and of the parameters and inputs
-    that it reaches by other ways. The copies cost nothing: compiling takes out the gates and
-    merges what is the same.
+    The term is rebuilt on gated copies of what matched, and of the parameters and
+    inputs that it reaches by other ways. The copies cost nothing: compiling takes out
+    the gates and merges what is the same.
     """
     found = set(matched)
     nodes = toposort([value], found)

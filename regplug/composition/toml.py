@@ -26,7 +26,7 @@ _KEYS = ("format", "seed", "regularizer", "lock")
 
 
 class Document(NamedTuple):
-    """What a composition file says: pairs of name and options, and ``package==version`` by name."""
+    """What a composition file says; the lock is ``package==version`` by name."""
 
     seed: Any
     regularizers: list[tuple[str, dict[str, Any]]]

@@ -1,4 +1,4 @@
-"""Wrapper plugins: pluggy wrappers that a user puts around the hooks of every regularizer."""
+"""Wrapper plugins: pluggy wrappers around the hooks of every regularizer."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ def check_wrappers(plugins: Any) -> tuple:
     Raises
     ------
     CompositionError
-        One is no pluggy wrapper, wraps no hook, asks for an argument that the hook has not, or
-        is listed twice.
+        One is no pluggy wrapper, wraps no hook, asks for an argument that the hook has
+        not, or is listed twice.
     """
     if isinstance(plugins, str) or not isinstance(plugins, Iterable):
         what = f"{plugins!r} is no list of wrapper plugins"

@@ -24,7 +24,8 @@ class GaussianNoise(Regularizer):
 
     References
     ----------
-    P. Vincent et al. (2008). Extracting and composing robust features with denoising autoencoders. ICML.
+    P. Vincent et al. (2008). Extracting and composing robust features with denoising
+    autoencoders. ICML.
 
     Examples
     --------
@@ -53,7 +54,8 @@ class UniformNoise(Regularizer):
 
     References
     ----------
-    C. M. Bishop (1995). Training with noise is equivalent to Tikhonov regularization. Neural Computation 7.
+    C. M. Bishop (1995). Training with noise is equivalent to Tikhonov regularization.
+    Neural Computation 7.
 
     Examples
     --------
@@ -82,8 +84,8 @@ class GaussianDropout(Regularizer):
 
     References
     ----------
-    N. Srivastava et al. (2014). Dropout: a simple way to prevent neural networks from overfitting. JMLR 15,
-    section 10.
+    N. Srivastava et al. (2014). Dropout: a simple way to prevent neural networks from
+    overfitting. JMLR 15, section 10.
 
     Examples
     --------
@@ -112,7 +114,8 @@ class SaltAndPepper(Regularizer):
 
     Notes
     -----
-    ``switch(m, h, switch(c, high, low))``, m = 1 with probability 1 - weight, c = 1 with probability 1/2.
+    ``switch(m, h, switch(c, high, low))``, m = 1 with probability 1 - weight, c = 1
+    with probability 1/2.
 
     References
     ----------

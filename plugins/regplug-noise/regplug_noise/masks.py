@@ -37,10 +37,11 @@ class Dropout(Regularizer):
     weight : float, in [0, 1)
         The probability of zero.
     rescale : bool
-        Whether the entries that are kept are divided by 1 - `weight`, which keeps the mean.
+        Whether the entries that are kept are divided by 1 - `weight`, which keeps the
+        mean.
     shared_axes : tuple of int
-        Axes along which all entries share one mask value: (1, 2) drops whole channels of (batch, height, width,
-        channels), (0,) the same entries of all samples.
+        Axes along which all entries share one mask value: (1, 2) drops whole channels
+        of (batch, height, width, channels), (0,) the same entries of all samples.
 
     Notes
     -----
@@ -48,7 +49,8 @@ class Dropout(Regularizer):
 
     References
     ----------
-    N. Srivastava et al. (2014). Dropout: a simple way to prevent neural networks from overfitting. JMLR 15.
+    N. Srivastava et al. (2014). Dropout: a simple way to prevent neural networks from
+    overfitting. JMLR 15.
 
     Examples
     --------
@@ -81,12 +83,13 @@ class SpatialDropout(Regularizer):
 
     Notes
     -----
-    ``switch(m, h / (1 - weight), 0)``, m = 1 with probability 1 - weight, of length 1 along all axes but
-    axis 0 and `channel_axis`.
+    ``switch(m, h / (1 - weight), 0)``, m = 1 with probability 1 - weight, of length 1
+    along all axes but axis 0 and `channel_axis`.
 
     References
     ----------
-    J. Tompson et al. (2015). Efficient object localization using convolutional networks. CVPR.
+    J. Tompson et al. (2015). Efficient object localization using convolutional
+    networks. CVPR.
 
     Examples
     --------
@@ -113,18 +116,20 @@ class LockedDropout(Regularizer):
     weight : float, in [0, 1)
         The probability of zero.
     time_axis : int
-        The axis of time: 1 for outputs (batch, time, units), 0 for outputs (time, batch, units).
+        The axis of time: 1 for outputs (batch, time, units), 0 for outputs (time,
+        batch, units).
 
     Notes
     -----
-    ``switch(m, h / (1 - weight), 0)``, m = 1 with probability 1 - weight, of length 1 along `time_axis`. Where that
-    is 0, the mask is that of the output with its first two axes exchanged: the rows that noise depends on, and
-    that ``manager.row_offset`` counts, are those of the batch in both layouts.
+    ``switch(m, h / (1 - weight), 0)``, m = 1 with probability 1 - weight, of length 1
+    along `time_axis`. Where that is 0, the mask is that of the output with its first
+    two axes exchanged: the rows that noise depends on, and that ``manager.row_offset``
+    counts, are those of the batch in both layouts.
 
     References
     ----------
-    Y. Gal and Z. Ghahramani (2016). A theoretically grounded application of dropout in recurrent neural
-    networks. NIPS 29.
+    Y. Gal and Z. Ghahramani (2016). A theoretically grounded application of dropout in
+    recurrent neural networks. NIPS 29.
 
     Examples
     --------
@@ -143,7 +148,8 @@ class LockedDropout(Regularizer):
             return drop(value, weight, noise, [axis])
         if value.ndim < 2:
             raise ValueError(
-                f"{name!r} is {value.type}: with time on axis 0, axis 1 is the batch, which it has not"
+                f"{name!r} is {value.type}: with time on axis 0, axis 1 is the batch, "
+                "which it has not"
             )
         exchanged = (1, 0, *range(2, value.ndim))
         kept = noise.keep(value.dimshuffle(exchanged), weight, [1])
@@ -160,12 +166,14 @@ class DropPath(Regularizer):
 
     Notes
     -----
-    ``switch(m, h / (1 - weight), 0)``, m = 1 with probability 1 - weight, one a sample (axis 0). The output
-    that it acts on should be the branch of a residual block, before it is added.
+    ``switch(m, h / (1 - weight), 0)``, m = 1 with probability 1 - weight, one a sample
+    (axis 0). The output that it acts on should be the branch of a residual block,
+    before it is added.
 
     References
     ----------
-    G. Huang et al. (2016). Deep networks with stochastic depth. ECCV. (There one mask value a batch.)
+    G. Huang et al. (2016). Deep networks with stochastic depth. ECCV. (There one mask
+    value a batch.)
 
     Examples
     --------
@@ -191,8 +199,9 @@ class AlphaDropout(Regularizer):
 
     Notes
     -----
-    ``a * switch(m, h, s) + b`` with s = -1.7580993408473766, ``a = 1 / sqrt((1 - p) (1 + p s ** 2))``,
-    ``b = -a p s`` and m = 1 with probability 1 - p: inputs of mean 0 and variance 1 keep both.
+    ``a * switch(m, h, s) + b`` with s = -1.7580993408473766, ``a = 1 / sqrt((1 - p) (1
+    + p s ** 2))``, ``b = -a p s`` and m = 1 with probability 1 - p: inputs of mean 0
+    and variance 1 keep both.
 
     References
     ----------

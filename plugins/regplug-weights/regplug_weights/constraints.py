@@ -1,8 +1,9 @@
 """Constraints on the norms and signs of weights, applied after each update.
 
-Norms are those of one unit's weights: along axis 0 of a matrix (inputs, units), along all axes but 0 of a kernel
-(units, ...), unless `axis` says otherwise. A norm within 100 units in the last place of what it should be
-(1.2e-5 in float32, 2.2e-14 in float64, relative) counts as right, and the weights stay as they are, to the bit.
+Norms are those of one unit's weights: along axis 0 of a matrix (inputs, units), along
+all axes but 0 of a kernel (units, ...), unless `axis` says otherwise. A norm within 100
+units in the last place of what it should be (1.2e-5 in float32, 2.2e-14 in float64,
+relative) counts as right, and the weights stay as they are, to the bit.
 """
 
 from __future__ import annotations
@@ -25,18 +26,19 @@ class MaxNorm(OfMatrices):
     limit : float, above 0
         Required: the largest norm.
     axis : int or tuple of int, optional
-        Along which axes the norm is taken; by default those of one unit's weights: 0 of a matrix (inputs, units),
-        all but 0 of a kernel (units, ...).
+        Along which axes the norm is taken; by default those of one unit's weights: 0 of
+        a matrix (inputs, units), all but 0 of a kernel (units, ...).
 
     Notes
     -----
-    After the update, ``w * min(norm, limit) / norm``; a norm of at most `limit` leaves w as it is, to the bit.
-    Parameters of one dimension are left as they are.
+    After the update, ``w * min(norm, limit) / norm``; a norm of at most `limit` leaves
+    w as it is, to the bit. Parameters of one dimension are left as they are.
 
     References
     ----------
     N. Srebro and A. Shraibman (2005). Rank, trace-norm and max-norm. COLT.
-    N. Srivastava et al. (2014). Dropout: a simple way to prevent neural networks from overfitting. JMLR 15.
+    N. Srivastava et al. (2014). Dropout: a simple way to prevent neural networks from
+    overfitting. JMLR 15.
 
     Examples
     --------
@@ -63,18 +65,18 @@ class UnitNorm(OfMatrices):
     Parameters
     ----------
     axis : int or tuple of int, optional
-        Along which axes the norm is taken; by default those of one unit's weights: 0 of a matrix (inputs, units),
-        all but 0 of a kernel (units, ...).
+        Along which axes the norm is taken; by default those of one unit's weights: 0 of
+        a matrix (inputs, units), all but 0 of a kernel (units, ...).
 
     Notes
     -----
-    After the update, ``w / norm``; a norm of 1 leaves w as it is, to the bit, and weights of zeros stay zeros.
-    Parameters of one dimension are left as they are.
+    After the update, ``w / norm``; a norm of 1 leaves w as it is, to the bit, and
+    weights of zeros stay zeros. Parameters of one dimension are left as they are.
 
     References
     ----------
-    B. A. Olshausen and D. J. Field (1997). Sparse coding with an overcomplete basis set: a strategy employed by V1?
-    Vision Research 37.
+    B. A. Olshausen and D. J. Field (1997). Sparse coding with an overcomplete basis
+    set: a strategy employed by V1? Vision Research 37.
 
     Examples
     --------
@@ -100,13 +102,14 @@ class MinMaxNorm(OfMatrices):
     rate : float, in [0, 1]
         How much of the way to go at each update; 0 is off.
     axis : int or tuple of int, optional
-        Along which axes the norm is taken; by default those of one unit's weights: 0 of a matrix (inputs, units),
-        all but 0 of a kernel (units, ...).
+        Along which axes the norm is taken; by default those of one unit's weights: 0 of
+        a matrix (inputs, units), all but 0 of a kernel (units, ...).
 
     Notes
     -----
-    After the update, ``w * (rate * clip(norm, low, high) + (1 - rate) * norm) / norm``; a norm between the bounds
-    leaves w as it is, to the bit, and weights of zeros stay zeros. Parameters of one dimension are left as they are.
+    After the update, ``w * (rate * clip(norm, low, high) + (1 - rate) * norm) / norm``;
+    a norm between the bounds leaves w as it is, to the bit, and weights of zeros stay
+    zeros. Parameters of one dimension are left as they are.
 
     References
     ----------
@@ -144,11 +147,13 @@ class NonNegative(Regularizer):
 
     Notes
     -----
-    After the update, ``switch(w < 0, 0, w)``, for all matched parameters, those of one dimension, too.
+    After the update, ``switch(w < 0, 0, w)``, for all matched parameters, those of one
+    dimension, too.
 
     References
     ----------
-    D. D. Lee and H. S. Seung (1999). Learning the parts of objects by non-negative matrix factorization. Nature 401.
+    D. D. Lee and H. S. Seung (1999). Learning the parts of objects by non-negative
+    matrix factorization. Nature 401.
 
     Examples
     --------

@@ -16,7 +16,8 @@ class WeightNoise(Regularizer):
 
     Notes
     -----
-    ``w + weight * normal``, in training only. All matched parameters get it, those of one dimension, too.
+    ``w + weight * normal``, in training only. All matched parameters get it, those of
+    one dimension, too.
 
     References
     ----------
@@ -46,13 +47,14 @@ class DropConnect(Regularizer):
 
     Notes
     -----
-    ``switch(m, w / (1 - weight), 0)``, m = 1 with probability 1 - weight, one mask for the whole batch, in training
-    only. All matched parameters get it, those of one dimension, too.
+    ``switch(m, w / (1 - weight), 0)``, m = 1 with probability 1 - weight, one mask for
+    the whole batch, in training only. All matched parameters get it, those of one
+    dimension, too.
 
     References
     ----------
-    L. Wan, M. Zeiler, S. Zhang, Y. LeCun and R. Fergus (2013). Regularization of neural networks using DropConnect.
-    ICML.
+    L. Wan, M. Zeiler, S. Zhang, Y. LeCun and R. Fergus (2013). Regularization of neural
+    networks using DropConnect. ICML.
 
     Examples
     --------

@@ -1,7 +1,8 @@
 """What the regularizers of this package share: which parameters count, and how they are read.
 
-A matrix is one for ``x @ w``, of shape (inputs, units). A convolution kernel has more dimensions,
-(units, ...), as both engines' convolutions take it, and is flattened where a matrix is needed.
+A matrix is one for ``x @ w``, of shape (inputs, units). A convolution kernel has more
+dimensions, (units, ...), as both engines' convolutions take it, and is flattened where
+a matrix is needed.
 """
 
 from __future__ import annotations
@@ -64,8 +65,8 @@ def as_matrix(w):
 def groups(name, w, axis, unit_axis):
     """Return the norms of groups, kept broadcastable, and the root of a group's size.
 
-    A group is everything at one index of an axis: by default the rows of a matrix, and what
-    one unit of a kernel has.
+    A group is everything at one index of an axis: by default the rows of a matrix, and
+    what one unit of a kernel has.
     """
     if axis is None:
         axis = 0 if w.ndim == 2 else unit_axis.get(name) or 0
@@ -83,9 +84,9 @@ def widened(w):
 def over(x, size):
     """Return ``x / size``, and `x` where the size is 0; the size is constant to gradients.
 
-    What does not depend on the length of `x` is best computed from ``over(x, size)``: the
-    gradient of a division squares what it divides by, and with lengths of about 1 that
-    neither overflows nor vanishes.
+    What does not depend on the length of `x` is best computed from ``over(x, size)``:
+    the gradient of a division squares what it divides by, and with lengths of about 1
+    that neither overflows nor vanishes.
     """
     T = tensor(x)
     size = engine_of(x).disconnected_grad(size)

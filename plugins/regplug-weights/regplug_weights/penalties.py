@@ -17,7 +17,8 @@ class WeightL2(OfWeights):
     Parameters
     ----------
     reduction : {"mean", "sum"}
-        ``mean``: the mean over the K parameters of their mean squares. ``sum``: the sum of all squares.
+        ``mean``: the mean over the K parameters of their mean squares. ``sum``: the sum
+        of all squares.
     half : bool
         Whether to halve the term, as optimizers' ``weight_decay`` implies.
     biases : bool
@@ -29,9 +30,10 @@ class WeightL2(OfWeights):
 
     References
     ----------
-    A. Krogh and J. A. Hertz (1992). A simple weight decay can improve generalization. NIPS 4.
-    L. Wu and J. Moody (1996). A smoothing regularizer for feedforward and recurrent neural networks. Neural
-    Computation 8.
+    A. Krogh and J. A. Hertz (1992). A simple weight decay can improve generalization.
+    NIPS 4.
+    L. Wu and J. Moody (1996). A smoothing regularizer for feedforward and recurrent
+    neural networks. Neural Computation 8.
 
     Examples
     --------
@@ -58,18 +60,20 @@ class WeightL1(OfWeights):
     Parameters
     ----------
     reduction : {"mean", "sum"}
-        ``mean``: the mean over the K parameters of their mean absolute values. ``sum``: the sum of all.
+        ``mean``: the mean over the K parameters of their mean absolute values. ``sum``:
+        the sum of all.
     biases : bool
         Whether parameters of one dimension count, too.
 
     Notes
     -----
-    ``(1 / K) sum_k mean(abs(w_k))``, or ``sum_k sum(abs(w_k))``. Gradient steps come near 0 and never stay
-    there: for exact zeros use ``soft_threshold``.
+    ``(1 / K) sum_k mean(abs(w_k))``, or ``sum_k sum(abs(w_k))``. Gradient steps come
+    near 0 and never stay there: for exact zeros use ``soft_threshold``.
 
     References
     ----------
-    R. Tibshirani (1996). Regression shrinkage and selection via the lasso. J. R. Stat. Soc. B 58.
+    R. Tibshirani (1996). Regression shrinkage and selection via the lasso. J. R. Stat.
+    Soc. B 58.
 
     Examples
     --------
@@ -99,12 +103,13 @@ class ElasticNet(OfWeights):
 
     Notes
     -----
-    ``sum_k r sum(abs(w_k)) + (1 - r) / 2 sum(w_k ** 2)``: scikit-learn's ElasticNet with alpha = `weight`, where
-    the data loss is half the mean squared error.
+    ``sum_k r sum(abs(w_k)) + (1 - r) / 2 sum(w_k ** 2)``: scikit-learn's ElasticNet
+    with alpha = `weight`, where the data loss is half the mean squared error.
 
     References
     ----------
-    H. Zou and T. Hastie (2005). Regularization and variable selection via the elastic net. J. R. Stat. Soc. B 67.
+    H. Zou and T. Hastie (2005). Regularization and variable selection via the elastic
+    net. J. R. Stat. Soc. B 67.
 
     Examples
     --------
@@ -119,7 +124,8 @@ class ElasticNet(OfWeights):
         total = 0
         for w in matched.values():
             first, second = number(self.l1_ratio, w), number((1 - self.l1_ratio) / 2, w)
-            # not first * sum + second * sum: with l1_ratio 1 that is 0 * inf where squares overflow
+            # not first * sum + second * sum: with l1_ratio 1 that is 0 * inf where
+            # squares overflow
             total += (abs(w) * (first + second * abs(w))).sum()
         return total
 
@@ -130,18 +136,21 @@ class GroupLasso(OfMatrices):
     Parameters
     ----------
     axis : int, optional
-        What counts the groups: a group is everything at one index of this axis. By default 0
-        of a matrix (inputs, units), its rows, each all weights of one input; and the axis of
-        the units of a kernel, 0 where the graph does not show it. -1: the columns.
+        What counts the groups: a group is everything at one index of this axis. By
+        default 0 of a matrix (inputs, units), its rows, each all weights of one input;
+        and the axis of the units of a kernel, 0 where the graph does not show it. -1:
+        the columns.
 
     Notes
     -----
-    ``sum_k sum over groups g of sqrt(size of g) norm2(w_g)``, with gradient 0 at a group of zeros. Parameters of one
-    dimension do not count. For groups of exact zeros use ``group_soft_threshold``.
+    ``sum_k sum over groups g of sqrt(size of g) norm2(w_g)``, with gradient 0 at a
+    group of zeros. Parameters of one dimension do not count. For groups of exact zeros
+    use ``group_soft_threshold``.
 
     References
     ----------
-    M. Yuan and Y. Lin (2006). Model selection and estimation in regression with grouped variables.
+    M. Yuan and Y. Lin (2006). Model selection and estimation in regression with grouped
+    variables.
     J. R. Stat. Soc. B 68.
 
     Examples
@@ -166,15 +175,16 @@ class L2Sp(Regularizer):
 
     Notes
     -----
-    ``sum_k sum((w_k - w0_k) ** 2)``. w0_k are the values that w_k has at the manager's first ``apply``; a later one on
-    the same parameters keeps them, another model under the same names is refused. They are in ``manager.state()``, and
-    a state that was restored wins. ``manager.restart()`` makes them the present values. All matched parameters count,
-    those of one dimension, too.
+    ``sum_k sum((w_k - w0_k) ** 2)``. w0_k are the values that w_k has at the manager's
+    first ``apply``; a later one on the same parameters keeps them, another model under
+    the same names is refused. They are in ``manager.state()``, and a state that was
+    restored wins. ``manager.restart()`` makes them the present values. All matched
+    parameters count, those of one dimension, too.
 
     References
     ----------
-    X. Li, Y. Grandvalet and F. Davoine (2018). Explicit inductive bias for transfer learning with convolutional
-    networks. ICML.
+    X. Li, Y. Grandvalet and F. Davoine (2018). Explicit inductive bias for transfer
+    learning with convolutional networks. ICML.
 
     Examples
     --------

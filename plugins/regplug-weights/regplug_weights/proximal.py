@@ -17,14 +17,15 @@ class SoftThreshold(OfWeights):
 
     Notes
     -----
-    After the update, ``switch(abs(w) <= t, 0, w - sign(w) t)`` with ``t = weight * learning_rate``. With plain gradient
-    steps on the data loss it minimizes that plus `weight` times ``weight_l1`` of reduction ``sum``; do not add that
-    penalty as well. ``constrain`` needs the learning rate.
+    After the update, ``switch(abs(w) <= t, 0, w - sign(w) t)`` with ``t = weight *
+    learning_rate``. With plain gradient steps on the data loss it minimizes that plus
+    `weight` times ``weight_l1`` of reduction ``sum``; do not add that penalty as well.
+    ``constrain`` needs the learning rate.
 
     References
     ----------
-    I. Daubechies, M. Defrise and C. De Mol (2004). An iterative thresholding algorithm for linear inverse problems with
-    a sparsity constraint. Comm. Pure Appl. Math. 57.
+    I. Daubechies, M. Defrise and C. De Mol (2004). An iterative thresholding algorithm
+    for linear inverse problems with a sparsity constraint. Comm. Pure Appl. Math. 57.
 
     Examples
     --------
@@ -56,16 +57,19 @@ class GroupSoftThreshold(OfMatrices):
 
     Notes
     -----
-    After the update, ``w_g * (1 - t / norm2(w_g))``, and 0 where ``norm2(w_g) <= t``, with ``t = weight * learning_rate
-    * sqrt(size of g)``. With plain gradient steps on the data loss it minimizes that plus `weight` times
-    ``group_lasso``; do not add that penalty as well. ``constrain`` needs the learning rate. Parameters of one dimension
+    After the update, ``w_g * (1 - t / norm2(w_g))``, and 0 where ``norm2(w_g) <= t``,
+    with ``t = weight * learning_rate * sqrt(size of g)``. With plain gradient steps on
+    the data loss it minimizes that plus `weight` times ``group_lasso``; do not add that
+    penalty as well. ``constrain`` needs the learning rate. Parameters of one dimension
     are left as they are.
 
     References
     ----------
-    M. Yuan and Y. Lin (2006). Model selection and estimation in regression with grouped variables.
+    M. Yuan and Y. Lin (2006). Model selection and estimation in regression with grouped
+    variables.
     J. R. Stat. Soc. B 68.
-    N. Parikh and S. Boyd (2014). Proximal algorithms. Foundations and Trends in Optimization 1.
+    N. Parikh and S. Boyd (2014). Proximal algorithms. Foundations and Trends in
+    Optimization 1.
 
     Examples
     --------

@@ -24,20 +24,22 @@ class SpectralNorm(OfMatrices):
 
     Notes
     -----
-    ``w / sigma`` with ``sigma = norm2(w u)``, `iterations` times ``u <- unit(w' unit(w u))`` before; the gradient flows
-    through sigma and not through u. u is kept between steps (``result.updates``) and in ``manager.state()``; it begins,
-    at the first ``apply`` and again at ``manager.restart()``, with 15 rounds from a fixed start on the weights as they
-    are then. At prediction time the same rounds start from the u kept, which stays as it is. Parameters of one
-    dimension are left as they are; a kernel (units, ...) is flattened to
-    (inputs, units) for sigma.
+    ``w / sigma`` with ``sigma = norm2(w u)``, `iterations` times ``u <- unit(w' unit(w
+    u))`` before; the gradient flows through sigma and not through u. u is kept between
+    steps (``result.updates``) and in ``manager.state()``; it begins, at the first
+    ``apply`` and again at ``manager.restart()``, with 15 rounds from a fixed start on
+    the weights as they are then. At prediction time the same rounds start from the u
+    kept, which stays as it is. Parameters of one dimension are left as they are; a
+    kernel (units, ...) is flattened to (inputs, units) for sigma.
 
-    Weights of zeros, or with a side of 0, stay as they are, and u, too. float16 is computed in float32 and rounded
-    once. Squares of w are nowhere needed, so that w may be as large or small as its dtype holds.
+    Weights of zeros, or with a side of 0, stay as they are, and u, too. float16 is
+    computed in float32 and rounded once. Squares of w are nowhere needed, so that w may
+    be as large or small as its dtype holds.
 
     References
     ----------
-    T. Miyato, T. Kataoka, M. Koyama and Y. Yoshida (2018). Spectral normalization for generative adversarial networks.
-    ICLR.
+    T. Miyato, T. Kataoka, M. Koyama and Y. Yoshida (2018). Spectral normalization for
+    generative adversarial networks. ICLR.
 
     Examples
     --------
@@ -69,18 +71,20 @@ class WeightStandardization(OfMatrices):
 
     Notes
     -----
-    ``(w - mean) / sqrt(variance + epsilon)``, both over the weights of one unit: axis 0 of a matrix (inputs, units),
-    all axes but 0 of a kernel (units, ...). The variance is the mean square of the differences. Parameters of one
-    dimension are left as they are.
+    ``(w - mean) / sqrt(variance + epsilon)``, both over the weights of one unit: axis 0
+    of a matrix (inputs, units), all axes but 0 of a kernel (units, ...). The variance
+    is the mean square of the differences. Parameters of one dimension are left as they
+    are.
 
-    Equal weights become 0, exactly; a parameter with a side of 0 stays as it is. float16 is computed in float32 and
-    rounded once. Both parts of the division are divided by ``max(norm2(w - mean), sqrt(epsilon))`` before: w may be as
-    large or small as its dtype holds.
+    Equal weights become 0, exactly; a parameter with a side of 0 stays as it is.
+    float16 is computed in float32 and rounded once. Both parts of the division are
+    divided by ``max(norm2(w - mean), sqrt(epsilon))`` before: w may be as large or
+    small as its dtype holds.
 
     References
     ----------
-    S. Qiao, H. Wang, C. Liu, W. Shen and A. Yuille (2019). Micro-batch training with batch-channel normalization and
-    weight standardization. arXiv:1903.10520.
+    S. Qiao, H. Wang, C. Liu, W. Shen and A. Yuille (2019). Micro-batch training with
+    batch-channel normalization and weight standardization. arXiv:1903.10520.
 
     Examples
     --------
