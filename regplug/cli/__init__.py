@@ -1,7 +1,5 @@
 """The command line: one module a command, imported when the command is used."""
 
-from __future__ import annotations
-
 import os
 import sys
 

@@ -1,7 +1,5 @@
 """``regplug check``: the conformance kit, from the command line."""
 
-from __future__ import annotations
-
 import json
 import sys
 from functools import partial

@@ -1,7 +1,5 @@
 """``regplug demo``: a small network on real data, with and without regularizers."""
 
-from __future__ import annotations
-
 import time
 from pathlib import Path
 
@@ -49,9 +47,9 @@ def command(out: Path, seeds: int) -> None:
     output = console()
     with output.status("compiling, which the engine's cache makes quick next time"):
         experiment = train.Experiment(model.function)
-    runs = train.run_all(experiment, range(seeds), train.EPOCHS)
+    training = train.run_all(experiment, range(seeds), train.EPOCHS)
     n_runs = seeds * len(experiment.compositions)
-    runs = list(track(runs, "training", n_runs, console=output))
+    runs = list(track(training, "training", n_runs, console=output))
     output.print(f"\n{experiment}")
     for title, table in report.tables(runs, experiment).items():
         output.print(f"\n{title}", style="bold")

@@ -1,7 +1,5 @@
 """``regplug doctor``: load each regularizer; say what is wrong and what to do."""
 
-from __future__ import annotations
-
 import contextlib
 import importlib
 import io

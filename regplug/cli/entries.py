@@ -1,7 +1,5 @@
 """The regularizers that the user names."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 
 from regplug.discovery import registry

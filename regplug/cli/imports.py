@@ -1,7 +1,5 @@
 """Import what the user names: MODULE:OBJECT."""
 
-from __future__ import annotations
-
 import importlib
 import operator
 import os
@@ -40,8 +38,7 @@ def import_object(reference: str) -> Any:
         return operator.attrgetter(path)(module)
     except AttributeError as error:
         owner = getattr(error.obj, "__name__", error.obj)
-        public = [name for name in dir(error.obj) if not name.startswith("_")]
-        hint = did_you_mean(error.name, public)
+        hint = did_you_mean(error.name, dir(error.obj))
         raise ModelError(
             f"{reference}: {owner} has no {error.name!r}.{hint}"
         ) from error

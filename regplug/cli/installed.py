@@ -4,16 +4,12 @@ It imports neither click nor rich (rich where a terminal takes the table): each 
 would double its time.
 """
 
-from __future__ import annotations
-
 import itertools
 import shutil
 import sys
 
 from regplug.cli.entries import release
 from regplug.discovery.registry import available
-
-_FAULTY = ("broken", "incompatible")
 
 
 def show(form: str = "") -> None:
@@ -48,23 +44,24 @@ def print_table() -> None:
     """Print a table, and how to name what several packages offer."""
     entries = available()
     if not entries:
-        print("No regularizers are installed. Install a package that offers some:")
-        print("python -m pip install regplug-noise regplug-weights")
+        install = "python -m pip install regplug-noise regplug-weights"
+        print(f"No regularizers are installed. Install some: {install}")
         return
     if sys.stdout.isatty() and shutil.get_terminal_size().columns < 120:
-        columns: tuple[str, ...] = ("Name", "Status", "Summary")
-        _print_rows(columns, _rows_by_package(entries), wraps=["Summary"])
+        rows = _rows_by_package(entries)
+        _print_rows(("Name", "Status", "Summary"), rows, wraps=["Summary"])
     else:
         columns = ("Name", "Aliases", "Package", "Status", "Summary")
         _print_rows(columns, map(_row, entries), wraps=["Aliases", "Summary"])
-    faulty = [each.name for each in entries if each.status in _FAULTY]
+    bad = ("broken", "incompatible")
+    faulty = [entry.name for entry in entries if entry.status in bad]
     if faulty:
         print(f"\nFor what to do: regplug doctor {' '.join(faulty)}")
     _print_conflicts(entries)
 
 
 def _print_conflicts(entries):
-    offers = {}
+    offers: dict[str, list[str]] = {}
     for entry in entries:
         if entry.status == "conflict":
             for name in (entry.name, *entry.aliases):
@@ -82,8 +79,8 @@ def print_models() -> None:
 
     entries = adapters.available()
     if not entries:
-        print("No adapters for models of other libraries are installed. Install some:")
-        print("python -m pip install regplug-pytensor-ml regplug-pymc regplug-theanets")
+        install = "python -m pip install regplug-pytensor-ml regplug-pymc"
+        print(f"No adapters are installed. Install some: {install} regplug-theanets")
         return
     rows = []
     for entry in entries:

@@ -1,7 +1,5 @@
 """The commands, each imported when it is used, and how errors reach the user."""
 
-from __future__ import annotations
-
 import importlib
 from typing import Any
 

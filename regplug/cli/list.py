@@ -1,7 +1,5 @@
 """``regplug list``: what is installed, importing no plugin and no engine."""
 
-from __future__ import annotations
-
 import click
 
 from regplug.cli import installed

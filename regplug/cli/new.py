@@ -1,7 +1,5 @@
 """``regplug new``: write the package that a careful author would have."""
 
-from __future__ import annotations
-
 import datetime
 import json
 import keyword
@@ -99,11 +97,11 @@ def name_words(name: str) -> list[str]:
     if not re.fullmatch(r"[a-z][a-z0-9]*(_[a-z0-9]+)*", snake):
         problem = "write letters, digits and underscores, a letter first: group_lasso"
     elif len(snake) > LONGEST:
-        count = f"{len(snake)} characters are more than {LONGEST}"
-        problem = f"{count}, and users type it"
+        more = f"{len(snake)} characters are more than {LONGEST}"
+        problem = f"{more}, and users type it"
     elif keyword.iskeyword(cls) or cls in _TAKEN:
-        what = "which means something else; choose another"
-        problem = f"its class would be {cls!r}, {what}"
+        problem = f"its class would be {cls!r}, which means something else"
+        problem += "; choose another"
     if problem:
         raise OptionError(f"{name!r} is no name: {problem}.")
     return words

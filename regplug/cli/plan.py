@@ -1,7 +1,5 @@
 """``regplug plan``: which regularizer acts on what in the user's own model."""
 
-from __future__ import annotations
-
 import contextlib
 import warnings
 from typing import Any, NamedTuple
@@ -116,10 +114,8 @@ def _find_model(reference):
             raise ModelError(f"{reference}: {error}") from error
     try:
         return as_model(found())
-    except ModelError as error:
-        raise ModelError(f"{reference} was called: {error}") from error
     except (Exception, SystemExit) as error:
-        what = f"calling it without arguments raised {describe_error(error)}"
+        what = f"calling it without arguments led to {describe_error(error)}"
         raise ModelError(f"{reference} is no model, and {what}.") from error
 
 
@@ -183,8 +179,15 @@ def _rows(actions, manager, shapes):
             weight = f"{manager.weights[member.label]:g}"
         if isinstance(member.weight, Schedule):
             weight += " at step 0"
-        where, dtype, shape = " = ".join(names), variable.dtype, shapes[variable]
-        yield number, member.label, weight, _EFFECTS[hook], where, dtype, shape
+        yield (
+            number,
+            member.label,
+            weight,
+            _EFFECTS[hook],
+            " = ".join(names),
+            variable.dtype,
+            shapes[variable],
+        )
 
 
 def _shape_texts(model):

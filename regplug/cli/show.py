@@ -1,7 +1,5 @@
 """``regplug show``: one regularizer, all that its class says of itself."""
 
-from __future__ import annotations
-
 import inspect
 import json
 import re
@@ -121,10 +119,7 @@ def _print(facts, cls):
     }
     for label, value in lines.items():
         output.print(labelled(f"{label:<9}", value, "dim"))
-    columns = ("Name", "Type", "Default", "Range", "Meaning")
-    rows = _rows(facts["options"]["properties"], cls)
-    options = table(columns, rows, wraps=["Type", "Meaning"])
-    _print_block(output, "Options", options)
+    _print_block(output, "Options", _options_table(facts, cls))
     _print_block(output, "Formula", _plain(facts["formula"]))
     _print_block(output, "References", _plain("\n".join(facts["references"])))
 
@@ -135,14 +130,17 @@ def _print_block(output, title, content):
         output.print(Padding.indent(content, 2), soft_wrap=False)
 
 
-def _rows(properties, cls):
-    for name, property in properties.items():
+def _options_table(facts, cls):
+    rows = []
+    for name, property in facts["options"]["properties"].items():
         option = options_of(cls)[name]
         default = repr(option.default)
         if option.default is REQUIRED:
             default = "must be given"
         meaning = _plain(property.get("description", ""))
-        yield name, option.type_name, default, option.range, meaning
+        rows.append((name, option.type_name, default, option.range, meaning))
+    columns = ("Name", "Type", "Default", "Range", "Meaning")
+    return table(columns, rows, wraps=["Type", "Meaning"])
 
 
 def _plain(text):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from itertools import cycle
 from pathlib import Path
+from typing import Any
 
 import matplotlib
 import numpy as np
@@ -36,9 +37,14 @@ def spread(values: np.ndarray, digits: int, sign: str = "") -> str:
     return text
 
 
-def last(runs: Iterable[Run], curve: str) -> np.ndarray:
+def curves(runs: Iterable[Run], name: str) -> np.ndarray:
+    """Return one curve of each run, shape (runs, epochs)."""
+    return np.array([run.curves[name] for run in runs])
+
+
+def last(runs: Iterable[Run], name: str) -> np.ndarray:
     """Return the last value of one curve, for each run."""
-    return np.array([run.curves[curve][-1] for run in runs])
+    return curves(runs, name)[:, -1]
 
 
 def tables(runs: list[Run], experiment: Experiment) -> dict[str, Table]:
@@ -107,10 +113,10 @@ def matches(experiment: Experiment) -> Table:
     """Return the table of what each regularizer acts on."""
     rows = []
     for member in experiment.manager.members:
-        others = []
-        for key, value in non_default_options(member.regularizer).items():
-            if key not in ("weight", "pattern"):
-                others.append(f"{key}={value}")
+        options = non_default_options(member.regularizer)
+        for shown in ("weight", "pattern"):
+            options.pop(shown, None)
+        others = [f"{key}={value}" for key, value in options.items()]
         matched = ", ".join(experiment.result.matches[member.label])
         weight = experiment.compositions["all"][member.label]
         rows.append(
@@ -129,7 +135,7 @@ def matches(experiment: Experiment) -> Table:
 
 def draw(runs: list[Run], path: Path) -> None:
     """Draw learning curves and weight histograms, one column a composition, as PNG."""
-    style = {"font.size": 9, "axes.spines.top": False, "axes.spines.right": False}
+    style: Any = {"font.size": 9, "axes.spines.top": False, "axes.spines.right": False}
     with matplotlib.rc_context(style):
         _figure(by_composition(runs)).savefig(path, dpi=100)
 
@@ -167,15 +173,12 @@ def _legend(figure):
 
 def _curves(axis, groups, name, what, colour):
     """Plot the means over the seeds, and a band of one standard deviation."""
-    none, train = (
-        _values(groups["none"], f"test {what}"),
-        _values(groups[name], f"train {what}"),
-    )
-    test = _values(groups[name], f"test {what}")
+    test = curves(groups[name], f"test {what}")
+    train = curves(groups[name], f"train {what}")
+    none = curves(groups["none"], f"test {what}")
     epochs = np.arange(1, test.shape[1] + 1)
     mean = test.mean(axis=0)
-    if name != "none":
-        axis.plot(epochs, none.mean(axis=0), color="0.6", linestyle=":")
+    axis.plot(epochs, none.mean(axis=0), color="0.6", linestyle=":")
     axis.plot(epochs, train.mean(axis=0), color=colour, linestyle="--")
     axis.plot(epochs, mean, color=colour, linewidth=2)
     if len(test) > 1:
@@ -183,11 +186,6 @@ def _curves(axis, groups, name, what, colour):
         band = mean - std, mean + std
         axis.fill_between(epochs, *band, color=colour, alpha=0.2, linewidth=0)
     axis.set_xlabel("epoch")
-
-
-def _values(group, curve):
-    """Return one curve of each run, shape (runs, epochs)."""
-    return np.array([run.curves[curve] for run in group])
 
 
 def _histogram(axis, groups, name, colour):

@@ -141,7 +141,7 @@ class Experiment:
 
 def _compositions(weights):
     """Return the weights of each composition: none, each regularizer alone, all."""
-    compositions = {"none": {}}
+    compositions: dict[str, dict[str, float]] = {"none": {}}
     for label, weight in weights.items():
         compositions[label] = {label: weight}
     return compositions | {"all": dict(weights)}

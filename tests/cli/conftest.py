@@ -27,6 +27,9 @@ number = 3
 def build():
     return outputs
 
+def count():
+    return number
+
 def sized(units):
     return outputs
 

@@ -183,7 +183,7 @@ def test_command_imports_no_engine_no_numpy_and_no_plugin(words):
 @pytest.mark.parametrize(
     ("words", "aside"),
     [
-        (["list"], {"click", "rich", "pluggy"}),
+        (["list"], {"click", "rich", "pluggy", "docstring_parser"}),
         (
             ["list", "--names"],
             {"click", "rich", "pluggy", "packaging", "regplug.discovery.source"},

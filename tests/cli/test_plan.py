@@ -145,13 +145,15 @@ def test_plan_reads_a_composition_and_adds_to_its_end(run, model):
         ),
         (
             "mymodel:failing",
-            "calling it without arguments raised ValueError: no data (mymodel.py, line ",
+            "calling it without arguments led to ValueError: no data (mymodel.py, line ",
         ),
         (
             "mymodel:np.zeros",
-            "mymodel:np.zeros is no model, and calling it without arguments raised TypeError",
+            "mymodel:np.zeros is no model, and calling it without arguments led to TypeError",
         ),
         ("mymodel:dict", "mymodel has no 'dict'"),
+        ("mymodel:count", "mymodel:count is no model, and calling it without"),
+        ("mymodel:count", "ModelError: 3 (builtins.int) is no model: "),
     ],
 )
 def test_plan_refuses_what_is_no_model(run, model, reference, message):
