@@ -19,7 +19,7 @@ def _list(*form):
     from regplug.cli import installed
 
     try:
-        installed.show(*form)
+        installed.print_as(*form)
         sys.stdout.flush()
     except BrokenPipeError:
         # whoever reads has had enough, as `head` has

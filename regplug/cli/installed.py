@@ -12,7 +12,7 @@ from regplug.cli.entries import release
 from regplug.discovery.registry import available
 
 
-def show(form: str = "") -> None:
+def print_as(form: str = "") -> None:
     """Print what is installed.
 
     Parameters

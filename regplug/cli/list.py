@@ -22,4 +22,4 @@ def command(**forms: bool) -> None:
     chosen = [f"--{form}" for form, is_chosen in forms.items() if is_chosen]
     if len(chosen) > 1:
         raise click.UsageError(f"{' and '.join(chosen)} exclude each other.")
-    installed.show(*chosen)
+    installed.print_as(*chosen)

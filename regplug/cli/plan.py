@@ -137,6 +137,7 @@ def find_actions(manager: Manager, model: Model) -> list[Action]:
                 continue
             if member.hooks["modify_graph"] is not None:
                 replacements.append(Action(member, "modify_graph", names, variable))
+            # an output is in the term as the replacements left it
             if variable in ancestors or (ancestors and target == "outputs"):
                 penalties.append(Action(member, "loss", names, variable))
             if member.hooks["constrain"] is not None:

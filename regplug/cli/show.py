@@ -9,11 +9,7 @@ from docstring_parser.numpydoc import parse
 from rich.padding import Padding
 
 from regplug.authoring.options import REQUIRED, options_of
-from regplug.authoring.regularizer import (
-    HOOKS,
-    hook_arguments,
-    uses_weight,
-)
+from regplug.authoring.regularizer import HOOKS, hook_arguments, uses_weight
 from regplug.discovery import registry
 from regplug.tables import console, labelled, table
 

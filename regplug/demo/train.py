@@ -73,6 +73,7 @@ class Experiment:
         x, t = outputs["in:out"], model.T.matrix("t", dtype="float32")
         cost = model.cross_entropy(result.outputs["out:out"], t) + result.loss
         updates = model.momentum(cost, self.params, RATE, FRICTION)
+        # what momentum keeps beside the parameters
         self._velocities = updates.keys() - self.params.values()
         updates.update(result.updates)
         self._step = compile([x, t], list(result.terms.values()), updates)
@@ -105,6 +106,7 @@ class Experiment:
             v.set_value(np.zeros_like(v.get_value()))
         self.manager.restart(seed)
         self.weigh(self.compositions[composition])
+        # a row an epoch, in the order of _CURVES
         history = []
         for _ in range(epochs):
             terms = []

@@ -243,7 +243,7 @@ def test_model_of_two_engines_is_refused(adapter, engine, T):
 
 def test_adapters_are_listed_without_importing_them(adapter, capsys):
     adapter(requires=["no-such-library>=2"])
-    installed.show("--models")
+    installed.print_as("--models")
     lines = capsys.readouterr().out.splitlines()
     line = next(line for line in lines if line.startswith("rp_nets"))
     for part in (
