@@ -42,7 +42,11 @@ _logger = logging.getLogger("regplug")
 weight_readers: weakref.WeakSet[Regularizer] = weakref.WeakSet()
 
 
-@dataclass_transform(kw_only_default=True)
+def _field(*, default: Any, kw_only: bool) -> Any:
+    """Tell type checkers of a keyword of the constructor."""
+
+
+@dataclass_transform(kw_only_default=True, field_specifiers=(_field,))
 class Regularizer:
     """A regularizer: some of the hooks, and options as annotated class attributes.
 
@@ -85,10 +89,12 @@ class Regularizer:
     targets: ClassVar[Literal["outputs", "params"]] = "outputs"
     applies: ClassVar[Literal["training", "always"]] = "training"
 
-    pattern: str | list[str] = "*"
     if TYPE_CHECKING:
-        weight: Any  # a number, or None in a class that has none
+        # any, as a class may say ..., or None; both may be given by position
+        pattern: Any = _field(default="*", kw_only=False)
+        weight: Any = _field(default=None, kw_only=False)
     else:
+        pattern: str | list[str] = "*"
         weight: Annotated[float, Interval(ge=0)]
     name: str | None = None
     optional: bool = False

@@ -114,5 +114,6 @@ def _axes(axis: Any) -> Any:
 
 def _count(x: Any, axis: Any) -> Any:
     """Return how many entries `x` has along some axes."""
-    axes = range(x.ndim) if axis is None else _axes(axis)
-    return math.prod(x.shape[each] for each in axes)
+    if axis is None:
+        return x.size
+    return math.prod(x.shape[each] for each in _axes(axis))

@@ -103,7 +103,7 @@ def test_author_goes_from_nothing_to_an_uninstalled_package(environment, tmp_pat
 
     # upgrade to a version that needs a newer regplug
     (project / "pyproject.toml").write_text(
-        text.replace('"0.1.0"', '"0.3.0"').replace("regplug>=0.1", "regplug>=99")
+        text.replace('"0.1.0"', '"0.3.0"').replace("regplug>=0.2", "regplug>=99")
     )
     environment.install("--upgrade", project)
     rows = environment.listed()

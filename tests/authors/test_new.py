@@ -49,7 +49,7 @@ def test_new_writes_a_package(tmp_path, target):
         "regplug.regularizers": {"group_lasso": "regplug_group_lasso:GroupLasso"}
     }
     assert project["authors"] == [{"name": 'Ada "A." L', "email": "ada@example.org"}]
-    assert project["dependencies"] == ["regplug>=0.1"]
+    assert project["dependencies"] == ["regplug>=0.2"]
     assert 'Ada "A." L' in (home / "LICENSE").read_text()
     assert "${{ matrix.python }}" in (home / ".github/workflows/tests.yml").read_text()
 

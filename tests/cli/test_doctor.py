@@ -19,7 +19,7 @@ def test_doctor_exits_with_0_where_all_is_right(run):
 
     assert result.exit_code == 0
     rows = [line.split() for line in result.output.splitlines()]
-    assert ["dropout", "regplug-noise", "0.1.0"] in [row[:3] for row in rows]
+    assert ["dropout", "regplug-noise", "0.2.0"] in [row[:3] for row in rows]
     assert [row[-1] for row in rows if row[:1] in (["dropout"], ["weight_l2"])] == [
         "ok",
         "ok",
@@ -32,7 +32,7 @@ def test_doctor_names_the_versions_that_are_at_work(run, engine):
 
     first = run("doctor", "dropout").output.splitlines()[0]
 
-    assert first.startswith("regplug 0.1.0  Python 3.")
+    assert first.startswith("regplug 0.2.0  Python 3.")
     assert f"engine {name} " in first
 
 

@@ -32,7 +32,7 @@ def test_list_has_a_line_for_each_regularizer_with_aliases_package_status_and_su
     assert line.split("  ")[0] == "weight_l2"
     for part in (
         "weight_decay",
-        "regplug-weights 0.1.0",
+        "regplug-weights 0.2.0",
         "installed",
         "Penalize the squares of the weights.",
     ):
@@ -83,7 +83,7 @@ def test_list_json_has_what_the_table_has(run):
         "name": "weight_l2",
         "aliases": ["weight_decay"],
         "package": "regplug-weights",
-        "version": "0.1.0",
+        "version": "0.2.0",
         "status": "installed",
         "summary": "Penalize the squares of the weights.",
         "conflicts": [],

@@ -330,7 +330,7 @@ def test_report_is_json_with_versions_packages_and_faults(site, run, engine):
     )
     assert list(report["engines"]) == [engine.T.__name__.partition(".")[0]]
     assert {"numpy", "pluggy"} <= set(report["libraries"])
-    assert report["packages"] == {"rp-bad": "0.1", "regplug-noise": "0.1.0"}
+    assert report["packages"] == {"rp-bad": "0.1", "regplug-noise": "0.2.0"}
     assert set(report["adapters"]) == {
         "regplug-pymc",
         "regplug-pytensor-ml",
