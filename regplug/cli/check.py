@@ -99,4 +99,4 @@ def _print(report: Any) -> None:
                 Text.assemble(("  What to do: ", "bold"), f"{outcome.remedy}."),
                 soft_wrap=True,
             )
-    output.print(f"\n{report.closing}", soft_wrap=True)
+    output.print(f"\n{report.summary_line}", soft_wrap=True)

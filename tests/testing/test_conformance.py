@@ -49,7 +49,7 @@ def test_report_counts_and_explains():
     ]
     report = Report("Thing", map(outcome, statuses))
     assert not report.ok
-    assert report.closing == (
+    assert report.summary_line == (
         "Thing: 7 checks, 5 ran: 2 passed, 1 failed, 1 passed unexpectedly, 1 failed as expected; 2 skipped."
     )
     assert str(report).splitlines()[:3] == [
@@ -57,11 +57,11 @@ def test_report_counts_and_explains():
         "    why: a reason",
         "    what to do: a remedy",
     ]
-    assert str(report).endswith(report.closing)
+    assert str(report).endswith(report.summary_line)
 
 
 def test_report_closes_with_every_count_but_that_of_a_rare_surprise():
-    closing = Report("Thing", [outcome("passed")] * 2).closing
+    closing = Report("Thing", [outcome("passed")] * 2).summary_line
     assert (
         closing
         == "Thing: 2 checks, 2 ran: 2 passed, 0 failed, 0 failed as expected; 0 skipped."
