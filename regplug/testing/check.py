@@ -22,6 +22,12 @@ class NotApplicable(Exception):
     """The regularizer does not do what the check is about."""
 
 
+def require(condition: Any, fault: str) -> None:
+    """Raise CheckFailure unless a condition holds."""
+    if not condition:
+        raise CheckFailure(fault)
+
+
 @dataclass(frozen=True)
 class Check:
     """A check: its name, why it is made, and what to do where it does not hold."""

@@ -15,8 +15,6 @@ import tempfile
 from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
-from types import ModuleType
-from typing import Any
 
 from regplug.authoring.options import REQUIRED, options_of
 from regplug.authoring.regularizer import Regularizer, non_default_options
@@ -28,7 +26,7 @@ from regplug.authoring.validation import (
 from regplug.composition.compose import compose, read
 from regplug.engine import ENGINES
 from regplug.errors import OptionError, listing
-from regplug.testing.check import CheckFailure, NotApplicable, check
+from regplug.testing.check import CheckFailure, NotApplicable, check, require
 from regplug.testing.isolation import isolated
 
 # types whose values are short, and written as they are annotated
@@ -61,8 +59,7 @@ def class_is_accepted(subject):
     To do: change the class as the message says; plugins/README.md shows every hook.
     """
     fault = validate_class(subject.cls)
-    if fault:
-        raise CheckFailure(f"the class {fault}")
+    require(not fault, f"the class {fault}")
 
 
 @check
@@ -72,8 +69,7 @@ def no_deprecated_arguments(subject):
     To do: ask for the argument that takes its place, which the warning names.
     """
     found = deprecated_arguments(subject.cls)
-    if found:
-        raise CheckFailure("; ".join(found))
+    require(not found, "; ".join(found))
 
 
 @check
@@ -91,8 +87,7 @@ def options_are_declared(subject):
             f"{name} has no annotation, so it is no option: "
             f"{remedy}, or `_{name}` for a constant"
         )
-    if faults:
-        raise CheckFailure("; ".join(faults))
+    require(not faults, "; ".join(faults))
 
 
 @check
@@ -133,8 +128,7 @@ def options_round_trip(subject):
         members = read(path).members
     for before, member in zip(written, members, strict=True):
         after = non_default_options(member.regularizer)
-        if before != after:
-            raise CheckFailure(f"written as {before}, it was read as {after}")
+        require(before == after, f"written as {before}, it was read as {after}")
 
 
 @check
@@ -160,10 +154,9 @@ def docstring_summary(subject):
     stop.
     """
     first = docstring(subject.cls).partition("\n")[0]
-    if not first:
-        raise CheckFailure("the class has no docstring of its own")
-    if not first.endswith("."):
-        raise CheckFailure(f"the first line {first!r} is no sentence with a full stop")
+    require(first, "the class has no docstring of its own")
+    fault = f"the first line {first!r} is no sentence with a full stop"
+    require(first.endswith("."), fault)
 
 
 @check
@@ -178,9 +171,8 @@ def docstring_options(subject):
         described |= {name.strip(" `*") for name in head.split(",")}
     described |= set(options_of(Regularizer))
     missing = [name for name in options_of(subject.cls) if name not in described]
-    if missing:
-        lacking = ", ".join(missing)
-        raise CheckFailure(f"the docstring's section Parameters lacks {lacking}")
+    lacking = ", ".join(missing)
+    require(not missing, f"the docstring's section Parameters lacks {lacking}")
 
 
 @check
@@ -190,8 +182,8 @@ def docstring_formula(subject):
     To do: add a section Notes with the formula between double backquotes, as computed:
     mean or sum, and factors.
     """
-    if not re.search(r"``[^`]+``|.. math::|::\n", section(subject.cls, "Notes")):
-        raise CheckFailure("the docstring has no section Notes with a formula")
+    formula = re.search(r"``[^`]+``|.. math::|::\n", section(subject.cls, "Notes"))
+    require(formula, "the docstring has no section Notes with a formula")
 
 
 @check
@@ -201,8 +193,8 @@ def docstring_reference(subject):
     To do: add a section References: authors (year). Title. Where; or
     `The authors of PACKAGE.` if it is your own.
     """
-    if not section(subject.cls, "References").strip():
-        raise CheckFailure("the docstring has no section References")
+    references = section(subject.cls, "References").strip()
+    require(references, "the docstring has no section References")
 
 
 @check
@@ -213,7 +205,7 @@ def imports_are_light(subject):
     slow inside the hooks.
     """
     name = subject.cls.__module__
-    module: Any = sys.modules.get(name)
+    module = sys.modules.get(name)
     if _PROBING in os.environ:
         raise NotApplicable(
             "this process is such an import itself: the module runs the kit"
@@ -222,21 +214,17 @@ def imports_are_light(subject):
         raise NotApplicable(
             f"the module {name!r} cannot be imported by another process"
         )
-    found = engine_imports(module)
-    if found:
-        raise CheckFailure(
-            f"{name} imports {', '.join(found)}: "
-            "a plugin serves whichever engine is there"
-        )
-    seconds, numpy_seconds, packages = import_report(name, tuple(sys.path))
+    found = ", ".join(engine_imports(module))
+    what = "a plugin serves whichever engine is there"
+    require(not found, f"{name} imports {found}: {what}")
+    seconds, numpy_seconds, packages = import_report(name)
     imports = listing(packages or ["nothing but regplug and NumPy"])
     note = f"{seconds * 1e3:.0f} ms, imports {imports}"
     engines = ", ".join(name for name in ENGINES if name in packages)
-    if engines:
-        raise CheckFailure(f"what {name} imports brings {engines} with it ({note})")
-    if seconds > SLOW_IMPORT * numpy_seconds:
-        note += f"; NumPy took {numpy_seconds * 1e3:.0f} ms"
-        raise CheckFailure(f"{name} is slow to import ({note})")
+    require(not engines, f"what {name} imports brings {engines} with it ({note})")
+    peer = f"NumPy took {numpy_seconds * 1e3:.0f} ms"
+    is_quick = seconds <= SLOW_IMPORT * numpy_seconds
+    require(is_quick, f"{name} is slow to import ({note}; {peer})")
     return note
 
 
@@ -250,16 +238,16 @@ def survives_pickling(subject):
     subject.require_picklable()
     instance = subject.make()
     again = pickle.loads(pickle.dumps(instance))
-    if type(again) is not subject.cls or vars(again) != vars(instance):
-        raise CheckFailure(f"{instance!r} came back as {again!r}")
+    is_same = type(again) is subject.cls and vars(again) == vars(instance)
+    require(is_same, f"{instance!r} came back as {again!r}")
 
 
-def docstring(cls: type) -> str:
+def docstring(cls):
     """Return the class's own docstring, without indentation."""
     return inspect.cleandoc(cls.__doc__ or "")
 
 
-def section(cls: type, title: str) -> str:
+def section(cls, title):
     """Return a section of a numpydoc docstring; empty where there is none."""
     pattern = rf"(?ms)^{title}\n-+\n(.*?)(?=^\S[^\n]*\n-+\n|\Z)"
     return "".join(re.findall(pattern, docstring(cls)))
@@ -271,27 +259,27 @@ class EngineImports(ast.NodeVisitor):
     def __init__(self) -> None:
         self.found: list[str] = []
 
-    def visit_If(self, node: ast.If) -> None:
+    def visit_If(self, node):
         if ast.unparse(node.test) in ("TYPE_CHECKING", "typing.TYPE_CHECKING"):
             # it never runs
             node.body = []
         self.generic_visit(node)
 
-    def visit_Import(self, node: ast.Import) -> None:
+    def visit_Import(self, node):
         for alias in node.names:
             self._add(alias.name, node.lineno)
 
-    def visit_ImportFrom(self, node: ast.ImportFrom) -> None:
+    def visit_ImportFrom(self, node):
         # a relative import is of the package itself
         if node.module and not node.level:
             self._add(node.module, node.lineno)
 
-    def _add(self, name: str, line: int) -> None:
+    def _add(self, name, line):
         if name.partition(".")[0] in ENGINES:
             self.found.append(f"{name} in line {line}")
 
 
-def engine_imports(module: ModuleType) -> list[str]:
+def engine_imports(module):
     """Return the engines that the source of a module imports, with their lines."""
     visitor = EngineImports()
     # it may have no source, or one that was changed since
@@ -300,8 +288,7 @@ def engine_imports(module: ModuleType) -> list[str]:
     return visitor.found
 
 
-@lru_cache
-def import_report(name: str, path: tuple[str, ...]) -> tuple[float, float, list[str]]:
+def import_report(name):
     """Import a module in a new process.
 
     Returns
@@ -309,21 +296,26 @@ def import_report(name: str, path: tuple[str, ...]) -> tuple[float, float, list[
     tuple of float, float, list of str
         The seconds that it takes, those of NumPy, and the other packages it imports.
     """
-    command = [sys.executable, "-c", _PROBE, name, json.dumps(path)]
+    done = _import_elsewhere(name, json.dumps(sys.path))
+    if done.returncode or not done.stdout:
+        reason = done.stderr.strip().rpartition("\n")[2]
+        raise NotApplicable(f"another process could not import {name!r}: {reason}")
+    seconds, numpy_seconds, modules = json.loads(done.stdout.splitlines()[-1])
+    packages = {module.partition(".")[0] for module in modules}
+    packages -= {"numpy", "regplug", "cython_runtime", name.partition(".")[0]}
+    packages -= sys.stdlib_module_names
+    others = [each for each in packages if not each.startswith("_cython_")]
+    return seconds, numpy_seconds, sorted(others)
+
+
+@lru_cache
+def _import_elsewhere(name, path):
+    command = [sys.executable, "-c", _PROBE, name, path]
     env = os.environ | {_PROBING: "1"}
     try:
-        done = subprocess.run(
+        return subprocess.run(
             command, env=env, timeout=LONGEST, capture_output=True, text=True
         )
     except subprocess.TimeoutExpired as error:
         fault = f"importing {name} was interrupted after {LONGEST} s"
         raise CheckFailure(fault) from error
-    if done.returncode or not done.stdout:
-        reason = done.stderr.strip().rpartition("\n")[2]
-        raise NotApplicable(f"another process could not import {name!r}: {reason}")
-    seconds, numpy_seconds, modules = json.loads(done.stdout.splitlines()[-1])
-    known = {"numpy", "regplug", "cython_runtime", name.partition(".")[0]}
-    packages = {module.partition(".")[0] for module in modules}
-    packages -= known | sys.stdlib_module_names
-    others = [each for each in packages if not each.startswith("_cython_")]
-    return seconds, numpy_seconds, sorted(others)

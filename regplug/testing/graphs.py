@@ -4,24 +4,17 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
-from collections.abc import Iterator
 from types import ModuleType
 from typing import Any
 
 from regplug.engine import ENGINES
 
 
-def installed_engines() -> Iterator[ModuleType]:
-    """Yield the facade of each engine that this Python has."""
+def installed_engine() -> ModuleType:
+    """Return the facade of this Python's engine: `T`, `grad`, `shared` and others."""
     for name in ENGINES:
         if importlib.util.find_spec(name) is not None:
-            yield importlib.import_module(f"regplug.engine.{name}")
-
-
-def installed_engine() -> ModuleType:
-    """Return the facade of this Python's engine: `T`, `grad`, `scan`, `shared` and others."""
-    for engine in installed_engines():
-        return engine
+            return importlib.import_module(f"regplug.engine.{name}")
     raise ImportError(f"no engine is installed: {' or '.join(ENGINES)}")
 
 

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+import contextlib
 from functools import partial
-from typing import Any
 
 import numpy as np
 
 from regplug.engine import engine_of
 from regplug.errors import listing
 from regplug.graph.rewiring import rewire, toposort
-from regplug.testing.check import CheckFailure
+from regplug.testing.check import CheckFailure, NotApplicable, require
 from regplug.testing.graphs import function
-from regplug.testing.samples import Sample
-from regplug.testing.subject import Run, Values
+from regplug.testing.subject import Refused
 
 # by name, for either engine has its own classes
 _CONSTANT_TO_GRADIENTS = {"DisconnectedGrad", "ConsiderConstant", "ZeroGrad"}
@@ -22,7 +20,7 @@ _RANDOM_OPS = {"RandomVariable", "RandomFunction", "mrg_uniform_base"}
 _RANDOM_TYPES = {"RandomType", "RandomStateType", "RandomGeneratorType"}
 
 
-def nodes_of(outputs: Iterable[Any]) -> Iterator[Any]:
+def nodes_of(outputs):
     """Yield the apply nodes of a graph, and those inside its loops."""
     for node in toposort(outputs):
         yield node
@@ -31,18 +29,18 @@ def nodes_of(outputs: Iterable[Any]) -> Iterator[Any]:
             yield from nodes_of(inner)
 
 
-def nodes_of_run(run: Run) -> Iterator[Any]:
+def nodes_of_run(run):
     """Yield the nodes of all that a run computes."""
     return nodes_of([*run.variables.values(), *run.result.updates.values()])
 
 
-def draws_noise(run: Run) -> bool:
+def draws_noise(run):
     """Tell whether the regularizer draws noise."""
     draw = engine_of(run.sample.x).Draw
     return any(isinstance(node.op, draw) for node in nodes_of_run(run))
 
 
-def foreign_randomness(run: Run) -> Iterator[str]:
+def foreign_randomness(run):
     """Yield what draws random numbers and is none of regplug's, in words."""
     for node in nodes_of_run(run):
         if is_named(node.op, _RANDOM_OPS):
@@ -55,7 +53,7 @@ def foreign_randomness(run: Run) -> Iterator[str]:
                 yield f"{variable} with a default_update"
 
 
-def is_named(thing: Any, names: set[str]) -> bool:
+def is_named(thing, names):
     """Tell whether a class of `thing` has one of the names."""
     return any(cls.__name__ in names for cls in type(thing).__mro__)
 
@@ -64,18 +62,18 @@ def is_named(thing: Any, names: set[str]) -> bool:
 is_same = partial(np.array_equal, equal_nan=True)
 
 
-def differences(one: Values, other: Values) -> list[str]:
+def differences(one, other):
     """Return the names, common to both, of values that are not exactly equal."""
     common = [name for name in one if name in other]
     return [name for name in common if not is_same(one[name], other[name])]
 
 
-def differ(ones: Sequence[Values], others: Sequence[Values]) -> bool:
+def differ(ones, others):
     """Tell whether any step gave another value."""
     return any(map(differences, ones, others))
 
 
-def snapshot(sample: Sample) -> dict[str, Any]:
+def snapshot(sample):
     """Return all of a sample that a plugin could change."""
     nodes = toposort(sample.outputs.values())
     graph = [(node, node.op, *node.inputs, *node.outputs) for node in nodes]
@@ -93,7 +91,7 @@ def snapshot(sample: Sample) -> dict[str, Any]:
     }
 
 
-def hold_constant(total: Any, run: Run) -> Any:
+def hold_constant(total, run):
     """Return `total` with the values of now for what gradients treat as constant."""
     constant = engine_of(total).T.constant
     held = []
@@ -108,12 +106,10 @@ def hold_constant(total: Any, run: Run) -> Any:
     return memo.get(total, total)
 
 
-def slope(
-    measure: Any, sample: Sample, direction: Sequence[np.ndarray], epsilon: float = 1e-6
-) -> float:
+def slope(measure, sample, direction, epsilon=1e-6):
     """Return the central difference of a function of the input and the parameters."""
 
-    def at(distance: float) -> float:
+    def at(distance):
         parts = iter(direction)
 
         def moved(value):
@@ -126,27 +122,50 @@ def slope(
     return (at(epsilon) - at(-epsilon)) / (2 * epsilon)
 
 
-def require_equal(found: Values, expected: Values, where: str) -> None:
+def finite_gradients(run, x, where):
+    """Return the gradients of a run's objective.
+
+    Raises
+    ------
+    CheckFailure
+        One is not finite.
+    """
+    gradients = run.backward(x)
+    is_finite = all(np.isfinite(gradient).all() for gradient in gradients)
+    require(is_finite, f"the gradient is not finite {where}")
+    return gradients
+
+
+def require_equal(found, expected, where):
     """Raise CheckFailure where a value is another one."""
     names = differences(found, expected)
-    if names:
-        raise CheckFailure(f"{where}: {listing(names)}")
+    require(not names, f"{where}: {listing(names)}")
 
 
-def require_dtype(run: Run, dtype: str, where: str = "") -> None:
+def require_dtype(run, dtype, where=""):
     """Raise CheckFailure where the loss or an output has another dtype."""
     variables = dict(run.variables)
     if hasattr(run.raw, "dtype"):
         variables = {"the loss": run.raw} | variables
     for name, variable in variables.items():
-        if variable.dtype != dtype:
-            raise CheckFailure(
-                f"{name} is of dtype {variable.dtype} on a model of {dtype}{where}"
-            )
+        found = variable.dtype
+        fault = f"{name} is of dtype {found} on a model of {dtype}{where}"
+        require(found == dtype, fault)
 
 
-def require_finite(found: Values, where: str = "") -> None:
+def require_finite(found, where=""):
     """Raise CheckFailure where a value is not finite."""
     names = [name for name, value in found.items() if not np.isfinite(value).all()]
-    if names:
-        raise CheckFailure(f"not finite{where}: {listing(names)}")
+    require(not names, f"not finite{where}: {listing(names)}")
+
+
+@contextlib.contextmanager
+def refused_in_words(what):
+    """Take a refusal for an answer: an error of a hook, or an assertion in the graph."""
+    try:
+        yield
+    except Refused as error:
+        # of shapes that do not fit, while the graph ran
+        if isinstance(error.__cause__, ValueError):
+            raise CheckFailure(f"{error} {what}") from error
+        raise NotApplicable(f"{error} {what}") from error

@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from regplug.graph.rewiring import rewire, toposort
+
 ROWS = 4
 HUGE = 1e308
 
@@ -74,6 +76,11 @@ class Sample:
         e = self.engine.T.exp(z)
         self.outputs["out:out"] = e / e.sum(axis=1, keepdims=True)
 
+    @property
+    def unique_params(self) -> list[Any]:
+        """The parameters, each once."""
+        return list(dict.fromkeys(self.params.values()))
+
     def change_outputs(self, change: Callable[[Any], Any]) -> None:
         """Put something else in the place of each output but the input."""
         for name, output in self.outputs.items():
@@ -82,7 +89,7 @@ class Sample:
 
     def change_params(self, change: Callable[[np.ndarray], np.ndarray]) -> None:
         """Give each parameter another value."""
-        for p in dict.fromkeys(self.params.values()):
+        for p in self.unique_params:
             p.set_value(change(p.get_value()))
 
     @contextlib.contextmanager
@@ -90,7 +97,7 @@ class Sample:
         self, change: Callable[[np.ndarray], np.ndarray]
     ) -> Iterator[None]:
         """Have other values in the parameters for a while."""
-        start = {p: p.get_value() for p in self.params.values()}
+        start = {p: p.get_value() for p in self.unique_params}
         try:
             self.change_params(change)
             yield
@@ -99,7 +106,7 @@ class Sample:
                 p.set_value(value)
 
 
-def layers(engine: ModuleType, dtype: str, width: int | None = None) -> Sample:
+def layers(engine, dtype, width=None) -> Sample:
     """Two hidden layers and a softmax: outputs of shape (batch, units)."""
     inputs, first, second, classes = _sizes(width, 6, 5, 4, 3)
     sample = Sample(engine, dtype, (inputs,), ("hid1:out", "*.w"))
@@ -111,7 +118,7 @@ def layers(engine: ModuleType, dtype: str, width: int | None = None) -> Sample:
     return sample
 
 
-def sequence(engine: ModuleType, dtype: str, width: int | None = None) -> Sample:
+def sequence(engine, dtype, width=None) -> Sample:
     """A hidden sequence of shape (batch, time, units), and its mean over time."""
     inputs, units, classes = _sizes(width, 3, 5, 3)
     sample = Sample(engine, dtype, (7, inputs), ("rnn:out", "rnn.w"))
@@ -121,7 +128,7 @@ def sequence(engine: ModuleType, dtype: str, width: int | None = None) -> Sample
     return sample
 
 
-def feature_map(engine: ModuleType, dtype: str, width: int | None = None) -> Sample:
+def feature_map(engine, dtype, width=None) -> Sample:
     """A feature map of shape (batch, height, width, channels).
 
     Its kernels have four dimensions: channels out, channels in, height, width.
@@ -136,7 +143,7 @@ def feature_map(engine: ModuleType, dtype: str, width: int | None = None) -> Sam
     return sample
 
 
-def cost(engine: ModuleType, dtype: str, width: int | None = None) -> Sample:
+def cost(engine, dtype, width=None) -> Sample:
     """The layers and the loss of the data, ``cost:out``, a scalar."""
     sample = layers(engine, dtype, width)
     error = sample.outputs["out:out"] - 0.25
@@ -145,15 +152,14 @@ def cost(engine: ModuleType, dtype: str, width: int | None = None) -> Sample:
     return sample
 
 
-def tied(engine: ModuleType, dtype: str) -> Sample:
-    """Two layers that share one matrix, which has two names."""
-    sample = Sample(engine, dtype, (5,), ("hid1:out", "*.w"))
-    w = sample.params["hid2.w"] = sample.param("hid1.w", 5, 5)
-    h = sample.x
-    for name in ("hid1", "hid2"):
-        pre = engine.T.dot(h, w) + sample.param(f"{name}.b", 5)
-        h = sample.activate(name, pre)
-    sample.classify(engine.T.dot(h, sample.param("out.w", 5, 3)))
+def tied(engine, dtype) -> Sample:
+    """The layers, of which two share one matrix, which has two names."""
+    sample = layers(engine, dtype, width=5)
+    w = sample.params["hid1.w"]
+    tied = {sample.params["hid2.w"]: w}
+    rewire(toposort(sample.outputs.values()), {}, tied)
+    sample.change_outputs(lambda output: tied.get(output, output))
+    sample.params["hid2.w"] = w
     return sample
 
 
@@ -161,7 +167,7 @@ Kind = Callable[..., Sample]
 KINDS: tuple[Kind, ...] = (layers, sequence, feature_map, cost)
 
 
-def _sizes(width: int | None, *sizes: int) -> list[int]:
+def _sizes(width, *sizes):
     """Return numbers of units: the given width in the place of each, if there is one."""
     return [width or size for size in sizes]
 

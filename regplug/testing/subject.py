@@ -6,7 +6,6 @@ import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
-from types import ModuleType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -23,9 +22,7 @@ from regplug.composition.compose import compose
 from regplug.composition.manager import Manager, Result
 from regplug.engine import engine_of
 from regplug.errors import (
-    ModelError,
-    NoMatchError,
-    OptionError,
+    RegplugError,
     RegplugWarning,
     RegularizerError,
 )
@@ -72,14 +69,9 @@ class Case(NamedTuple):
             return {}
         return {"pattern": self.pattern}
 
-    def sample(
-        self,
-        dtype: str = "float64",
-        engine: ModuleType | None = None,
-        width: int | None = None,
-    ) -> Sample:
-        """Return a new sample, by default on the engine of this Python."""
-        return self.kind(engine or installed_engine(), dtype, width)
+    def sample(self, dtype: str = "float64") -> Sample:
+        """Return a new sample on the engine of this Python."""
+        return self.kind(installed_engine(), dtype)
 
 
 @dataclass
@@ -139,23 +131,14 @@ class Run:
         return self.result.matches[self.label]
 
     @cached_property
-    def params(self) -> list[Any]:
-        """The parameters, each once."""
-        return list(dict.fromkeys(self.sample.params.values()))
-
-    @cached_property
-    def constrained(self) -> dict[str, Any]:
-        """The parameters after an update, as the constraints leave them."""
-        updates = [(p, p * np.asarray(1.25, p.dtype)) for p in self.params]
-        updated = self.result.constrain(updates, LEARNING_RATE)
-        return {name: updated[p] for name, p in self.sample.params.items()}
-
-    @cached_property
     def variables(self) -> dict[str, Any]:
         """What a step gives, by name: the outputs, the loss, the updated parameters."""
+        params = self.sample.unique_params
+        updates = [(p, p * np.asarray(1.25, p.dtype)) for p in params]
+        updated = self.result.constrain(updates, LEARNING_RATE)
         variables = {**self.result.outputs, "loss": self.result.loss}
-        for name, updated in self.constrained.items():
-            variables[f"updated {name}"] = updated
+        for name, p in self.sample.params.items():
+            variables[f"updated {name}"] = updated[p]
         return variables
 
     @cached_property
@@ -176,7 +159,7 @@ class Run:
     def backward(self) -> Any:
         """The compiled gradients of the objective by the input and the parameters."""
         grad = engine_of(self.objective).grad
-        wrt = [self.sample.x, *self.params]
+        wrt = [self.sample.x, *self.sample.unique_params]
         gradients = grad(self.objective, wrt, disconnected_inputs="ignore")
         return function([self.sample.x], gradients)
 
@@ -314,13 +297,12 @@ class Subject:
                 result = manager.apply(sample.outputs, sample.params)
             run = Run(case, sample, manager, result, spy.returned)
             # built here, so that a refusal is one of the model
-            run.constrained  # noqa: B018
-        except (NoMatchError, ModelError, OptionError) as error:
+            run.variables  # noqa: B018
+        except RegplugError as error:
+            is_of_hook = isinstance(error, RegularizerError)
+            if is_of_hook and not isinstance(error.__cause__, ValueError):
+                raise
             raise Refused(str(error)) from error
-        except RegularizerError as error:
-            if isinstance(error.__cause__, ValueError):
-                raise Refused(str(error)) from error
-            raise
         return run
 
     def run(self, case: Case, dtype: str = "float64") -> Run:
