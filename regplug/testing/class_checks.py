@@ -12,11 +12,10 @@ import re
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
 
-from regplug.authoring.options import REQUIRED, options_of
+from regplug.authoring.options import REQUIRED, check_options, options_of
 from regplug.authoring.regularizer import Regularizer, non_default_options
 from regplug.authoring.validation import (
     deprecated_arguments,
@@ -43,7 +42,6 @@ start = time.perf_counter()
 import numpy
 numpy_seconds = time.perf_counter() - start
 import regplug.authoring.regularizer, regplug.discovery.registry
-sys.path[:] = json.loads(sys.argv[2])
 before = set(sys.modules)
 start = time.perf_counter()
 importlib.import_module(sys.argv[1])
@@ -98,14 +96,11 @@ def constructs_with_defaults(subject):
     must give it.
     """
     instance = subject.make()
+    defaults = {}
     for name, option in options_of(subject.cls).items():
-        if option.default is REQUIRED or isinstance(option.default, Mapping):
-            continue
-        try:
-            option.check(option.default)
-        except ValueError as error:
-            fault = f"the default of {name!r} is not valid: {error}"
-            raise CheckFailure(fault) from error
+        if option.default is not REQUIRED:
+            defaults[name] = option.default
+    check_options(subject.cls, f"the defaults of {subject.name}", defaults)
     compose([instance])
     return f"made as {instance!r}"
 
@@ -205,16 +200,13 @@ def imports_are_light(subject):
     slow inside the hooks.
     """
     name = subject.cls.__module__
-    module = sys.modules.get(name)
     if _PROBING in os.environ:
         raise NotApplicable(
             "this process is such an import itself: the module runs the kit"
         )
-    if not getattr(module, "__file__", None) or name == "__main__":
-        raise NotApplicable(
-            f"the module {name!r} cannot be imported by another process"
-        )
-    found = ", ".join(engine_imports(module))
+    if name == "__main__":
+        raise NotApplicable("another process cannot import '__main__'")
+    found = ", ".join(engine_imports(sys.modules.get(name)))
     what = "a plugin serves whichever engine is there"
     require(not found, f"{name} imports {found}: {what}")
     seconds, numpy_seconds, packages = import_report(name)
@@ -283,7 +275,7 @@ def engine_imports(module):
     """Return the engines that the source of a module imports, with their lines."""
     visitor = EngineImports()
     # it may have no source, or one that was changed since
-    with contextlib.suppress(OSError, SyntaxError):
+    with contextlib.suppress(TypeError, OSError, SyntaxError):
         visitor.visit(ast.parse(inspect.getsource(module)))
     return visitor.found
 
@@ -296,7 +288,7 @@ def import_report(name):
     tuple of float, float, list of str
         The seconds that it takes, those of NumPy, and the other packages it imports.
     """
-    done = _import_elsewhere(name, json.dumps(sys.path))
+    done = _import_elsewhere(name, os.pathsep.join(sys.path))
     if done.returncode or not done.stdout:
         reason = done.stderr.strip().rpartition("\n")[2]
         raise NotApplicable(f"another process could not import {name!r}: {reason}")
@@ -310,8 +302,8 @@ def import_report(name):
 
 @lru_cache
 def _import_elsewhere(name, path):
-    command = [sys.executable, "-c", _PROBE, name, path]
-    env = os.environ | {_PROBING: "1"}
+    command = [sys.executable, "-c", _PROBE, name]
+    env = os.environ | {_PROBING: "1", "PYTHONPATH": path}
     try:
         return subprocess.run(
             command, env=env, timeout=LONGEST, capture_output=True, text=True

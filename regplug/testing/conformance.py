@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -32,7 +32,7 @@ UNEXPECTED = "unexpected pass"
 EXPECTED = "expected failure"
 SKIPPED = "skipped"
 
-_WHERE_FAILURE_IS_EXPECTED = {PASSED: UNEXPECTED, FAILED: EXPECTED}
+_IF_EXPECTED = {PASSED: UNEXPECTED, FAILED: EXPECTED}
 # without these nothing else can be checked
 _GATES = ("class_is_accepted", "constructs_with_defaults")
 
@@ -162,7 +162,7 @@ def check_regularizer(
         if status == FAILED and check.name in _GATES:
             failed_gate = check.name
         if check.name in expected and status != SKIPPED:
-            status = _WHERE_FAILURE_IS_EXPECTED[status]
+            status = _IF_EXPECTED[status]
             seen = f" ({message})" if message else ""
             message = expected[check.name] + seen
         seconds = time.perf_counter() - start
@@ -174,15 +174,9 @@ def check_regularizer(
 
 def not_loaded(error: PluginLoadError) -> Report:
     """Return the report on a regularizer that could not be loaded."""
-    outcome = Outcome(
-        "loads",
-        FAILED,
-        message=str(error),
-        reason="A class that cannot be loaded cannot be used.",
-        remedy="change the package as the message says",
-        seconds=0.0,
-    )
-    return Report("", [outcome])
+    reason = "A class that cannot be loaded cannot be used."
+    remedy = "change the package as the message says"
+    return Report("", [Outcome("loads", FAILED, str(error), reason, remedy, 0.0)])
 
 
 def attempt(check: Check, subject: Subject) -> tuple[str, str]:
@@ -221,27 +215,26 @@ def parametrize_with_checks(
     """
     import pytest
 
+    xfail = pytest.mark.xfail
     parameters = []
     for regularizer in regularizers:
         expected = _known_checks((expected_failures or {}).get(regularizer))
         subject = Subject(regularizer)
         for name, check in CHECKS.items():
+            test, label = _as_test(check, subject), f"{subject.name}-{name}"
             marks = []
             if name in expected:
-                xfail = pytest.mark.xfail(
-                    reason=expected[name], raises=CheckFailure, strict=True
-                )
-                marks.append(xfail)
-            test, label = _as_test(check, subject), f"{subject.name}-{name}"
+                reason = expected[name]
+                marks.append(xfail(reason=reason, raises=CheckFailure, strict=True))
             parameters.append(pytest.param(regularizer, test, id=label, marks=marks))
     return pytest.mark.parametrize(("regularizer", "check"), parameters)
 
 
-def _as_test(check: Check, subject: Subject) -> Callable[[Any], None]:
+def _as_test(check, subject):
     """Return one check as a test calls it."""
     import pytest
 
-    def test(regularizer: Any) -> None:
+    def test(regularizer):
         status, message = attempt(check, subject)
         if status == SKIPPED:
             pytest.skip(message)
@@ -252,7 +245,7 @@ def _as_test(check: Check, subject: Subject) -> Callable[[Any], None]:
     return test
 
 
-def _known_checks(expected: Mapping[str, str] | None) -> dict[str, str]:
+def _known_checks(expected):
     """Return check -> reason; refuse the names of checks that do not exist."""
     expected = dict(expected or {})
     for name in expected:

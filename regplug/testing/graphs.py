@@ -18,14 +18,10 @@ def installed_engine() -> ModuleType:
     raise ImportError(f"no engine is installed: {' or '.join(ENGINES)}")
 
 
-def engine_name(facade: ModuleType) -> str:
-    """Return the name of an engine: that of its package."""
-    return facade.__name__.rpartition(".")[2]
-
-
 def function(inputs: list, outputs: Any, updates: Any = None, **options: Any) -> Any:
     """Compile for the engine's Python mode, as it is: slow to run, quick to build."""
-    engine = importlib.import_module(engine_name(installed_engine()))
+    name = installed_engine().__name__.rpartition(".")[2]
+    engine = importlib.import_module(name)
     options = {"on_unused_input": "ignore"} | options
     options["updates"] = list((updates or {}).items())
     if "mode" in options:

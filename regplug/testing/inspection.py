@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-from functools import partial
 
 import numpy as np
 
@@ -58,14 +57,13 @@ def is_named(thing, names):
     return any(cls.__name__ in names for cls in type(thing).__mro__)
 
 
-# of two arrays: all entries, NaN or not
-is_same = partial(np.array_equal, equal_nan=True)
-
-
 def differences(one, other):
     """Return the names, common to both, of values that are not exactly equal."""
-    common = [name for name in one if name in other]
-    return [name for name in common if not is_same(one[name], other[name])]
+    return [
+        name
+        for name, value in one.items()
+        if name in other and not np.array_equal(value, other[name], equal_nan=True)
+    ]
 
 
 def differ(ones, others):
@@ -123,23 +121,17 @@ def slope(measure, sample, direction, epsilon=1e-6):
 
 
 def finite_gradients(run, x, where):
-    """Return the gradients of a run's objective.
-
-    Raises
-    ------
-    CheckFailure
-        One is not finite.
-    """
+    """Return a run's gradients; raise CheckFailure where one is not finite."""
     gradients = run.backward(x)
     is_finite = all(np.isfinite(gradient).all() for gradient in gradients)
     require(is_finite, f"the gradient is not finite {where}")
     return gradients
 
 
-def require_equal(found, expected, where):
+def require_equal(found, expected, fault):
     """Raise CheckFailure where a value is another one."""
     names = differences(found, expected)
-    require(not names, f"{where}: {listing(names)}")
+    require(not names, f"{fault}: {listing(names)}")
 
 
 def require_dtype(run, dtype, where=""):

@@ -9,7 +9,6 @@ import sys
 from collections.abc import Iterator
 from importlib.machinery import ModuleSpec
 from types import ModuleType
-from typing import Any
 from unittest import mock
 
 from regplug.discovery import registry
@@ -19,20 +18,20 @@ from regplug.discovery.registry import Entry
 class Package(importlib.metadata.Distribution):
     """An installed package that exists in memory only."""
 
-    def __init__(self, name: str, version: str):
+    def __init__(self, name, version):
         self._metadata = f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n"
         self._entry_points = f"[{registry.GROUP}]\n"
 
-    def offer(self, name: str, value: str) -> None:
+    def offer(self, name, value):
         """Add an entry point."""
         self._entry_points += f"{name} = {value}\n"
 
-    def read_text(self, filename: str) -> str | None:
+    def read_text(self, filename):
         """Return a metadata file."""
         files = {"METADATA": self._metadata, "entry_points.txt": self._entry_points}
         return files.get(filename)
 
-    def locate_file(self, path: Any) -> Any:
+    def locate_file(self, path):
         """Refuse: there are no files."""
         raise FileNotFoundError(path)
 
@@ -70,7 +69,7 @@ class IsolatedRegistry:
         # its module is new, and so no other entry has that value
         return next(entry for entry in registry.available() if entry.value == value)
 
-    def _add_module(self, cls: type) -> str:
+    def _add_module(self, cls):
         """Make a module for a class that may be no attribute of its own one."""
         module = ModuleType(f"regplug_isolated_{next(self._numbers)}")
         file = getattr(sys.modules.get(cls.__module__), "__file__", None)
@@ -81,7 +80,7 @@ class IsolatedRegistry:
         self._modules.append(module.__name__)
         return module.__name__
 
-    def distributions(self, **context: Any) -> list[Package]:
+    def distributions(self, **context):
         """Return the packages, as `importlib.metadata.distributions` does."""
         return list(self._packages.values())
 

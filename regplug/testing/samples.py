@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
-from types import ModuleType
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from regplug.graph.rewiring import rewire, toposort
 
-ROWS = 4
 HUGE = 1e308
 
 
@@ -39,39 +37,33 @@ class Sample:
         By target.
     """
 
-    def __init__(
-        self,
-        engine: ModuleType,
-        dtype: str,
-        shape: tuple[int, ...],
-        focus: tuple[str, str],
-    ):
+    def __init__(self, engine, dtype, shape, focus):
         self.engine, self.dtype = engine, dtype
         self.focus = dict(zip(("outputs", "params"), focus, strict=True))
         self._random = np.random.default_rng(5)
-        shape = (ROWS, *shape)
+        shape = (4, *shape)
         self.x = engine.T.TensorType(dtype, (None,) * len(shape))("x")
         self.value = self._random.normal(size=shape).astype(dtype)
         self.outputs: dict[str, Any] = {"in:out": self.x}
         self.params: dict[str, Any] = {}
 
-    def param(self, name: str, *shape: int) -> Any:
+    def param(self, name, *shape):
         """Add a parameter; return it."""
         value = self._random.normal(0, 0.7, shape).astype(self.dtype)
         self.params[name] = self.engine.shared(value, name=name)
         return self.params[name]
 
-    def affine(self, name: str, x: Any, *shape: int) -> Any:
+    def affine(self, name, x, *shape):
         """Return ``x w + b`` with a new matrix and new biases."""
         product = self.engine.T.dot(x, self.param(f"{name}.w", *shape))
         return product + self.param(f"{name}.b", shape[-1])
 
-    def activate(self, name: str, z: Any) -> Any:
+    def activate(self, name, z):
         """Add the output of a layer, ``1 / (1 + exp(-z))``; return it."""
         h = self.outputs[f"{name}:out"] = 1 / (1 + self.engine.T.exp(-z))
         return h
 
-    def classify(self, z: Any) -> None:
+    def classify(self, z):
         """Add the last output, a softmax."""
         e = self.engine.T.exp(z)
         self.outputs["out:out"] = e / e.sum(axis=1, keepdims=True)
@@ -81,21 +73,19 @@ class Sample:
         """The parameters, each once."""
         return list(dict.fromkeys(self.params.values()))
 
-    def change_outputs(self, change: Callable[[Any], Any]) -> None:
+    def change_outputs(self, change):
         """Put something else in the place of each output but the input."""
         for name, output in self.outputs.items():
             if output is not self.x:
                 self.outputs[name] = change(output)
 
-    def change_params(self, change: Callable[[np.ndarray], np.ndarray]) -> None:
+    def change_params(self, change):
         """Give each parameter another value."""
         for p in self.unique_params:
             p.set_value(change(p.get_value()))
 
     @contextlib.contextmanager
-    def perturbed_params(
-        self, change: Callable[[np.ndarray], np.ndarray]
-    ) -> Iterator[None]:
+    def perturbed_params(self, change):
         """Have other values in the parameters for a while."""
         start = {p: p.get_value() for p in self.unique_params}
         try:
@@ -175,7 +165,7 @@ def _sizes(width, *sizes):
 # each changes a sample before anything is applied to it
 
 
-def make_integer(sample: Sample, dtype: str | None = None) -> None:
+def make_integer(sample, dtype=None):
     """Have uint8 in outputs, bool in the last, int8 in parameters.
 
     With `dtype` they have the same values in that.
@@ -192,7 +182,7 @@ def make_integer(sample: Sample, dtype: str | None = None) -> None:
         sample.params[name] = sample.engine.shared(value, name=name)
 
 
-def round_to_half(sample: Sample) -> None:
+def round_to_half(sample):
     """Give the parameters and the input values that float16 holds."""
 
     def rounded(value):
@@ -202,7 +192,7 @@ def round_to_half(sample: Sample) -> None:
     sample.change_params(rounded)
 
 
-def enlarge(sample: Sample, targets: str) -> None:
+def enlarge(sample, targets):
     """Multiply outputs or parameters by 300: float16 does not hold their squares."""
 
     def enlarged(value):
@@ -214,7 +204,7 @@ def enlarge(sample: Sample, targets: str) -> None:
         sample.change_params(enlarged)
 
 
-def make_infinite_sums(sample: Sample) -> None:
+def make_infinite_sums(sample):
     """Add two numbers to each output whose sum no float64 holds.
 
     The gradients of the model stay as they are.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import Any, NamedTuple
@@ -13,7 +12,6 @@ import numpy as np
 from regplug.authoring.hookspecs import hookimpl
 from regplug.authoring.options import REQUIRED, options_of
 from regplug.authoring.regularizer import (
-    Regularizer,
     hook_arguments,
     non_default_options,
     uses_weight,
@@ -21,19 +19,11 @@ from regplug.authoring.regularizer import (
 from regplug.composition.compose import compose
 from regplug.composition.manager import Manager, Result
 from regplug.engine import engine_of
-from regplug.errors import (
-    RegplugError,
-    RegplugWarning,
-    RegularizerError,
-)
+from regplug.errors import RegplugError, RegplugWarning, RegularizerError
 from regplug.testing.check import NotApplicable
 from regplug.testing.graphs import function, installed_engine
 from regplug.testing.samples import KINDS, Kind, Sample
 from regplug.testing.values import example, values
-
-LEARNING_RATE = 0.1
-
-Values = dict[str, np.ndarray]
 
 
 class Refused(Exception):
@@ -52,24 +42,17 @@ class Spy:
 
 
 class Case(NamedTuple):
-    """A kind of sample and the pattern given for it; None for the class's own."""
+    """A kind of sample, and the pattern that is given for it, if one is."""
 
     kind: Kind
-    pattern: str | list[str] | None
+    options: dict[str, Any]
 
     @property
-    def name(self) -> str:
+    def name(self):
         """The model's name."""
         return self.kind.__name__
 
-    @property
-    def options(self) -> dict[str, Any]:
-        """The pattern as an option, where one is given."""
-        if self.pattern is None:
-            return {}
-        return {"pattern": self.pattern}
-
-    def sample(self, dtype: str = "float64") -> Sample:
+    def sample(self, dtype="float64"):
         """Return a new sample on the engine of this Python."""
         return self.kind(installed_engine(), dtype)
 
@@ -90,64 +73,62 @@ class Run:
     result: Result
     raw: Any = None
 
-    def __post_init__(self) -> None:
+    def __post_init__(self):
         self._start = self.manager.state()
 
-    @classmethod
-    def of_no_regularizer(cls, case: Case, sample: Sample) -> Run:
-        """Return what the sample gives by itself."""
-        manager = compose([])
-        result = manager.apply(sample.outputs, sample.params)
-        return cls(case, sample, manager, result)
-
-    def restart(self) -> Run:
+    def restart(self):
         """Go back to the start: step, weights and kept arrays."""
         self.manager.restore(self._start)
         return self
 
     @property
-    def label(self) -> str:
-        """The label of the regularizer under test."""
+    def regularizer(self):
+        """The instance under test."""
+        return self.manager.members[0].regularizer
+
+    @property
+    def label(self):
+        """Its label."""
         return self.manager.members[0].label
 
     @property
-    def weight(self) -> float:
+    def weight(self):
         """Its weight."""
         return self.manager.weights[self.label]
 
     @weight.setter
-    def weight(self, value: float) -> None:
+    def weight(self, value):
         self.manager.weights[self.label] = value
 
     @property
-    def is_live(self) -> bool:
+    def is_live(self):
         """Whether its weight can be changed."""
         is_static = self.manager.members[0].has_static_weight
         return self.label in self.manager.weights and not is_static
 
     @property
-    def matched(self) -> list[str]:
+    def matched(self):
         """What it matched."""
         return self.result.matches[self.label]
 
     @cached_property
-    def variables(self) -> dict[str, Any]:
+    def variables(self):
         """What a step gives, by name: the outputs, the loss, the updated parameters."""
         params = self.sample.unique_params
         updates = [(p, p * np.asarray(1.25, p.dtype)) for p in params]
-        updated = self.result.constrain(updates, LEARNING_RATE)
+        updated = self.result.constrain(updates, learning_rate=0.1)
         variables = {**self.result.outputs, "loss": self.result.loss}
         for name, p in self.sample.params.items():
             variables[f"updated {name}"] = updated[p]
         return variables
 
     @cached_property
-    def _step(self) -> Any:
+    def _step(self):
         outputs = list(self.variables.values())
         return function([self.sample.x], outputs, updates=self.result.updates)
 
     @cached_property
-    def objective(self) -> Any:
+    def objective(self):
         """A scalar that depends on the loss and, differently, on each value of outputs."""
         T, total = engine_of(self.sample.x).T, self.result.loss
         for output in self.result.outputs.values():
@@ -156,14 +137,14 @@ class Run:
         return total
 
     @cached_property
-    def backward(self) -> Any:
+    def backward(self):
         """The compiled gradients of the objective by the input and the parameters."""
-        grad = engine_of(self.objective).grad
+        grad = engine_of(self.sample.x).grad
         wrt = [self.sample.x, *self.sample.unique_params]
         gradients = grad(self.objective, wrt, disconnected_inputs="ignore")
         return function([self.sample.x], gradients)
 
-    def one_step(self, x: np.ndarray | None = None) -> Values:
+    def one_step(self, x=None):
         """Run a step on the sample's input or another one; return what it gave, by name.
 
         Raises
@@ -179,16 +160,23 @@ class Run:
             what = f"{type(error).__name__}: {error}"
             raise Refused(f"the compiled step raised {what}") from error
 
-    def steps(self, count: int) -> list[Values]:
+    def steps(self, count):
         """Run some steps; return what each gave."""
         return [self.one_step() for _ in range(count)]
 
 
+def without_regularizer(case, sample):
+    """Return what a step gives on a sample as it is."""
+    manager = compose([])
+    result = manager.apply(sample.outputs, sample.params)
+    return Run(case, sample, manager, result).one_step()
+
+
 @lru_cache
-def baseline(kind: Kind, dtype: str = "float64") -> Values:
+def baseline(kind, dtype="float64"):
     """Return what a step gives without any regularizer."""
-    case = Case(kind, None)
-    return Run.of_no_regularizer(case, case.sample(dtype)).one_step()
+    case = Case(kind, {})
+    return without_regularizer(case, case.sample(dtype))
 
 
 class Subject:
@@ -208,23 +196,23 @@ class Subject:
         What broke the search for them.
     """
 
-    def __init__(self, regularizer: Any):
+    def __init__(self, regularizer):
         self.cls: Any = regularizer
         self.given: dict[str, Any] = {}
         if not isinstance(regularizer, type):
             self.cls = type(regularizer)
             self.given = non_default_options(regularizer)
-        self._runs: dict[tuple[Kind, str], Run] = {}
+        self._runs: dict[tuple, Run] = {}
         self.refusals: list[str] = []
         self.error: Exception | None = None
 
     @property
-    def name(self) -> str:
+    def name(self):
         """The class's name."""
         return self.cls.__name__
 
     @property
-    def needs(self) -> dict[str, Any]:
+    def needs(self):
         """A value for each option that must be given."""
         found = {}
         for name, option in options_of(self.cls).items():
@@ -234,7 +222,7 @@ class Subject:
             found.pop("weight", None)
         return found
 
-    def make(self, **options: Any) -> Regularizer:
+    def make(self, **options):
         """Return a new instance."""
         options = self.needs | self.given | options
         known = options_of(self.cls)
@@ -245,7 +233,7 @@ class Subject:
             setattr(made, name, options[name])
         return made
 
-    def options_to_try(self) -> Iterator[tuple[str, Any]]:
+    def options_to_try(self):
         """Yield each option with each value that its type and range suggest."""
         untried = {"pattern", "name", "optional"}
         if "weight" not in vars(self.make()):
@@ -255,31 +243,23 @@ class Subject:
                 for value in values(option):
                     yield name, value
 
-    def implements(self, hook: str) -> bool:
+    def implements(self, hook):
         """Tell whether the class has a hook."""
         return hook_arguments(self.cls, hook) is not None
 
-    def require_weight(self) -> None:
+    def require_weight(self):
         """Raise NotApplicable where the class uses no weight."""
         if not uses_weight(self.cls):
             raise NotApplicable("it uses no weight")
 
-    def require_picklable(self) -> None:
+    def require_picklable(self):
         """Raise NotApplicable where no other process can import the class."""
         if "<locals>" in self.cls.__qualname__ or self.cls.__module__ == "__main__":
             raise NotApplicable(
                 "a class that is defined inside a function cannot be pickled"
             )
 
-    def apply(
-        self,
-        case: Case,
-        dtype: str = "float64",
-        *,
-        seed: int = 0,
-        sample: Sample | None = None,
-        **options: Any,
-    ) -> Run:
+    def apply(self, case, dtype="float64", *, seed=0, sample=None, **options):
         """Apply a new instance to a sample, by default a new one of the case.
 
         Raises
@@ -305,14 +285,14 @@ class Subject:
             raise Refused(str(error)) from error
         return run
 
-    def run(self, case: Case, dtype: str = "float64") -> Run:
+    def run(self, case, dtype="float64"):
         """Return the run of a case, at its start; it is made once."""
-        key = case.kind, dtype
+        key = case.kind, str(case.options), dtype
         if key not in self._runs:
             self._runs[key] = self.apply(case, dtype)
         return self._runs[key].restart()
 
-    def without_weight(self, run: Run) -> Run:
+    def without_weight(self, run):
         """Return a run with weight 0: the same one, where its weight is live."""
         if run.is_live:
             run.weight = 0
@@ -320,13 +300,13 @@ class Subject:
         return self.apply(run.case, sample=run.sample, weight=0)
 
     @cached_property
-    def accepted(self) -> list[Case]:
+    def accepted(self):
         """One case for each kind of sample that it accepts."""
         found = []
         try:
             for kind in KINDS:
-                for pattern in self._patterns(kind):
-                    case = Case(kind, pattern)
+                for options in self._options(kind):
+                    case = Case(kind, options)
                     if self._accepts(case):
                         found.append(case)
                         break
@@ -335,7 +315,7 @@ class Subject:
         return found
 
     @property
-    def cases(self) -> list[Case]:
+    def cases(self):
         """The accepted cases.
 
         Raises
@@ -350,12 +330,12 @@ class Subject:
         return self.accepted
 
     @property
-    def first_case(self) -> Case:
+    def first_case(self):
         """The first case that it accepts."""
         return self.cases[0]
 
     @property
-    def first_case_by_name(self) -> Case:
+    def first_case_by_name(self):
         """The first case, with the names of the outputs that match as the pattern.
 
         Changed outputs lead to no other, and so have no role.
@@ -363,32 +343,43 @@ class Subject:
         case = self.first_case
         if self.cls.targets == "params":
             return case
-        return Case(case.kind, self.run(case).matched)
+        return Case(case.kind, {"pattern": self.run(case).matched})
 
     @property
-    def first_run(self) -> Run:
+    def first_run(self):
         """The run of the first case."""
         return self.run(self.first_case)
 
-    def runs(self, dtype: str = "float64") -> Iterator[Run]:
+    def runs(self, dtype="float64"):
         """Yield the run of each case."""
         for case in self.cases:
             yield self.run(case, dtype)
 
-    def _patterns(self, kind: Kind) -> Iterator[Any]:
-        if "pattern" in self.given:
-            yield self.given["pattern"]
-            return
-        if getattr(self.cls, "pattern", ...) is not ...:
-            yield None
-        yield Case(kind, None).sample().focus[self.cls.targets]
+    def runs_on(self, kinds, what):
+        """Yield the run of each case of some kinds.
 
-    def _accepts(self, case: Case) -> bool:
+        Raises
+        ------
+        NotApplicable
+            There are none.
+        """
+        cases = [case for case in self.cases if case.kind in kinds]
+        if not cases:
+            raise NotApplicable(f"it takes no model that has {what}")
+        yield from map(self.run, cases)
+
+    def _options(self, kind):
+        has_default = getattr(self.cls, "pattern", ...) is not ...
+        if has_default or "pattern" in self.given:
+            yield {}
+        if "pattern" not in self.given:
+            sample = kind(installed_engine(), "float64")
+            yield {"pattern": sample.focus[self.cls.targets]}
+
+    def _accepts(self, case):
         try:
-            run = self.apply(case)
-            run.one_step()
+            self.run(case).one_step()
         except Refused as error:
             self.refusals.append(f"{case.name}: {error}")
             return False
-        self._runs[case.kind, "float64"] = run
         return True

@@ -9,7 +9,7 @@ from typing import Any, Literal, get_args, get_origin
 
 from regplug.authoring.options import REQUIRED, Option
 
-_SIMPLE = {bool: [True, False], str: ["*"], type(None): [None]}
+_SIMPLE: dict[Any, list] = {bool: [True, False], str: ["*"], type(None): [None]}
 
 
 def example(option: Option) -> Any:
@@ -39,7 +39,7 @@ def values(option: Option) -> list[Any]:
     return list(found.values())
 
 
-def _candidates(option: Option) -> list[Any]:
+def _candidates(option):
     """Return values of the option's type; some may lie outside its range."""
     kind = option.type
     origin, parts = get_origin(kind), get_args(kind)
@@ -59,7 +59,7 @@ def _candidates(option: Option) -> list[Any]:
     return list(_SIMPLE.get(kind, []))
 
 
-def _integers(bounds: dict[str, float]) -> list[int]:
+def _integers(bounds):
     if not bounds:
         return [1, 0]
     limits = [int(limit) for limit in _limits(bounds, 1)]
@@ -68,7 +68,7 @@ def _integers(bounds: dict[str, float]) -> list[int]:
     return limits
 
 
-def _floats(bounds: dict[str, float]) -> list[float]:
+def _floats(bounds):
     if not bounds:
         return [0.3, 0.0, -0.3]
     low = min(bounds.values())
@@ -80,7 +80,7 @@ def _floats(bounds: dict[str, float]) -> list[float]:
     return [low + inside, low - inside, *_limits(bounds, span / 1000)]
 
 
-def _limits(bounds: dict[str, float], step: float) -> list[float]:
+def _limits(bounds, step):
     """Return the limits, moved by a step into the range where they are not of it."""
     steps = {"gt": step, "lt": -step}
     return [limit + steps.get(key, 0) for key, limit in bounds.items()]
