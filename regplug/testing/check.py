@@ -1,8 +1,8 @@
 """A check: a name, why it is made, what to do where it does not hold, and a function.
 
-The function takes a `Subject`. It returns, perhaps with a note of what it saw, or raises
-`CheckFailure`, or `NotApplicable` where the regularizer does not do what the check is
-about. Its docstring is the reason and, after ``To do:``, the remedy.
+The function takes a `Subject`. It returns, perhaps with a note of what it saw, or
+raises `CheckFailure`, or `NotApplicable` where the regularizer does not do what the
+check is about. Its docstring is the reason and, after ``To do:``, the remedy.
 """
 
 from __future__ import annotations

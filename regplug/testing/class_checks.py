@@ -109,8 +109,8 @@ def constructs_with_defaults(subject):
 def options_round_trip(subject):
     """A composition is kept in a TOML file.
 
-    To do: keep options to numbers, texts, booleans and lists of them, and store each one
-    under its own name.
+    To do: keep options to numbers, texts, booleans and lists of them, and store each
+    one under its own name.
     """
     written = []
     for name, value in subject.options_to_try():
@@ -130,8 +130,8 @@ def options_round_trip(subject):
 def unknown_option_is_refused(subject):
     """A misspelt option must not be ignored.
 
-    To do: let options be class attributes, or name each in __init__; take no **kwargs of
-    your own.
+    To do: let options be class attributes, or name each in __init__; take no **kwargs
+    of your own.
     """
     needed = non_default_options(subject.make())
     try:
@@ -158,8 +158,8 @@ def docstring_summary(subject):
 def docstring_options(subject):
     """Users read what an option means, its unit and range where they look the class up.
 
-    To do: describe each option in the section Parameters: `name : type, range`, and below
-    it what it does.
+    To do: describe each option in the section Parameters: `name : type, range`, and
+    below it what it does.
     """
     described = set()
     for head in re.findall(r"(?m)^\S[^:\n]*", section(subject.cls, "Parameters")):
@@ -194,10 +194,11 @@ def docstring_reference(subject):
 
 @check
 def imports_are_light(subject):
-    """Composing imports the module, and a plugin serves the engine that built the model.
+    """Composing imports the module, and a plugin serves the engine that built the
+    model.
 
-    To do: use regplug.engine.tensor(x) and regplug.engine.engine_of(x), and import what is
-    slow inside the hooks.
+    To do: use regplug.engine.tensor(x) and regplug.engine.engine_of(x), and import what
+    is slow inside the hooks.
     """
     name = subject.cls.__module__
     if _PROBING in os.environ:

@@ -46,7 +46,8 @@ class Outcome:
     check, reason, remedy : str
         Its name, why it is made, and what to do where it does not hold.
     status : str
-        ``passed``, ``failed``, ``expected failure``, ``unexpected pass`` or ``skipped``.
+        ``passed``, ``failed``, ``expected failure``, ``unexpected pass`` or
+        ``skipped``.
     message : str
         What was seen; for an expected failure also the reason given.
     seconds : float
@@ -125,11 +126,11 @@ def check_regularizer(
     ----------
     regularizer : subclass or instance of Regularizer
         A class is tested with its defaults, and a value from its range for each option
-        that must be given; an instance with its own options. Patterns of an instance name
-        outputs and parameters of the kit's models: see `regplug.testing.samples`.
+        that must be given; an instance with its own options. Patterns of an instance
+        name outputs and parameters of the kit's models: see `regplug.testing.samples`.
     expected_failures : mapping of str to str, optional
-        Check -> the reason why it is known not to hold. Where it holds after all, that is
-        wrong, too.
+        Check -> the reason why it is known not to hold. Where it holds after all, that
+        is wrong, too.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""Checks of models at the edges: one of a thing or none, constants, integers, infinity."""
+"""Checks at the edges: one of a thing or none, constants, integers, infinity."""
 
 from __future__ import annotations
 
@@ -38,11 +38,11 @@ def batch_of_one(subject):
 
 @check
 def empty_batch(subject):
-    """A filter may leave a batch without rows: nothing is wrong with it, and a penalty on
-    outputs is 0.
+    """A filter may leave a batch without rows: nothing is wrong with it, and a penalty
+    on outputs is 0.
 
-    To do: average with regplug.engine.mean(x, axis), which is 0 where there is nothing to
-    average.
+    To do: average with regplug.engine.mean(x, axis), which is 0 where there is nothing
+    to average.
     """
     # the cost is a mean of no row itself
     kinds = set(samples.KINDS) - {samples.cost}
@@ -71,8 +71,8 @@ def one_time_step(subject):
 def one_unit(subject):
     """A layer may have one unit, and a parameter one entry.
 
-    To do: divide by n and not by n - 1, and by regplug.engine.nonzero(x) what may be 0; do
-    not squeeze axes.
+    To do: divide by n and not by n - 1, and by regplug.engine.nonzero(x) what may be 0;
+    do not squeeze axes.
     """
     case = subject.first_case
     sample = case.kind(installed_engine(), "float64", width=1)
@@ -83,8 +83,8 @@ def one_unit(subject):
 
 @check
 def equal_values(subject):
-    """Fresh biases, padding and dead units are all alike, and often 0: the value and the
-    gradient are finite.
+    """Fresh biases, padding and dead units are all alike, and often 0: the value and
+    the gradient are finite.
 
     To do: take square roots with regplug.engine.root(x), norms with norm(x, axis), and
     divide by nonzero(x).
@@ -102,8 +102,8 @@ def integers_do_not_wrap(subject):
     """Integers wrap in silence: a penalty takes them as floats, and what changes them
     refuses them by name.
 
-    To do: take the variables from `matched`, which are floats there, not from `outputs` or
-    `layers`.
+    To do: take the variables from `matched`, which are floats there, not from `outputs`
+    or `layers`.
     """
     case = subject.first_case_by_name
     sample = case.sample()
@@ -126,8 +126,8 @@ def float16_is_right(subject):
     """Sums overflow and small weights vanish in float16: what is computed must be right
     when it is rounded once.
 
-    To do: compute with `matched`, which is float32 on a float16 model, and hand back its
-    dtype once, at the end.
+    To do: compute with `matched`, which is float32 on a float16 model, and hand back
+    its dtype once, at the end.
     """
     with np.errstate(all="ignore"), refused_in_words("on a float16 model"):
         wide, half = large_run(subject, "float64"), large_run(subject, "float16")
@@ -150,8 +150,8 @@ def weight_zero_is_off_where_infinite(subject):
     """0 is off, exactly, also where the term is infinite or NaN: the model must not go
     down with it.
 
-    To do: keep off what weight 0 multiplies: `h + weight * h.mean()` is NaN where h.mean()
-    is inf; use switch.
+    To do: keep off what weight 0 multiplies: `h + weight * h.mean()` is NaN where
+    h.mean() is inf; use switch.
     """
     subject.require_weight()
     case = subject.first_case_by_name
@@ -205,7 +205,7 @@ def require_no_term(run):
 
 
 def require_refusal(subject, sample):
-    """Raise CheckFailure where a regularizer changes integers, or does not say which."""
+    """Raise CheckFailure where integers are changed, or refused without a name."""
     variables = sample.outputs | sample.params
     matched = subject.first_run.matched
     dtypes = {name: variables[name].dtype for name in matched}

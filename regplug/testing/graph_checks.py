@@ -67,8 +67,8 @@ def every_value_works(subject):
     """What the declared type and range of an option allow either works or is refused in
     words.
 
-    To do: refuse a value that cannot work with a ValueError that says so, and compute the
-    others.
+    To do: refuse a value that cannot work with a ValueError that says so, and compute
+    the others.
     """
     works = []
     for name, value in subject.options_to_try():
@@ -85,8 +85,8 @@ def every_value_works(subject):
 def loss_is_a_finite_scalar(subject):
     """The term is added to the user's loss.
 
-    To do: return a float scalar that is finite: mean or sum over all axes, and an epsilon
-    where it divides.
+    To do: return a float scalar that is finite: mean or sum over all axes, and an
+    epsilon where it divides.
     """
     if not subject.implements("loss"):
         raise NotApplicable("it has no loss")
@@ -102,8 +102,8 @@ def loss_is_a_finite_scalar(subject):
 def loss_is_unweighted(subject):
     """The manager multiplies the loss by the weight, so the loss must not do it, too.
 
-    To do: return the unweighted penalty; `weight` is there for what is not a factor, such
-    as a radius or a threshold.
+    To do: return the unweighted penalty; `weight` is there for what is not a factor,
+    such as a radius or a threshold.
     """
     if "weight" not in (hook_arguments(subject.cls, "loss") or ()):
         raise NotApplicable("its loss does not take `weight`")
@@ -123,8 +123,8 @@ def loss_is_unweighted(subject):
 def gradient_agrees(subject):
     """Training follows the gradient: it must be finite, and that of what is computed.
 
-    To do: look for functions whose gradient is wrong or infinite where the value is fine,
-    such as sqrt at 0.
+    To do: look for functions whose gradient is wrong or infinite where the value is
+    fine, such as sqrt at 0.
     """
     for run in subject.runs():
         where = f"on the model {run.case.name}"
@@ -331,8 +331,8 @@ def state_resumes(subject):
 def manager_is_copied(subject):
     """A run is sent to another process as it stands, by pickle.
 
-    To do: keep what changes in `state`, and set no attribute in a hook; define the class
-    at module level.
+    To do: keep what changes in `state`, and set no attribute in a hook; define the
+    class at module level.
     """
     subject.require_picklable()
     run = subject.first_run
@@ -353,7 +353,7 @@ def random_states():
 
 
 def loss_per_weight(run):
-    """Return the loss at two weights, divided by them; 0 where it has no live weight."""
+    """Return the loss at two weights, divided by them; 0 without a live weight."""
     if not run.is_live or not hasattr(run.raw, "type"):
         return 0, 0
     loss = function([run.sample.x], run.raw)

@@ -153,7 +153,7 @@ def require_finite(found, where=""):
 
 @contextlib.contextmanager
 def refused_in_words(what):
-    """Take a refusal for an answer: an error of a hook, or an assertion in the graph."""
+    """Take a refusal for an answer: a hook's error, or an assertion in the graph."""
     try:
         yield
     except Refused as error:

@@ -158,7 +158,7 @@ KINDS: tuple[Kind, ...] = (layers, sequence, feature_map, cost)
 
 
 def _sizes(width, *sizes):
-    """Return numbers of units: the given width in the place of each, if there is one."""
+    """Return numbers of units: the width in the place of each, if it is given."""
     return [width or size for size in sizes]
 
 

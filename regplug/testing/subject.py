@@ -129,7 +129,7 @@ class Run:
 
     @cached_property
     def objective(self):
-        """A scalar that depends on the loss and, differently, on each value of outputs."""
+        """A scalar of the loss and, with a weight each, of all values of outputs."""
         T, total = engine_of(self.sample.x).T, self.result.loss
         for output in self.result.outputs.values():
             weights = T.cast(T.cos(T.arange(output.size)), output.dtype)
@@ -145,7 +145,7 @@ class Run:
         return function([self.sample.x], gradients)
 
     def one_step(self, x=None):
-        """Run a step on the sample's input or another one; return what it gave, by name.
+        """Run a step on the sample's input or another one; return values by name.
 
         Raises
         ------

@@ -1,4 +1,4 @@
-"""Each check of the kit fails on what is wrong in just that, and passes what is right."""
+"""Each check fails on what is wrong in just that, and passes what is right."""
 
 import importlib
 import warnings
