@@ -67,4 +67,4 @@ def _print(report):
         output.print(labelled(outcome.check, f": {outcome.message}", "bold red"))
         output.print(labelled("  Why: ", outcome.reason))
         output.print(labelled("  What to do: ", f"{outcome.remedy}."))
-    output.print(f"\n{report.closing}")
+    output.print(f"\n{report.summary_line}")

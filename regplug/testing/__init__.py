@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from regplug.testing.conformance import check_regularizer, parametrize_with_checks
 from regplug.testing.graphs import evaluate, function, installed_engine
 
 if TYPE_CHECKING:
-    from regplug.testing.conformance import check_regularizer, parametrize_with_checks
     from regplug.testing.fixtures import isolated_registry
 
 __all__ = [
@@ -21,11 +21,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    # the fixture needs pytest, which only tests have
-    if name in ("check_regularizer", "parametrize_with_checks"):
-        from regplug.testing import conformance
-
-        return getattr(conformance, name)
+    # it needs pytest, which only tests have
     if name == "isolated_registry":
         from regplug.testing import fixtures
 

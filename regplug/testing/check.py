@@ -1,17 +1,17 @@
-"""A check: a name, a reason in one line, a remedy, and the function that makes it.
+"""A check: a name, why it is made, what to do where it does not hold, and a function.
 
-The function takes a `Subject`. It returns, perhaps with a note of what it saw, or raises
-`CheckFailure`, or `NotApplicable` where the regularizer does not do what the check is about.
+The function takes a `Subject`. It returns, perhaps with a note of what it saw, or
+raises `CheckFailure`, or `NotApplicable` where the regularizer does not do what the
+check is about. Its docstring is the reason and, after ``To do:``, the remedy.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
-from regplug.testing.subject import Subject
-
-Function = Callable[[Subject], "str | None"]
+Function = Callable[[Any], "str | None"]
 
 
 class CheckFailure(AssertionError):
@@ -20,6 +20,12 @@ class CheckFailure(AssertionError):
 
 class NotApplicable(Exception):
     """The regularizer does not do what the check is about."""
+
+
+def require(condition: Any, fault: str) -> None:
+    """Raise CheckFailure unless a condition holds."""
+    if not condition:
+        raise CheckFailure(fault)
 
 
 @dataclass(frozen=True)
@@ -35,14 +41,10 @@ class Check:
 CHECKS: dict[str, Check] = {}
 
 
-def check(remedy: str) -> Callable[[Function], Function]:
-    """Add a function to the checks, under its name; the first line of its docstring is the reason."""
-
-    def add(function: Function) -> Function:
-        name = function.__name__
-        CHECKS[name] = Check(
-            name, (function.__doc__ or "").partition("\n")[0], remedy, function
-        )
-        return function
-
-    return add
+def check(function: Function) -> Function:
+    """Add a function to the checks, under its name."""
+    text = " ".join((function.__doc__ or "").split())
+    reason, _, remedy = text.partition(" To do: ")
+    name = function.__name__
+    CHECKS[name] = Check(name, reason, remedy.removesuffix("."), function)
+    return function

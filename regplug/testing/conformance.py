@@ -8,29 +8,33 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from regplug.errors import OptionError, PluginLoadError, RegplugError, listing, nearest
-from regplug.testing import class_checks, edge_checks, graph_checks  # noqa: F401  each adds its checks
+from regplug.errors import (
+    OptionError,
+    PluginLoadError,
+    RegplugError,
+    did_you_mean,
+    listing,
+)
 from regplug.testing.check import CHECKS, Check, CheckFailure, NotApplicable
 from regplug.testing.graphs import installed_engine
 from regplug.testing.subject import Subject
 
-PASSED, FAILED, EXPECTED, UNEXPECTED, SKIPPED = (
-    "passed",
-    "failed",
-    "expected failure",
-    "unexpected pass",
-    "skipped",
-)
-_WORDS = {
-    PASSED: "passed",
-    FAILED: "failed",
-    UNEXPECTED: "passed unexpectedly",
-    EXPECTED: "failed as expected",
-}
-_GATES = (
-    "class_is_accepted",
-    "constructs_with_defaults",
-)  # without these nothing else can be checked
+# each adds its checks, and these are made in this order
+# isort: split
+from regplug.testing import class_checks, graph_checks  # noqa: F401
+
+# isort: split
+from regplug.testing import edge_checks  # noqa: F401
+
+PASSED = "passed"
+FAILED = "failed"
+UNEXPECTED = "unexpected pass"
+EXPECTED = "expected failure"
+SKIPPED = "skipped"
+
+_IF_EXPECTED = {PASSED: UNEXPECTED, FAILED: EXPECTED}
+# without these nothing else can be checked
+_GATES = ("class_is_accepted", "constructs_with_defaults")
 
 
 @dataclass(frozen=True)
@@ -42,7 +46,8 @@ class Outcome:
     check, reason, remedy : str
         Its name, why it is made, and what to do where it does not hold.
     status : str
-        ``passed``, ``failed``, ``expected failure``, ``unexpected pass`` or ``skipped``.
+        ``passed``, ``failed``, ``expected failure``, ``unexpected pass`` or
+        ``skipped``.
     message : str
         What was seen; for an expected failure also the reason given.
     seconds : float
@@ -81,22 +86,24 @@ class Report(list):
         return not any(outcome.is_wrong for outcome in self)
 
     @property
-    def closing(self) -> str:
-        """The closing line: how many checks there are, ran, passed, failed, failed as expected, and were skipped."""
+    def summary_line(self) -> str:
+        """How many checks there are, ran, passed, failed and were skipped."""
         counts = Counter(outcome.status for outcome in self)
-        words = [status for status in _WORDS if counts[status] or status != UNEXPECTED]
-        shown = ", ".join(f"{counts[status]} {_WORDS[status]}" for status in words)
-        ran = len(self) - counts[SKIPPED]
-        return f"{self.name}: {len(self)} checks, {ran} ran: {shown}; {counts[SKIPPED]} skipped."
+        shown = [f"{counts[PASSED]} passed", f"{counts[FAILED]} failed"]
+        if counts[UNEXPECTED]:
+            shown.append(f"{counts[UNEXPECTED]} passed unexpectedly")
+        shown.append(f"{counts[EXPECTED]} failed as expected")
+        skipped = counts[SKIPPED]
+        ran = f"{len(self)} checks, {len(self) - skipped} ran"
+        return f"{self.name}: {ran}: {', '.join(shown)}; {skipped} skipped."
 
     def as_json(self) -> dict[str, Any]:
         """Return the report as JSON values."""
-        checks = [asdict(outcome) for outcome in self]
         return {
             "regularizer": self.name,
             "ok": self.ok,
-            "closing": self.closing,
-            "checks": checks,
+            "closing": self.summary_line,
+            "checks": [asdict(outcome) for outcome in self],
         }
 
     def __str__(self) -> str:
@@ -105,11 +112,9 @@ class Report(list):
             if outcome.status != PASSED:
                 lines.append(f"{outcome.status}: {outcome.check}: {outcome.message}")
             if outcome.is_wrong:
-                lines += [
-                    f"    why: {outcome.reason}",
-                    f"    what to do: {outcome.remedy}",
-                ]
-        return "\n".join([*lines, self.closing])
+                lines.append(f"    why: {outcome.reason}")
+                lines.append(f"    what to do: {outcome.remedy}")
+        return "\n".join([*lines, self.summary_line])
 
 
 def check_regularizer(
@@ -120,11 +125,12 @@ def check_regularizer(
     Parameters
     ----------
     regularizer : subclass or instance of Regularizer
-        A class is tested with its defaults, and a value from its range for each option that must
-        be given; an instance with its own options. Patterns of an instance name outputs and
-        parameters of the kit's models: see `regplug.testing.samples`.
+        A class is tested with its defaults, and a value from its range for each option
+        that must be given; an instance with its own options. Patterns of an instance
+        name outputs and parameters of the kit's models: see `regplug.testing.samples`.
     expected_failures : mapping of str to str, optional
-        Check -> the reason why it is known not to hold. Where it holds after all, that is wrong, too.
+        Check -> the reason why it is known not to hold. Where it holds after all, that
+        is wrong, too.
 
     Returns
     -------
@@ -138,51 +144,39 @@ def check_regularizer(
 
     Examples
     --------
+    >>> import regplug
     >>> from regplug.testing import check_regularizer
     >>> report = check_regularizer(regplug.load("weight_l2"))
     >>> report.ok
     True
     """
-    expected = dict(expected_failures or {})
-    check_names(expected)
+    expected = _known_checks(expected_failures)
     subject = Subject(regularizer)
-    outcomes: list[Outcome] = []
+    report = Report(subject.name, [])
+    failed_gate = None
     for check in CHECKS.values():
-        failed = next(
-            (
-                o.check
-                for o in outcomes
-                if o.check in _GATES and o.status in (FAILED, EXPECTED)
-            ),
-            None,
-        )
         start = time.perf_counter()
-        with installed_engine().no_traceback():
-            status, message = (
-                (SKIPPED, f"not possible: see {failed}")
-                if failed
-                else attempt(check, subject)
-            )
-        if check.name in expected and status in (FAILED, PASSED):
-            status = EXPECTED if status == FAILED else UNEXPECTED
-            message = (
-                f"{expected[check.name]} ({message})"
-                if message
-                else expected[check.name]
-            )
+        status, message = SKIPPED, f"not possible: see {failed_gate}"
+        if failed_gate is None:
+            with installed_engine().no_traceback():
+                status, message = attempt(check, subject)
+        if status == FAILED and check.name in _GATES:
+            failed_gate = check.name
+        if check.name in expected and status != SKIPPED:
+            status = _IF_EXPECTED[status]
+            seen = f" ({message})" if message else ""
+            message = expected[check.name] + seen
         seconds = time.perf_counter() - start
-        outcomes.append(
+        report.append(
             Outcome(check.name, status, message, check.reason, check.remedy, seconds)
         )
-    return Report(subject.name, outcomes)
+    return report
 
 
 def not_loaded(error: PluginLoadError) -> Report:
     """Return the report on a regularizer that could not be loaded."""
-    reason, remedy = (
-        "A class that cannot be loaded cannot be used.",
-        "change the package as the message says",
-    )
+    reason = "A class that cannot be loaded cannot be used."
+    remedy = "change the package as the message says"
     return Report("", [Outcome("loads", FAILED, str(error), reason, remedy, 0.0)])
 
 
@@ -198,17 +192,6 @@ def attempt(check: Check, subject: Subject) -> tuple[str, str]:
         return FAILED, f"raised {type(error).__name__}: {error}"
 
 
-def check_names(expected: Mapping[str, str]) -> None:
-    """Refuse names of checks that do not exist."""
-    for name in expected:
-        if name not in CHECKS:
-            near = nearest(name, CHECKS)
-            hint = f" Did you mean {near!r}?" if near else ""
-            raise OptionError(
-                f"expected_failures: no check named {name!r}.{hint} Checks: {listing(CHECKS, 99)}."
-            )
-
-
 def parametrize_with_checks(
     regularizers: Iterable[Any],
     *,
@@ -220,7 +203,8 @@ def parametrize_with_checks(
     ----------
     regularizers : iterable of subclasses or instances of Regularizer
     expected_failures : mapping of regularizer to mapping of str to str, optional
-        For each of `regularizers`: check -> reason. They are marked ``xfail(strict=True)``.
+        For each of `regularizers`: check -> reason. They are marked
+        ``xfail(strict=True)``.
 
     Examples
     --------
@@ -232,41 +216,44 @@ def parametrize_with_checks(
     """
     import pytest
 
+    xfail = pytest.mark.xfail
     parameters = []
     for regularizer in regularizers:
-        expected = dict((expected_failures or {}).get(regularizer, {}))
-        check_names(expected)
+        expected = _known_checks((expected_failures or {}).get(regularizer))
         subject = Subject(regularizer)
         for name, check in CHECKS.items():
+            test, label = _as_test(check, subject), f"{subject.name}-{name}"
             marks = []
             if name in expected:
-                marks.append(
-                    pytest.mark.xfail(
-                        reason=expected[name], raises=CheckFailure, strict=True
-                    )
-                )
-            test = _Test(check, subject)
-            parameters.append(
-                pytest.param(
-                    regularizer, test, id=f"{subject.name}-{name}", marks=marks
-                )
-            )
+                reason = expected[name]
+                marks.append(xfail(reason=reason, raises=CheckFailure, strict=True))
+            parameters.append(pytest.param(regularizer, test, id=label, marks=marks))
     return pytest.mark.parametrize(("regularizer", "check"), parameters)
 
 
-class _Test:
-    """One check as a test calls it."""
+def _as_test(check, subject):
+    """Return one check as a test calls it."""
+    import pytest
 
-    def __init__(self, check: Check, subject: Subject):
-        self._check, self._subject = check, subject
-
-    def __call__(self, regularizer: Any) -> None:
-        import pytest
-
-        status, message = attempt(self._check, self._subject)
+    def test(regularizer):
+        status, message = attempt(check, subject)
         if status == SKIPPED:
             pytest.skip(message)
         if status == FAILED:
-            raise CheckFailure(
-                f"{message}\nwhy: {self._check.reason}\nwhat to do: {self._check.remedy}"
+            texts = f"why: {check.reason}\nwhat to do: {check.remedy}"
+            raise CheckFailure(f"{message}\n{texts}")
+
+    return test
+
+
+def _known_checks(expected):
+    """Return check -> reason; refuse the names of checks that do not exist."""
+    expected = dict(expected or {})
+    for name in expected:
+        if name not in CHECKS:
+            hint = did_you_mean(name, CHECKS)
+            raise OptionError(
+                f"expected_failures: no check named {name!r}.{hint} "
+                f"Checks: {listing(CHECKS, 99)}."
             )
+    return expected

@@ -1,4 +1,7 @@
-"""Fixtures of pytest for authors: ``pytest_plugins = ["regplug.testing.fixtures"]``, or import them."""
+"""Fixtures of pytest for authors.
+
+``pytest_plugins = ["regplug.testing.fixtures"]`` brings them, or an import of each.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,6 @@ from regplug.testing.isolation import IsolatedRegistry, isolated
 
 @pytest.fixture
 def isolated_registry() -> Iterator[IsolatedRegistry]:
-    """Have the registry see no installed plugin; ``isolated_registry.add(cls)`` offers a class."""
+    """Have the registry see no installed plugin; its method `add` offers a class."""
     with isolated() as registry:
         yield registry

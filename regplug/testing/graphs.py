@@ -10,37 +10,28 @@ from typing import Any
 from regplug.engine import ENGINES
 
 
-def installed_engines() -> list[str]:
-    """Return the names of the engines that this Python has."""
-    return [name for name in ENGINES if importlib.util.find_spec(name) is not None]
-
-
 def installed_engine() -> ModuleType:
-    """Return the face of the engine that this Python has: `T`, `grad`, `scan`, `shared` and others."""
-    for name in installed_engines():
-        return face(name)
+    """Return the facade of this Python's engine: `T`, `grad`, `shared` and others."""
+    for name in ENGINES:
+        if importlib.util.find_spec(name) is not None:
+            return importlib.import_module(f"regplug.engine.{name}")
     raise ImportError(f"no engine is installed: {' or '.join(ENGINES)}")
-
-
-def face(engine: str) -> ModuleType:
-    """Return the face of an engine."""
-    return importlib.import_module(f"regplug.engine.{engine}")
 
 
 def function(inputs: list, outputs: Any, updates: Any = None, **options: Any) -> Any:
     """Compile for the engine's Python mode, as it is: slow to run, quick to build."""
     name = installed_engine().__name__.rpartition(".")[2]
     engine = importlib.import_module(name)
-    options.setdefault("on_unused_input", "ignore")
-    updates = list((updates or {}).items())
+    options = {"on_unused_input": "ignore"} | options
+    options["updates"] = list((updates or {}).items())
     if "mode" in options:
-        return engine.function(inputs, outputs, updates=updates, **options)
-    change_flags = (
-        engine.change_flags if name == "theano" else engine.config.change_flags
-    )
-    with change_flags(cxx=""):  # else the inside of a scan is compiled
+        return engine.function(inputs, outputs, **options)
+    # Theano has change_flags in the package, PyTensor in its configuration
+    owner = engine if hasattr(engine, "change_flags") else engine.config
+    # without a compiler, which would take the inside of a scan
+    with owner.change_flags(cxx=""):
         mode = engine.compile.mode.Mode(linker="py", optimizer=None)
-        return engine.function(inputs, outputs, updates=updates, mode=mode, **options)
+        return engine.function(inputs, outputs, mode=mode, **options)
 
 
 def evaluate(outputs: Any, givens: dict | None = None) -> Any:

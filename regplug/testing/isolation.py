@@ -9,7 +9,6 @@ import sys
 from collections.abc import Iterator
 from importlib.machinery import ModuleSpec
 from types import ModuleType
-from typing import Any
 from unittest import mock
 
 from regplug.discovery import registry
@@ -19,20 +18,20 @@ from regplug.discovery.registry import Entry
 class Package(importlib.metadata.Distribution):
     """An installed package that exists in memory only."""
 
-    def __init__(self, name: str, version: str):
-        self.files_by_name = {
-            "METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n"
-        }
-        self.points: dict[str, str] = {}
+    def __init__(self, name, version):
+        self._metadata = f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n"
+        self._entry_points = f"[{registry.GROUP}]\n"
 
-    def read_text(self, filename: str) -> str | None:
+    def offer(self, name, value):
+        """Add an entry point."""
+        self._entry_points += f"{name} = {value}\n"
+
+    def read_text(self, filename):
         """Return a metadata file."""
-        if filename == "entry_points.txt":
-            lines = [f"{name} = {value}" for name, value in self.points.items()]
-            return "\n".join([f"[{registry.GROUP}]", *lines, ""])
-        return self.files_by_name.get(filename)
+        files = {"METADATA": self._metadata, "entry_points.txt": self._entry_points}
+        return files.get(filename)
 
-    def locate_file(self, path: Any) -> Any:
+    def locate_file(self, path):
         """Refuse: there are no files."""
         raise FileNotFoundError(path)
 
@@ -63,7 +62,15 @@ class IsolatedRegistry:
         name : str, optional
             By default the class's name in snake case.
         """
-        # a module of its own, so that a class that is no attribute of its module can be loaded
+        value = f"{self._add_module(cls)}:{cls.__name__}"
+        key = package, version
+        offered = self._packages.setdefault(key, Package(*key))
+        offered.offer(name or registry.snake_case(cls.__name__), value)
+        # its module is new, and so no other entry has that value
+        return next(entry for entry in registry.available() if entry.value == value)
+
+    def _add_module(self, cls):
+        """Make a module for a class that may be no attribute of its own one."""
         module = ModuleType(f"regplug_isolated_{next(self._numbers)}")
         file = getattr(sys.modules.get(cls.__module__), "__file__", None)
         module.__spec__ = ModuleSpec(module.__name__, None, origin=file)
@@ -71,22 +78,10 @@ class IsolatedRegistry:
         setattr(module, cls.__name__, cls)
         sys.modules[module.__name__] = module
         self._modules.append(module.__name__)
-        offered = self._packages.setdefault(
-            (package, version), Package(package, version)
-        )
-        name, value = (
-            name or registry.snake_case(cls.__name__),
-            f"{module.__name__}:{cls.__name__}",
-        )
-        offered.points[name] = value
-        return next(
-            entry
-            for entry in registry.available()
-            if (entry.value, entry.package) == (value, package)
-        )
+        return module.__name__
 
-    def distributions(self, **context: Any) -> list[Package]:
-        """Return the packages, in the place of `importlib.metadata.distributions`."""
+    def distributions(self, **context):
+        """Return the packages, as `importlib.metadata.distributions` does."""
         return list(self._packages.values())
 
 

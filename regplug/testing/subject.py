@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import Any, NamedTuple
@@ -13,7 +12,6 @@ import numpy as np
 from regplug.authoring.hookspecs import hookimpl
 from regplug.authoring.options import REQUIRED, options_of
 from regplug.authoring.regularizer import (
-    Regularizer,
     hook_arguments,
     non_default_options,
     uses_weight,
@@ -21,105 +19,117 @@ from regplug.authoring.regularizer import (
 from regplug.composition.compose import compose
 from regplug.composition.manager import Manager, Result
 from regplug.engine import engine_of
-from regplug.errors import (
-    ModelError,
-    NoMatchError,
-    OptionError,
-    RegplugWarning,
-    RegularizerError,
-)
+from regplug.errors import RegplugError, RegplugWarning, RegularizerError
+from regplug.testing.check import NotApplicable
 from regplug.testing.graphs import function, installed_engine
 from regplug.testing.samples import KINDS, Kind, Sample
-from regplug.testing.values import example
-
-LEARNING_RATE = 0.1
+from regplug.testing.values import example, values
 
 
 class Refused(Exception):
-    """The regularizer refuses a model, by a ValueError or an error of regplug: it is not meant for it."""
+    """The regularizer refuses a model, by a ValueError or an error of regplug."""
 
 
 class Spy:
-    """A wrapper plugin that notes what the loss returned, before the manager casts and weights it."""
+    """A wrapper plugin that notes the loss before the manager casts and weights it."""
 
-    def __init__(self):
-        self.losses: list[Any] = []
+    returned: Any = None
 
     @hookimpl(wrapper=True)
     def loss(self):
-        value = yield
-        self.losses.append(value)
-        return value
+        self.returned = yield
+        return self.returned
+
+
+class Case(NamedTuple):
+    """A kind of sample, and the pattern that is given for it, if one is."""
+
+    kind: Kind
+    options: dict[str, Any]
+
+    @property
+    def name(self):
+        """The model's name."""
+        return self.kind.__name__
+
+    def sample(self, dtype="float64"):
+        """Return a new sample on the engine of this Python."""
+        return self.kind(installed_engine(), dtype)
 
 
 @dataclass
 class Run:
-    """A composition applied to one sample: all that it may change, compiled."""
+    """A composition applied to one sample: all that it may change, compiled.
 
+    Attributes
+    ----------
+    raw : variable or None
+        What the loss returned, before it was cast and weighted.
+    """
+
+    case: Case
     sample: Sample
     manager: Manager
     result: Result
-    raw: list[Any]
+    raw: Any = None
 
-    def __post_init__(self) -> None:
+    def __post_init__(self):
         self._start = self.manager.state()
 
-    @classmethod
-    def of_no_regularizer(cls, sample: Sample) -> Run:
-        """Return what the sample gives by itself."""
-        manager = compose([])
-        return cls(sample, manager, manager.apply(sample.outputs, sample.params), [])
-
-    def restart(self) -> Run:
+    def restart(self):
         """Go back to the start: step, weights and kept arrays."""
         self.manager.restore(self._start)
         return self
 
     @property
-    def label(self) -> str:
-        """The label of the regularizer under test."""
+    def regularizer(self):
+        """The instance under test."""
+        return self.manager.members[0].regularizer
+
+    @property
+    def label(self):
+        """Its label."""
         return self.manager.members[0].label
 
     @property
-    def matched(self) -> list[str]:
+    def weight(self):
+        """Its weight."""
+        return self.manager.weights[self.label]
+
+    @weight.setter
+    def weight(self, value):
+        self.manager.weights[self.label] = value
+
+    @property
+    def is_live(self):
+        """Whether its weight can be changed."""
+        is_static = self.manager.members[0].has_static_weight
+        return self.label in self.manager.weights and not is_static
+
+    @property
+    def matched(self):
         """What it matched."""
         return self.result.matches[self.label]
 
-    @property
-    def is_live(self) -> bool:
-        """Whether its weight can be changed."""
-        return (
-            self.label in self.manager.weights
-            and not self.manager.members[0].has_static_weight
-        )
+    @cached_property
+    def variables(self):
+        """What a step gives, by name: the outputs, the loss, the updated parameters."""
+        params = self.sample.unique_params
+        updates = [(p, p * np.asarray(1.25, p.dtype)) for p in params]
+        updated = self.result.constrain(updates, learning_rate=0.1)
+        variables = {**self.result.outputs, "loss": self.result.loss}
+        for name, p in self.sample.params.items():
+            variables[f"updated {name}"] = updated[p]
+        return variables
 
     @cached_property
-    def constrained(self) -> dict[str, Any]:
-        """The parameters after an update, as the constraints leave them."""
-        params = dict.fromkeys(self.sample.params.values())
-        updated = self.result.constrain(
-            [(p, p * np.asarray(1.25, p.dtype)) for p in params], LEARNING_RATE
-        )
-        return {name: updated[p] for name, p in self.sample.params.items()}
+    def _step(self):
+        outputs = list(self.variables.values())
+        return function([self.sample.x], outputs, updates=self.result.updates)
 
     @cached_property
-    def variables(self) -> dict[str, Any]:
-        """What a step gives, by name: each output, the loss, each updated parameter."""
-        updated = {
-            f"updated {name}": variable for name, variable in self.constrained.items()
-        }
-        return {**self.result.outputs, "loss": self.result.loss, **updated}
-
-    @cached_property
-    def step(self) -> Any:
-        """The compiled step."""
-        return function(
-            [self.sample.x], list(self.variables.values()), updates=self.result.updates
-        )
-
-    @cached_property
-    def objective(self) -> Any:
-        """A scalar that depends on each value of all outputs, in another way, and on the loss."""
+    def objective(self):
+        """A scalar of the loss and, with a weight each, of all values of outputs."""
         T, total = engine_of(self.sample.x).T, self.result.loss
         for output in self.result.outputs.values():
             weights = T.cast(T.cos(T.arange(output.size)), output.dtype)
@@ -127,51 +137,46 @@ class Run:
         return total
 
     @cached_property
-    def gradients(self) -> list[Any]:
-        """The gradients of the objective with respect to the input and the parameters."""
-        wrt = [self.sample.x, *dict.fromkeys(self.sample.params.values())]
-        return engine_of(self.objective).grad(
-            self.objective, wrt, disconnected_inputs="ignore"
-        )
+    def backward(self):
+        """The compiled gradients of the objective by the input and the parameters."""
+        grad = engine_of(self.sample.x).grad
+        wrt = [self.sample.x, *self.sample.unique_params]
+        gradients = grad(self.objective, wrt, disconnected_inputs="ignore")
+        return function([self.sample.x], gradients)
 
-    @cached_property
-    def backward(self) -> Any:
-        """The compiled gradients."""
-        return function([self.sample.x], self.gradients)
-
-    def values(
-        self, steps: int = 1, x: np.ndarray | None = None
-    ) -> list[dict[str, np.ndarray]]:
-        """Run some steps, on the sample's input or another one; return what each gave, by name.
+    def one_step(self, x=None):
+        """Run a step on the sample's input or another one; return values by name.
 
         Raises
         ------
         Refused
             The graph checks what it is given, and it does not fit.
         """
-        x = self.sample.value if x is None else x
+        if x is None:
+            x = self.sample.value
         try:
-            return [
-                dict(zip(self.variables, self.step(x), strict=True))
-                for _ in range(steps)
-            ]
+            return dict(zip(self.variables, self._step(x), strict=True))
         except (ValueError, AssertionError) as error:
-            raise Refused(
-                f"the compiled step raised {type(error).__name__}: {error}"
-            ) from error
+            what = f"{type(error).__name__}: {error}"
+            raise Refused(f"the compiled step raised {what}") from error
+
+    def steps(self, count):
+        """Run some steps; return what each gave."""
+        return [self.one_step() for _ in range(count)]
 
 
-class Case(NamedTuple):
-    """A kind of sample that the regularizer accepts, and the pattern given; None for its own."""
-
-    kind: Kind
-    pattern: str | list[str] | None
+def without_regularizer(case, sample):
+    """Return what a step gives on a sample as it is."""
+    manager = compose([])
+    result = manager.apply(sample.outputs, sample.params)
+    return Run(case, sample, manager, result).one_step()
 
 
 @lru_cache
-def plain(kind: Kind, dtype: str = "float64") -> dict[str, np.ndarray]:
+def baseline(kind, dtype="float64"):
     """Return what a step gives without any regularizer."""
-    return Run.of_no_regularizer(kind(installed_engine(), dtype)).values()[0]
+    case = Case(kind, {})
+    return without_regularizer(case, case.sample(dtype))
 
 
 class Subject:
@@ -180,128 +185,201 @@ class Subject:
     Parameters
     ----------
     regularizer : subclass or instance of Regularizer
-        An instance says with which options; a class is given a value from its range for each
-        option that must be given.
+        An instance says with which options; a class is given a value from its range for
+        each option that must be given.
+
+    Attributes
+    ----------
+    refusals : list of str
+        Why models are missing in `accepted`.
+    error : Exception or None
+        What broke the search for them.
     """
 
-    def __init__(self, regularizer: Any):
-        self.cls = regularizer if isinstance(regularizer, type) else type(regularizer)
-        self.given = (
-            {} if isinstance(regularizer, type) else non_default_options(regularizer)
-        )
-        self._runs: dict[tuple[Kind, str], Run] = {}
+    def __init__(self, regularizer):
+        self.cls: Any = regularizer
+        self.given: dict[str, Any] = {}
+        if not isinstance(regularizer, type):
+            self.cls = type(regularizer)
+            self.given = non_default_options(regularizer)
+        self._runs: dict[tuple, Run] = {}
         self.refusals: list[str] = []
         self.error: Exception | None = None
 
     @property
-    def name(self) -> str:
+    def name(self):
         """The class's name."""
         return self.cls.__name__
 
     @property
-    def needs(self) -> dict[str, Any]:
-        """A value for each option that must be given, the pattern excepted."""
-        options = options_of(self.cls)
-        return {
-            name: example(option)
-            for name, option in options.items()
-            if name != "pattern"
-            and option.default is REQUIRED
-            and (
-                name != "weight"
-                or (uses_weight(self.cls) and not hasattr(self.cls, "weight"))
-            )
-        }
+    def needs(self):
+        """A value for each option that must be given."""
+        found = {}
+        for name, option in options_of(self.cls).items():
+            if option.default is REQUIRED:
+                found[name] = example(option)
+        if hasattr(self.cls, "weight") or not uses_weight(self.cls):
+            found.pop("weight", None)
+        return found
 
-    def make(self, **options: Any) -> Regularizer:
+    def make(self, **options):
         """Return a new instance."""
         options = self.needs | self.given | options
         known = options_of(self.cls)
-        if "pattern" in known and known["pattern"].default is REQUIRED:
-            options.setdefault("pattern", "*")
-        made = self.cls(
-            **{name: value for name, value in options.items() if name in known}
-        )
+        taken = {name: value for name, value in options.items() if name in known}
+        made = self.cls(**taken)
+        # a constructor of the class's own may not take a base option
         for name in set(options) - set(known):
-            setattr(
-                made, name, options[name]
-            )  # a constructor of the class's own, which does not take a base option
+            setattr(made, name, options[name])
         return made
 
-    def implements(self, hook: str) -> bool:
+    def options_to_try(self):
+        """Yield each option with each value that its type and range suggest."""
+        untried = {"pattern", "name", "optional"}
+        if "weight" not in vars(self.make()):
+            untried.add("weight")
+        for name, option in options_of(self.cls).items():
+            if name not in untried:
+                for value in values(option):
+                    yield name, value
+
+    def implements(self, hook):
         """Tell whether the class has a hook."""
         return hook_arguments(self.cls, hook) is not None
 
-    def apply(
-        self,
-        case: Case,
-        dtype: str = "float64",
-        *,
-        seed: int = 0,
-        sample: Sample | None = None,
-        **options: Any,
-    ) -> Run:
+    def require_weight(self):
+        """Raise NotApplicable where the class uses no weight."""
+        if not uses_weight(self.cls):
+            raise NotApplicable("it uses no weight")
+
+    def require_picklable(self):
+        """Raise NotApplicable where no other process can import the class."""
+        if "<locals>" in self.cls.__qualname__ or self.cls.__module__ == "__main__":
+            raise NotApplicable(
+                "a class that is defined inside a function cannot be pickled"
+            )
+
+    def apply(self, case, dtype="float64", *, seed=0, sample=None, **options):
         """Apply a new instance to a sample, by default a new one of the case.
 
         Raises
         ------
         Refused
         """
-        sample = sample or case.kind(installed_engine(), dtype)
-        if case.pattern is not None:
-            options = {"pattern": case.pattern} | options
-        spy = Spy()
-        manager = compose([self.make(**options)], seed=seed, plugins=[spy])
+        sample = sample or case.sample(dtype)
+        regularizer, spy = self.make(**(case.options | options)), Spy()
+        manager = compose([regularizer], seed=seed, plugins=[spy])
         try:
-            with (
-                warnings.catch_warnings()
-            ):  # of what numba cannot compile: the kit runs in Python mode
-                warnings.filterwarnings(
-                    "ignore", ".* is float16, and numba", RegplugWarning
-                )
+            with warnings.catch_warnings():
+                # the kit runs in Python mode, where numba does not matter
+                of_numba = ".* is float16, and numba"
+                warnings.filterwarnings("ignore", of_numba, RegplugWarning)
                 result = manager.apply(sample.outputs, sample.params)
-            run = Run(sample, manager, result, spy.losses)
-            run.constrained  # noqa: B018  built here, so that a refusal is one of the model
-        except (NoMatchError, ModelError, OptionError) as error:
+            run = Run(case, sample, manager, result, spy.returned)
+            # built here, so that a refusal is one of the model
+            run.variables  # noqa: B018
+        except RegplugError as error:
+            is_of_hook = isinstance(error, RegularizerError)
+            if is_of_hook and not isinstance(error.__cause__, ValueError):
+                raise
             raise Refused(str(error)) from error
-        except RegularizerError as error:
-            if isinstance(error.__cause__, ValueError):
-                raise Refused(str(error)) from error
-            raise
         return run
 
-    def run(self, case: Case, dtype: str = "float64") -> Run:
+    def run(self, case, dtype="float64"):
         """Return the run of a case, at its start; it is made once."""
-        key = case.kind, dtype
+        key = case.kind, str(case.options), dtype
         if key not in self._runs:
             self._runs[key] = self.apply(case, dtype)
         return self._runs[key].restart()
 
+    def without_weight(self, run):
+        """Return a run with weight 0: the same one, where its weight is live."""
+        if run.is_live:
+            run.weight = 0
+            return run
+        return self.apply(run.case, sample=run.sample, weight=0)
+
     @cached_property
-    def cases(self) -> list[Case]:
-        """One case for each kind of sample that it accepts; `refusals` and `error` say why others are missing."""
-        found: list[Case] = []
-        for kind in KINDS:
-            for pattern in self._patterns(kind):
-                try:
-                    run = self.apply(Case(kind, pattern))
-                    run.values()
-                except Refused as error:
-                    self.refusals.append(f"{kind.__name__}: {error}")
-                except Exception as error:
-                    self.error = error
-                    return found
-                else:
-                    self._runs[kind, "float64"] = run
-                    found.append(Case(kind, pattern))
-                    break
+    def accepted(self):
+        """One case for each kind of sample that it accepts."""
+        found = []
+        try:
+            for kind in KINDS:
+                for options in self._options(kind):
+                    case = Case(kind, options)
+                    if self._accepts(case):
+                        found.append(case)
+                        break
+        except Exception as error:
+            self.error = error
         return found
 
-    def _patterns(self, kind: Kind) -> Iterator[Any]:
-        if "pattern" in self.given:
-            yield self.given["pattern"]
-            return
-        focus = kind(installed_engine(), "float64").focus[self.cls.targets]  # type: ignore[attr-defined]
-        if getattr(self.cls, "pattern", ...) is not ...:
-            yield None
-        yield focus
+    @property
+    def cases(self):
+        """The accepted cases.
+
+        Raises
+        ------
+        NotApplicable
+            There are none.
+        """
+        if not self.accepted:
+            raise NotApplicable(
+                "it takes none of the kit's models: see works_on_each_engine"
+            )
+        return self.accepted
+
+    @property
+    def first_case(self):
+        """The first case that it accepts."""
+        return self.cases[0]
+
+    @property
+    def first_case_by_name(self):
+        """The first case, with the names of the outputs that match as the pattern.
+
+        Changed outputs lead to no other, and so have no role.
+        """
+        case = self.first_case
+        if self.cls.targets == "params":
+            return case
+        return Case(case.kind, {"pattern": self.run(case).matched})
+
+    @property
+    def first_run(self):
+        """The run of the first case."""
+        return self.run(self.first_case)
+
+    def runs(self, dtype="float64"):
+        """Yield the run of each case."""
+        for case in self.cases:
+            yield self.run(case, dtype)
+
+    def runs_on(self, kinds, what):
+        """Yield the run of each case of some kinds.
+
+        Raises
+        ------
+        NotApplicable
+            There are none.
+        """
+        cases = [case for case in self.cases if case.kind in kinds]
+        if not cases:
+            raise NotApplicable(f"it takes no model that has {what}")
+        yield from map(self.run, cases)
+
+    def _options(self, kind):
+        has_default = getattr(self.cls, "pattern", ...) is not ...
+        if has_default or "pattern" in self.given:
+            yield {}
+        if "pattern" not in self.given:
+            sample = kind(installed_engine(), "float64")
+            yield {"pattern": sample.focus[self.cls.targets]}
+
+    def _accepts(self, case):
+        try:
+            self.run(case).one_step()
+        except Refused as error:
+            self.refusals.append(f"{case.name}: {error}")
+            return False
+        return True

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import types
 import typing
 from typing import Any, Literal, get_args, get_origin
 
-from regplug.authoring.options import REQUIRED, Option, options_of
-from regplug.authoring.regularizer import Regularizer
+from regplug.authoring.options import REQUIRED, Option
 
-BASE = tuple(options_of(Regularizer))
+_SIMPLE: dict[Any, list] = {bool: [True, False], str: ["*"], type(None): [None]}
 
 
 def example(option: Option) -> Any:
@@ -18,7 +18,7 @@ def example(option: Option) -> Any:
 
 
 def values(option: Option) -> list[Any]:
-    """Return values that the option takes: one well inside its range first, then its limits.
+    """Return values that the option takes: one inside its range first, then its limits.
 
     Examples
     --------
@@ -27,64 +27,60 @@ def values(option: Option) -> list[Any]:
     >>> values(Option("rate", Annotated[float, Interval(ge=0, lt=1)]))
     [0.3, 0.0, 0.999]
     """
-    default = [] if option.default is REQUIRED else [option.default]
-    found: list[Any] = []
-    for value in [*_candidates(option.type, option.bounds), *default]:
-        try:
-            value = option.check(value)
-        except ValueError:
-            continue
-        if not any(type(value) is type(other) and value == other for other in found):
-            found.append(value)
-    return found
+    candidates = _candidates(option)
+    if option.default is not REQUIRED:
+        candidates.append(option.default)
+    # by their text, because True, 1 and 1.0 are equal
+    found: dict[str, Any] = {}
+    for candidate in candidates:
+        with contextlib.suppress(ValueError):
+            value = option.check(candidate)
+            found.setdefault(repr(value), value)
+    return list(found.values())
 
 
-def _candidates(kind: Any, bounds: dict[str, float]) -> list[Any]:
+def _candidates(option):
+    """Return values of the option's type; some may lie outside its range."""
+    kind = option.type
     origin, parts = get_origin(kind), get_args(kind)
     if origin is Literal:
         return list(parts)
     if origin in (typing.Union, types.UnionType):
-        return [
-            value
-            for part in parts
-            for value in _candidates(Option("", part).type, Option("", part).bounds)
-        ]
-    if kind is bool:
-        return [True, False]
-    if kind is type(None):
-        return [None]
-    if kind in (int, float):
-        return _numbers(kind, bounds)
-    if kind is str:
-        return ["*"]
-    if origin is tuple and parts[-1] is not ...:
-        firsts = [
-            _candidates(Option("", part).type, Option("", part).bounds)[:1]
-            for part in parts
-        ]
-        return [tuple(each[0] for each in firsts)] if all(firsts) else []
+        return sum((_candidates(Option("", part)) for part in parts), [])
     if origin in (list, tuple):
-        return [
-            origin(
-                _candidates(Option("", parts[0]).type, Option("", parts[0]).bounds)[:1]
-            )
-        ]
-    return []
-
-
-def _numbers(kind: type, bounds: dict[str, float]) -> list[Any]:
-    low, high = bounds.get("ge", bounds.get("gt")), bounds.get("le", bounds.get("lt"))
+        entries = []
+        for part in parts:
+            entries += _candidates(Option("", part))[:1]
+        return [origin(entries)]
     if kind is int:
-        low = None if low is None else int(low) + ("gt" in bounds)
-        high = None if high is None else int(high) - ("lt" in bounds)
-        if low is None:
-            return [1, 0] if high is None else [high]
-        return [low + 1, low] if high is None else [low, high]
-    if low is None:
-        return [0.3, 0.0, -0.3] if high is None else [high - 0.3, high]
-    span = 2.0 if high is None else high - low
-    ends = [low + span / 1000 if "gt" in bounds else low]
-    if high is not None:
-        ends.append(high - span / 1000 if "lt" in bounds else high)
-    # not a quarter, which is exact in every float: 0.3 finds arithmetic that turns float32 into float64
-    return [float(value) for value in (low + 0.3 * span, *ends)]
+        return _integers(option.bounds)
+    if kind is float:
+        return _floats(option.bounds)
+    return list(_SIMPLE.get(kind, []))
+
+
+def _integers(bounds):
+    if not bounds:
+        return [1, 0]
+    limits = [int(limit) for limit in _limits(bounds, 1)]
+    if len(limits) == 1:
+        limits.insert(0, limits[0] + 1)
+    return limits
+
+
+def _floats(bounds):
+    if not bounds:
+        return [0.3, 0.0, -0.3]
+    low = min(bounds.values())
+    span = max(bounds.values()) - low or 2.0
+    # not a quarter, which is exact in every float: 0.3 finds arithmetic that turns
+    # float32 into float64
+    inside = 0.3 * span
+    # the second lies inside where there is an upper limit alone
+    return [low + inside, low - inside, *_limits(bounds, span / 1000)]
+
+
+def _limits(bounds, step):
+    """Return the limits, moved by a step into the range where they are not of it."""
+    steps = {"gt": step, "lt": -step}
+    return [limit + steps.get(key, 0) for key, limit in bounds.items()]

@@ -1,6 +1,7 @@
-"""The kit's interface: reports, expected failures, tests of pytest, the command, and the isolated registry."""
+"""The kit's interface: reports, expected failures, tests, the command, a registry."""
 
 import json
+import sys
 
 import pytest
 from click.testing import CliRunner
@@ -12,7 +13,7 @@ from regplug.discovery import registry
 from regplug.testing import check_regularizer, parametrize_with_checks
 from regplug.testing.check import CHECKS, CheckFailure
 from regplug.testing.conformance import Outcome, Report
-from regplug.testing.fixtures import isolated_registry  # noqa: F401
+from regplug.testing.isolation import isolated
 from regplug.testing.subject import Subject
 from regplug.testing.values import values
 
@@ -32,40 +33,32 @@ class Refused(Regularizer):
 
 
 def outcome(status):
-    return Outcome(
-        f"a check that {status}", status, "seen", "a reason", "a remedy", 0.0
-    )
+    return Outcome(f"one that {status}", status, "seen", "a reason", "a remedy", 0.0)
+
+
+def report_of(*statuses):
+    return Report("Thing", map(outcome, statuses))
 
 
 def test_report_counts_and_explains():
-    statuses = [
-        "passed",
-        "passed",
-        "failed",
-        "unexpected pass",
-        "expected failure",
-        "skipped",
-        "skipped",
-    ]
-    report = Report("Thing", map(outcome, statuses))
+    skips = ["skipped", "skipped"]
+    passes = ["passed", "passed", "unexpected pass"]
+    report = report_of("failed", *passes, "expected failure", *skips)
     assert not report.ok
-    assert report.closing == (
-        "Thing: 7 checks, 5 ran: 2 passed, 1 failed, 1 passed unexpectedly, 1 failed as expected; 2 skipped."
+    assert report.summary_line == (
+        "Thing: 7 checks, 5 ran: 2 passed, 1 failed, 1 passed unexpectedly, "
+        "1 failed as expected; 2 skipped."
     )
-    assert str(report).splitlines()[:3] == [
-        "failed: a check that failed: seen",
-        "    why: a reason",
-        "    what to do: a remedy",
-    ]
-    assert str(report).endswith(report.closing)
+    first, why, remedy, *_, last = str(report).splitlines()
+    assert first == "failed: one that failed: seen"
+    assert "a reason" in why
+    assert "a remedy" in remedy
+    assert last == report.summary_line
 
 
-def test_report_closes_with_every_count_but_that_of_a_rare_surprise():
-    closing = Report("Thing", [outcome("passed")] * 2).closing
-    assert (
-        closing
-        == "Thing: 2 checks, 2 ran: 2 passed, 0 failed, 0 failed as expected; 0 skipped."
-    )
+def test_report_leaves_out_the_count_of_a_rare_surprise():
+    report = report_of("passed", "passed")
+    assert "2 ran: 2 passed, 0 failed, 0 failed as expected;" in report.summary_line
 
 
 @pytest.mark.parametrize(
@@ -73,22 +66,18 @@ def test_report_closes_with_every_count_but_that_of_a_rare_surprise():
     [("expected failure", True), ("skipped", True), ("unexpected pass", False)],
 )
 def test_report_is_ok_unless_a_result_is_unexpected(status, ok):
-    assert Report("Thing", [outcome(status)]).ok is ok
+    assert report_of(status).ok is ok
 
 
 def test_class_that_is_refused_is_not_checked_further():
-    report = check_regularizer(Refused)
-    assert [o.check for o in report if o.status == "failed"] == ["class_is_accepted"]
-    assert {o.message for o in report if o.status == "skipped"} == {
-        "not possible: see class_is_accepted"
-    }
+    failed, *others = check_regularizer(Refused)
+    assert (failed.check, failed.status) == ("class_is_accepted", "failed")
+    assert {o.status for o in others} == {"skipped"}
+    assert all("see class_is_accepted" in o.message for o in others)
 
 
 def test_expected_failures_must_name_checks():
-    with pytest.raises(
-        regplug.OptionError,
-        match=r"no check named 'batch_of_on'\. Did you mean 'batch_of_one'\?",
-    ):
+    with pytest.raises(regplug.OptionError, match="'batch_of_on'.*'batch_of_one'"):
         check_regularizer(Undocumented, expected_failures={"batch_of_on": "because"})
 
 
@@ -99,36 +88,41 @@ def test_expected_failure_keeps_its_reason_and_unexpected_pass_fails():
         "docstring_summary": "none yet",
     }
     report = check_regularizer(Undocumented, expected_failures=expected)
-    found = {o.check: (o.status, o.message) for o in report if o.check in expected}
-    formula = "to be written (the docstring has no section Notes with a formula)"
-    assert found["docstring_formula"] == ("expected failure", formula)
-    assert found["docstring_summary"] == ("unexpected pass", "none yet")
+    found = {o.check: o for o in report}
+    formula, summary = found["docstring_formula"], found["docstring_summary"]
+    assert formula.status == "expected failure"
+    assert formula.message.startswith("to be written (the docstring has no ")
+    assert (summary.status, summary.message) == ("unexpected pass", "none yet")
     assert [o.check for o in report if o.is_wrong] == ["docstring_summary"]
 
 
 def test_parametrize_makes_a_test_of_each_check():
     expected = {Undocumented: {"docstring_formula": "to be written"}}
-    parameters = parametrize_with_checks(
-        [Undocumented], expected_failures=expected
-    ).args[1]
-    assert [each.id for each in parameters] == [
-        f"Undocumented-{name}" for name in CHECKS
-    ]
-    marked = {each.id: each.marks[0] for each in parameters if each.marks}
-    assert list(marked) == ["Undocumented-docstring_formula"]
-    assert marked["Undocumented-docstring_formula"].kwargs == {
+    mark = parametrize_with_checks([Undocumented], expected_failures=expected)
+    parameters = {each.id: each for each in mark.args[1]}
+    assert list(parameters) == [f"Undocumented-{name}" for name in CHECKS]
+    marked = [each for each in parameters.values() if each.marks]
+    assert [each.id for each in marked] == ["Undocumented-docstring_formula"]
+    assert marked[0].marks[0].kwargs == {
         "reason": "to be written",
         "raises": CheckFailure,
         "strict": True,
     }
-    tests = {each.id.partition("-")[2]: each.values[1] for each in parameters}
-    tests["docstring_summary"](Undocumented)
-    with pytest.raises(
-        CheckFailure, match=r"(?s)no section Notes.*why: .*what to do: "
-    ):
-        tests["docstring_formula"](Undocumented)
-    with pytest.raises(pytest.skip.Exception, match="it draws no noise"):
-        tests["labels_differ"](Undocumented)
+
+
+@pytest.mark.parametrize(
+    ("check", "error", "texts"),
+    [
+        ("docstring_formula", CheckFailure, "(?s)Notes.*why: .*what to do: "),
+        ("labels_differ", pytest.skip.Exception, "it draws no noise"),
+    ],
+)
+def test_parametrized_test_fails_or_is_skipped(check, error, texts):
+    parameters = parametrize_with_checks([Undocumented]).args[1]
+    tests = {each.id: each.values[1] for each in parameters}
+    tests["Undocumented-docstring_summary"](Undocumented)
+    with pytest.raises(error, match=texts):
+        tests[f"Undocumented-{check}"](Undocumented)
 
 
 def test_subject_takes_the_models_that_an_instance_names():
@@ -144,51 +138,39 @@ def test_values_come_from_types_and_ranges():
     assert values(options["name"]) == ["*", None]
 
 
-def test_command_checks_a_class_of_a_module(tmp_path, monkeypatch):
-    monkeypatch.syspath_prepend(str(tmp_path))
-    (tmp_path / "rp_thing.py").write_text(
-        "from regplug import Regularizer, hookimpl\n"
-        "class Thing(Regularizer):\n"
-        "    @hookimpl\n"
-        "    def loss(self, matched):\n"
-        "        raise KeyError('wheels')\n"
-    )
-    found = CliRunner().invoke(command, ["rp_thing:Thing"])
+def test_command_checks_a_class_of_a_module(plugin):
+    plugin("rp_thing", "")
+    found = CliRunner().invoke(command, ["rp_thing:Imports"])
     assert found.exit_code == 1
-    assert "rp_thing:Thing: " in found.output.splitlines()[-1]
-    assert "raised KeyError: 'wheels'" in found.output
+    assert "rp_thing:Imports: " in found.output.splitlines()[-1]
+    assert "there is no term" in found.output
     assert "What to do: add a section Notes" in found.output
 
 
-def test_command_checks_all_of_a_package(isolated_registry):  # noqa: F811
+def test_command_checks_all_of_a_package(isolated_registry):
     isolated_registry.add(Undocumented, package="regplug-two", version="2.0")
     isolated_registry.add(Refused, package="regplug-two", version="2.0")
     found = CliRunner().invoke(command, ["regplug_two", "--json"])
     assert found.exit_code == 1
-    reports = {each["regularizer"]: each for each in json.loads(found.output)}
-    assert list(reports) == [
-        "refused (regplug-two 2.0)",
-        "undocumented (regplug-two 2.0)",
-    ]
-    assert (
-        "is refused: " in reports["refused (regplug-two 2.0)"]["checks"][0]["message"]
-    )
-    checks = reports["undocumented (regplug-two 2.0)"]["checks"]
+    refused, undocumented = json.loads(found.output)
+    assert refused["regularizer"] == "refused (regplug-two 2.0)"
+    assert "is refused: " in refused["checks"][0]["message"]
+    assert undocumented["regularizer"] == "undocumented (regplug-two 2.0)"
+    checks = undocumented["checks"]
     failed = [each["check"] for each in checks if each["status"] == "failed"]
     assert failed == ["docstring_formula", "docstring_reference"]
 
 
-def test_command_refuses_what_there_is_not(isolated_registry):  # noqa: F811
+def test_command_refuses_what_there_is_not(isolated_registry):
     isolated_registry.add(Undocumented)
     found = CliRunner().invoke(command, ["undocumente"])
     assert isinstance(found.exception, regplug.UnknownRegularizerError)
     found = CliRunner().invoke(command, ["no_such_module:Thing"])
-    assert str(found.exception).startswith(
-        "'no_such_module:Thing' could not be imported: ModuleNotFoundError"
-    )
+    assert isinstance(found.exception, regplug.OptionError)
+    assert "ModuleNotFoundError" in str(found.exception)
 
 
-def test_isolated_registry_sees_only_what_is_added(isolated_registry):  # noqa: F811
+def test_isolated_registry_sees_only_what_is_added(isolated_registry):
     assert regplug.available() == []
 
     class Local(Undocumented):
@@ -203,7 +185,7 @@ def test_isolated_registry_sees_only_what_is_added(isolated_registry):  # noqa: 
     assert manager.members[0].provenance == "regplug-mine 3.1"
 
 
-def test_isolated_registry_has_conflicts_and_aliases(isolated_registry):  # noqa: F811
+def test_isolated_registry_has_conflicts_and_aliases(isolated_registry):
     isolated_registry.add(Undocumented, "penalty", package="a")
     isolated_registry.add(Refused, "penalty", package="b")
     with pytest.raises(
@@ -215,9 +197,9 @@ def test_isolated_registry_has_conflicts_and_aliases(isolated_registry):  # noqa
 
 def test_isolated_registry_is_gone_afterwards():
     before = [entry.name for entry in registry.available()]
-    with regplug.testing.isolation.isolated() as found:
+    with isolated() as found:
         module = found.add(Undocumented).value.partition(":")[0]
         regplug.load("undocumented")
     assert [entry.name for entry in registry.available()] == before
     assert registry.origin(Undocumented) is None
-    assert module not in regplug.testing.isolation.sys.modules
+    assert module not in sys.modules
