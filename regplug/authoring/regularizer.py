@@ -47,7 +47,11 @@ def _field(*, default: Any, kw_only: bool) -> Any:
 
 
 @dataclass_transform(kw_only_default=True, field_specifiers=(_field,))
-class Regularizer:
+class _Declaring:
+    """Tell type checkers that annotated attributes of subclasses are keywords."""
+
+
+class Regularizer(_Declaring):
     """A regularizer: some of the hooks, and options as annotated class attributes.
 
     Instances compare by identity and hold no state, so that one may serve several
