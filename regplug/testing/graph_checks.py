@@ -15,6 +15,7 @@ from regplug.authoring.regularizer import (
     Regularizer,
     hook_arguments,
     non_default_options,
+    uses_weight,
 )
 from regplug.composition.compose import compose
 from regplug.engine import name_of
@@ -40,7 +41,7 @@ from regplug.testing.inspection import (
     snapshot,
 )
 from regplug.testing.subject import Case, Refused, baseline
-from regplug.testing.values import values
+from regplug.testing.values import example, values
 
 
 @check
@@ -201,6 +202,22 @@ def weight_is_live(subject):
         after = run.steps(8)
     fault = f"the weights {weight} and {other} give the same numbers"
     require(differ(before, after), fault)
+
+
+@check
+def weight_is_declared(subject):
+    """A weight that does nothing is refused at once, where the class says so.
+
+    To do: write `weight = None` in the class, or use the weight.
+    """
+    options = options_of(subject.cls)
+    if "weight" not in options or uses_weight(subject.cls):
+        return
+    with contextlib.suppress(Refused):
+        run = subject.apply(subject.first_case, weight=example(options["weight"]))
+        run.manager.members[0].require_used_weight()
+        return
+    raise CheckFailure("its hooks do not take `weight`, and do not read self.weight")
 
 
 @check

@@ -1,6 +1,7 @@
 """Each check fails on what is wrong in just that, and passes what is right."""
 
 import importlib
+import dataclasses
 import warnings
 from dataclasses import dataclass
 from typing import Annotated, ClassVar
@@ -57,9 +58,8 @@ class GoodNoise(Regularizer):
     """
 
     @hookimpl
-    def modify_graph(self, outputs, matched, weight, noise):
-        for name, h in matched.items():
-            outputs[name] = h + weight * noise.normal(h)
+    def modify_graph(self, value, weight, noise):
+        return value + weight * noise.normal(value)
 
 
 class GoodConstraint(Regularizer):
@@ -299,25 +299,22 @@ class WidensWithItsOption(Good):
 
 class ChangesShape(GoodNoise):
     @hookimpl
-    def modify_graph(self, outputs, matched, weight, noise):
-        for name, h in matched.items():
-            outputs[name] = (h + weight * noise.normal(h))[:1]
+    def modify_graph(self, value, weight, noise):
+        return (value + weight * noise.normal(value))[:1]
 
 
 class StillThere(GoodNoise):
     @hookimpl
-    def modify_graph(self, outputs, matched, weight, noise):
-        for name, h in matched.items():
-            outputs[name] = h + (weight + 1e-3) * noise.normal(h)
+    def modify_graph(self, value, weight, noise):
+        return value + (weight + 1e-3) * noise.normal(value)
 
 
 class Baked(GoodNoise):
     weight: Annotated[float, Interval(ge=0, lt=1)] = 0.5
 
     @hookimpl
-    def modify_graph(self, outputs, matched, noise):
-        for name, h in matched.items():
-            outputs[name] = h + self.weight * noise.normal(h)
+    def modify_graph(self, value, noise):
+        return value + self.weight * noise.normal(value)
 
     @hookimpl
     def loss(self):
@@ -326,58 +323,51 @@ class Baked(GoodNoise):
 
 class IgnoresWeight(GoodNoise):
     @hookimpl
-    def modify_graph(self, outputs, matched, weight, noise):
-        for name, h in matched.items():
-            outputs[name] = h + noise.normal(h) * engine.tensor(h).gt(weight, 0)
+    def modify_graph(self, value, weight, noise):
+        return value + noise.normal(value) * engine.tensor(value).gt(weight, 0)
 
 
 class Renames(GoodNoise):
     @hookimpl
-    def modify_graph(self, outputs, matched, weight, noise):
-        for name, h in matched.items():
-            h.name = f"noisy {name}"
-            outputs[name] = h + weight * noise.normal(h)
+    def modify_graph(self, name, value, weight, noise):
+        value.name = f"noisy {name}"
+        return value + weight * noise.normal(value)
 
 
 class Remembers(GoodNoise):
     @hookimpl
-    def modify_graph(self, outputs, matched, weight, noise):
-        self.last = list(matched)
-        for name, h in matched.items():
-            outputs[name] = h + weight * noise.normal(h)
+    def modify_graph(self, name, value, weight, noise):
+        self.last = name
+        return value + weight * noise.normal(value)
 
 
 class OwnStream(GoodNoise):
     @hookimpl
-    def modify_graph(self, outputs, matched, weight):
-        for name, h in matched.items():
-            T = engine.tensor(h)
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")
-                if engine.name_of(h) == "theano":
-                    normal = T.shared_randomstreams.RandomStreams(3).normal(
-                        h.shape, dtype=h.dtype
-                    )
-                else:
-                    normal = T.random.normal(size=h.shape, dtype=h.dtype)
-            outputs[name] = h + weight * normal
+    def modify_graph(self, value, weight):
+        T = engine.tensor(value)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            if engine.name_of(value) == "theano":
+                stream = T.shared_randomstreams.RandomStreams(3)
+                normal = stream.normal(value.shape, dtype=value.dtype)
+            else:
+                normal = T.random.normal(size=value.shape, dtype=value.dtype)
+        return value + weight * normal
 
 
 class GlobalStream(GoodNoise):
     @hookimpl
-    def modify_graph(self, outputs, matched, weight):
-        for name, h in matched.items():
-            outputs[name] = h + weight * np.random.normal()
+    def modify_graph(self, value, weight):
+        return value + weight * np.random.normal()
 
 
 class Counts(GoodNoise):
     made = 0
 
     @hookimpl
-    def modify_graph(self, outputs, matched, weight):
-        for name, h in matched.items():
-            Counts.made += 1
-            outputs[name] = h + weight * Counts.made
+    def modify_graph(self, value, weight):
+        Counts.made += 1
+        return value + weight * Counts.made
 
 
 class UnbiasedVariance(Good):
@@ -441,9 +431,8 @@ class AroundMatched(UnbiasedVariance):
 
 class SumsUpWhatIsOff(GoodNoise):
     @hookimpl
-    def modify_graph(self, outputs, matched, weight):
-        for name, h in matched.items():
-            outputs[name] = h + weight * (h.sum() - h)
+    def modify_graph(self, value, weight):
+        return value + weight * (value.sum() - value)
 
 
 class SquaresWhatIsOff(GoodConstraint):
@@ -454,10 +443,34 @@ class SquaresWhatIsOff(GoodConstraint):
 
 class OneSite(GoodNoise):
     @hookimpl
-    def modify_graph(self, outputs, matched, weight, noise):
-        noise._site = ("one", "for all", 0)
-        for name, h in matched.items():
-            outputs[name] = h + weight * noise.normal(h)
+    def modify_graph(self, value, weight, noise):
+        noise = dataclasses.replace(noise, _site=("one", "for all", 0))
+        return value + weight * noise.normal(value)
+
+
+class SetsAndReturns(GoodNoise):
+    @hookimpl
+    def modify_graph(self, name, value, outputs, weight):
+        outputs[name] = value + weight
+        return outputs[name]
+
+
+class LeavesEntry(GoodNoise):
+    @hookimpl
+    def modify_graph(self, value, weight):
+        return None
+
+
+class DrawsAlways(GoodNoise):
+    applies = "always"
+
+
+class ForgetsWeight(GoodConstraint):
+    weight = 1.0
+
+    @hookimpl
+    def constrain(self, matched):
+        return dict(matched)
 
 
 class NeverOptional(Good):
@@ -497,7 +510,14 @@ WRONG = {
     "docstring_formula": [NoFormula],
     "docstring_reference": [NoReference],
     "survives_pickling": [NotPicklable],
-    "works_on_each_engine": [Raises, RefusesAll],
+    "works_on_each_engine": [
+        Raises,
+        RefusesAll,
+        SetsAndReturns,
+        LeavesEntry,
+        DrawsAlways,
+    ],
+    "weight_is_declared": [ForgetsWeight],
     "every_value_works": [DividesByOption],
     "loss_is_a_finite_scalar": [Infinite, NoTerm],
     "loss_is_unweighted": [Weighted],
@@ -602,7 +622,7 @@ def test_deprecated_argument_is_reported(make_check, monkeypatch):
 
 def test_class_that_changes_integers_is_named_with_them(make_check, monkeypatch):
     monkeypatch.setattr(
-        "regplug.composition.graph_pass._require_float", lambda *given: None
+        "regplug.composition.constraints.require_float", lambda *given: None
     )
     status, message = make_check("integers_do_not_wrap", GoodConstraint)
     assert status == FAILED
@@ -610,11 +630,11 @@ def test_class_that_changes_integers_is_named_with_them(make_check, monkeypatch)
 
 
 def test_class_that_refuses_integers_without_a_name_is_wrong(make_check, monkeypatch):
-    def refuse(member, hook, name, variable):
+    def refuse(name, variable, fault):
         if "float" not in variable.dtype:
             raise regplug.RegularizerError("no integers, please")
 
-    monkeypatch.setattr("regplug.composition.graph_pass._require_float", refuse)
+    monkeypatch.setattr("regplug.composition.constraints.require_float", refuse)
     status, message = make_check("integers_do_not_wrap", GoodConstraint)
     assert status == FAILED
     assert message.endswith("does not name one: no integers, please")
@@ -632,8 +652,7 @@ def test_class_inside_a_function_is_not_pickled(make_check, check):
 
 def test_gradient_of_an_infinite_term_at_weight_zero_is_named(make_check, monkeypatch):
     monkeypatch.setattr(
-        "regplug.composition.graph_pass.GraphPass._gated",
-        lambda self, value, *given: value,
+        "regplug.composition.terms._gated", lambda hooks, value, *given: value
     )
     status, message = make_check("weight_zero_is_off_where_infinite", Deviation)
     assert status == FAILED

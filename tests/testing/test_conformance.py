@@ -166,7 +166,7 @@ def test_command_refuses_what_there_is_not(isolated_registry):
     found = CliRunner().invoke(command, ["undocumente"])
     assert isinstance(found.exception, regplug.UnknownRegularizerError)
     found = CliRunner().invoke(command, ["no_such_module:Thing"])
-    assert isinstance(found.exception, regplug.OptionError)
+    assert isinstance(found.exception, regplug.RegplugError)
     assert "ModuleNotFoundError" in str(found.exception)
 
 
