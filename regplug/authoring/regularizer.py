@@ -25,6 +25,7 @@ __all__ = [
     "Regularizer",
     "hook_arguments",
     "non_default_options",
+    "check_instance",
     "uses_weight",
     "weight_readers",
 ]
@@ -180,3 +181,23 @@ def uses_weight(cls: type[Regularizer]) -> bool:
     if hook_arguments(cls, "loss") is not None:
         return True
     return any("weight" in (hook_arguments(cls, hook) or ()) for hook in HOOKS)
+
+
+def check_instance(regularizer: Regularizer, name: str) -> None:
+    """Refuse a regularizer without the weight that it needs, or of a name with a slash.
+
+    Parameters
+    ----------
+    regularizer : Regularizer
+    name : str
+        The one that it is known by where the user gave none.
+    """
+    weight = getattr(regularizer, "weight", None)
+    if weight is None and uses_weight(type(regularizer)):
+        how = f"write ({name!r}, {{'weight': ...}}); 0 is off"
+        raise OptionError(
+            f"{name}: no weight given, and it has none of its own: {how}."
+        )
+    if "/" in (regularizer.name or ""):
+        why = "which parts label and parameter in manager.state()"
+        raise OptionError(f"{regularizer.name}: a name has no '/', {why}.")

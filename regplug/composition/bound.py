@@ -38,9 +38,11 @@ __all__ = ["BoundRegularizer", "HookManager"]
 class HookManager(pluggy.PluginManager):
     """A plugin manager of the known hooks only: registering is four times faster."""
 
-    def __init__(self) -> None:
+    def __init__(self, *plugins: object):
         super().__init__("regplug")
         self.add_hookspecs(hookspecs)
+        for plugin in plugins:
+            self.register(plugin)
 
     def parse_hookimpl_opts(self, plugin: object, name: str) -> Any:
         if name not in HOOKS:
@@ -81,9 +83,8 @@ class BoundRegularizer:
     ):
         self.regularizer, self.entry, self.plugins = regularizer, entry, plugins
         self.name, self.label = name, label
-        if "/" in label:
-            why = "which parts label and parameter in manager.state()"
-            raise OptionError(f"{label}: a name has no '/', {why}.")
+        self.weight = _live_weight(label, getattr(regularizer, "weight", None))
+        self._hook_manager = HookManager(regularizer, *plugins)
         try:
             self.pattern = Pattern(regularizer.pattern)
         except OptionError as error:
@@ -91,25 +92,12 @@ class BoundRegularizer:
         self.hooks = {hook: hook_arguments(regularizer, hook) for hook in HOOKS}
         modifies = self.hooks["modify_graph"]
         self.has_static_weight = modifies is not None and "weight" not in modifies
-        self.weight = self._as_weight(getattr(regularizer, "weight", None))
+        if self.has_static_weight and isinstance(self.weight, Schedule):
+            what = f"the schedule {dict(self.weight)} cannot act: give a number"
+            raise OptionError(f"{label} ({self.provenance}): {_NOT_TAKEN}, so {what}.")
         # a default of the class that nothing uses is its author's affair
         is_given = "weight" in non_default_options(regularizer)
         self._is_weight_used = not is_given or uses_weight(type(regularizer))
-        self._hook_manager = HookManager()
-        for plugin in (regularizer, *plugins):
-            self._hook_manager.register(plugin)
-
-    def _as_weight(self, weight):
-        if weight is None:
-            return None
-        if not isinstance(weight, Schedule):
-            return LazySharedVariable(f"regplug.weight:{self.label}", weight, "float64")
-        if self.has_static_weight:
-            raise OptionError(
-                f"{self.label} ({self.provenance}): its modify_graph does not take "
-                f"`weight`, so the schedule {dict(weight)} cannot act: give a number."
-            )
-        return weight
 
     def match(self, model: Model, optional: bool = False) -> dict[str, Any]:
         """Return what it acts on, by canonical name, in graph order.
@@ -156,10 +144,10 @@ class BoundRegularizer:
             remedy = "is a part of the graph: compose anew with it"
             raise OptionError(f"{self.label}: the schedule {dict(weight)} {remedy}.")
         if self.has_static_weight and weight != self.weight.get():
+            what = f"{self.regularizer.weight!r} is baked into the graph"
             raise OptionError(
-                f"{self.label} ({self.provenance}): its modify_graph does not take "
-                f"`weight`, so {self.regularizer.weight!r} is baked into the graph: "
-                "compose anew to change it."
+                f"{self.label} ({self.provenance}): {_NOT_TAKEN}, so {what}: compose anew "
+                "to change it."
             )
         return weight
 
@@ -208,6 +196,15 @@ class BoundRegularizer:
         finally:
             if self.regularizer in weight_readers:
                 self._is_weight_used = True
+
+
+_NOT_TAKEN = "its modify_graph does not take `weight`"
+
+
+def _live_weight(label, weight):
+    if isinstance(weight, Schedule | None):
+        return weight
+    return LazySharedVariable(f"regplug.weight:{label}", weight, "float64")
 
 
 def _went_through(plugin, hook, error):

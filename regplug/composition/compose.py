@@ -11,8 +11,8 @@ from typing import Any
 from regplug.authoring.options import check_options
 from regplug.authoring.regularizer import (
     Regularizer,
+    check_instance,
     non_default_options,
-    uses_weight,
 )
 from regplug.authoring.validation import validate_class
 from regplug.composition import lock
@@ -86,10 +86,10 @@ def compose(
 
 def _build(item):
     """Return a regularizer, its name and the package that it is from."""
-    if isinstance(item, Regularizer):
-        return _from_instance(item)
     if isinstance(item, str):
         item = _short_form(item)
+    if isinstance(item, Regularizer):
+        return _from_instance(item)
     if not isinstance(item, (tuple, list)) or len(item) != 2:
         valid = "('dropout', {'weight': 0.5}), 'dropout=0.5@hid*:out' or an instance"
         raise CompositionError(f"{item!r} is no regularizer: write {valid}.")
@@ -108,7 +108,7 @@ def _build(item):
     except Exception as error:
         what = f"its constructor raised {type(error).__name__}: {error}"
         raise OptionError(f"{name}: {what}") from error
-    _require_weight(regularizer, entry.name)
+    check_instance(regularizer, entry.name)
     return regularizer, entry.name, entry
 
 
@@ -120,19 +120,10 @@ def _from_instance(regularizer):
         raise PluginLoadError(f"{what} is refused: it {fault}.")
     entry = registry.origin(cls)
     name = entry.name if entry else registry.snake_case(cls.__name__)
-    _require_weight(regularizer, name)
+    check_instance(regularizer, name)
     # attributes may have been set after the constructor checked them
     check_options(cls, name, non_default_options(regularizer))
     return regularizer, name, entry
-
-
-def _require_weight(regularizer, name):
-    is_needed = uses_weight(type(regularizer))
-    if is_needed and getattr(regularizer, "weight", None) is None:
-        how = f"write ({name!r}, {{'weight': ...}}); 0 is off"
-        raise OptionError(
-            f"{name}: no weight given, and it has none of its own: {how}."
-        )
 
 
 def _short_form(text):

@@ -33,11 +33,7 @@ def constrain(hooks: HookArguments, updates: Any, learning_rate: Any) -> dict[An
 
 def _projected(hooks, member, updates, learning_rate):
     """Return the updates that one regularizer projects."""
-    params, updated = {}, {}
-    for name, param in hooks.matches[member].items():
-        if param in updates:
-            params[name] = param
-            updated[name] = _as_update(hooks, name, param, updates[param])
+    params, updated = _updated(hooks, member, updates)
     if not updated:
         return {}
     _check_arguments(member, updated, learning_rate)
@@ -55,13 +51,23 @@ def _projected(hooks, member, updates, learning_rate):
         expected = f"a dict with keys of {', '.join(updated)}"
         what = f"returned {results!r}, expected {expected}"
         raise member.fault("constrain", "", what)
-    engine, projected = hooks.engine, {}
+    projected = {}
     for name, new in results.items():
         fault = partial(member.fault, "constrain", name)
-        new = refine_type(new, wide[name], engine, fault)
-        new = engine.T.cast(new, updated[name].dtype)
-        projected[params[name]] = engine.refine_type(new, params[name])
+        new = refine_type(new, wide[name], hooks.engine, fault)
+        new = hooks.engine.T.cast(new, updated[name].dtype)
+        projected[params[name]] = hooks.engine.refine_type(new, params[name])
     return projected
+
+
+def _updated(hooks, member, updates):
+    """Return which parameters of a regularizer are updated, and their new values."""
+    params, updated = {}, {}
+    for name, param in hooks.matches[member].items():
+        if param in updates:
+            params[name] = param
+            updated[name] = _as_update(hooks, name, param, updates[param])
+    return params, updated
 
 
 def _check_arguments(member, updated, learning_rate):

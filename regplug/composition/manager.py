@@ -6,6 +6,7 @@ import itertools
 import warnings
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 from regplug.composition.bound import BoundRegularizer
@@ -182,28 +183,28 @@ class Manager:
         _warn_of_linker(model)
         given = as_ordered({} if updates is None else updates, "apply")
         given = check_updates({**model.updates, **given}, model.engine)
-        model_updates = collect(model, given)
         with self._run_state.transaction(model.engine, model.new_step):
-            result = self._regularized(model, model_updates)
-        self._matches = result._hooks.matches
+            matches = {member: member.match(model) for member in self.members}
+            begin = partial(
+                GraphPass,
+                self._run_state,
+                model,
+                matches,
+                model_updates=collect(model, given),
+            )
+            result = self._regularized(begin(), begin(training=False))
+        self._matches = matches
         return result
 
-    def _regularized(self, model, model_updates):
+    def _regularized(self, training, clean):
         """Make the graph for training and the clean one, and the terms of both."""
-        matches = {member: member.match(model) for member in self.members}
-        training = GraphPass(
-            self._run_state, model, matches, model_updates=model_updates
-        )
-        clean = GraphPass(
-            self._run_state, model, matches, training=False, model_updates=model_updates
-        )
         outputs = training.rewire(self.members)
         always = [m for m in self.members if m.regularizer.applies == "always"]
         clean_outputs = clean.rewire(always)
-        in_common: dict[tuple, Any] = {}
-        terms = weighted_terms(training.hooks, outputs, in_common)
-        clean_terms = weighted_terms(clean.hooks, clean_outputs, in_common)
-        if not model.finds_updates:
+        known: dict = {}
+        terms = weighted_terms(training.hooks, outputs, known)
+        clean_terms = weighted_terms(clean.hooks, clean_outputs, known)
+        if not training.model.finds_updates:
             warn_of_unknown(training.unadvanced, _REMEDY, stacklevel=4)
         self._run_state.publish_keys()
         self._run_state.arrays.complete()
@@ -216,7 +217,7 @@ class Manager:
             terms=terms,
             updates=training.updates(),
             clean_updates=clean.rewired_updates(),
-            matches={member.label: list(found) for member, found in matches.items()},
+            matches={m.label: list(found) for m, found in training.matches.items()},
             _hooks=training.hooks,
         )
 

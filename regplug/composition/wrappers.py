@@ -54,7 +54,7 @@ def _fault(plugin):
     if wrapped.isdisjoint(HOOKS):
         return f"wraps none of the hooks: {', '.join(HOOKS)}"
     try:
-        HookManager().register(plugin)
+        HookManager(plugin)
     except (pluggy.PluginValidationError, ValueError) as error:
         return f"is refused: {error}"
     return None

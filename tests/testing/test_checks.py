@@ -1,7 +1,7 @@
 """Each check fails on what is wrong in just that, and passes what is right."""
 
-import importlib
 import dataclasses
+import importlib
 import warnings
 from dataclasses import dataclass
 from typing import Annotated, ClassVar
