@@ -143,7 +143,7 @@ class GraphPass:
                 self.model.names[target][old],
                 getattr(self.model, target),
             )
-            layer = self.model.siblings[target][names[0]]
+            layer = self.model.names_in_layer[target][names[0]]
             before = {
                 name: self._present(variables[name]) for name in layer
             } | dict.fromkeys(names, current)

@@ -179,6 +179,11 @@ class Entry:
         """The name, in quotes, with package and version."""
         return f"{self.name!r} ({self.package} {self.version})"
 
+    @property
+    def offer(self) -> str:
+        """The package, its version and the object: one of several offers of a name."""
+        return f"{self.package} {self.version} ({self.value})"
+
     def load(self, advice: str = "") -> Any:
         """Import and return the object.
 

@@ -30,6 +30,15 @@ def toposort(outputs: Iterable[Variable], seen: Collection[Variable] = ()) -> li
     return order
 
 
+def positions(nodes: Iterable[Any]) -> dict[Variable, int]:
+    """Return the variables of a graph's nodes, each with its place in the order."""
+    position: dict[Variable, int] = {}
+    for node in nodes:
+        for variable in (*node.inputs, *node.outputs):
+            position.setdefault(variable, len(position))
+    return position
+
+
 def rewire(
     nodes: Collection[Any],
     visits: Mapping[Variable, Callable[[Variable], Variable]],
