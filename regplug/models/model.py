@@ -12,6 +12,7 @@ from typing import Any
 from regplug.errors import ModelError, listing
 from regplug.models.naming import group_by_prefix
 from regplug.models.patterns import ROLES, Pattern
+from regplug.models.unit_axes import find_unit_axes
 
 __all__ = ["Layer", "Model", "Outputs"]
 
@@ -67,6 +68,8 @@ class Model:
         them out.
     finds_updates : bool
         Whether the library's own way to compile finds these in whatever graph it gets.
+    known_unit_axis : dict of str to int or None
+        What an adapter knows of `unit_axis`; it wins over what the graph shows.
     """
 
     engine: ModuleType
@@ -78,6 +81,7 @@ class Model:
     new_step: Callable[[], Any] | None = None
     updates: Mapping[Any, Any] = field(default_factory=dict)
     finds_updates: bool = False
+    known_unit_axis: Mapping[str, int | None] = field(default_factory=dict)
 
     @cached_property
     def names(self) -> dict[str, dict[Any, list[str]]]:
@@ -97,6 +101,19 @@ class Model:
             "outputs": _names_by_neighbour(self.outputs, ":"),
             "params": _names_by_neighbour(self.params, "."),
         }
+
+    @cached_property
+    def unit_axis(self) -> dict[str, int | None]:
+        """By canonical name: the axis of a parameter's units, or an output's channels.
+
+        None where nothing shows it.
+        """
+        tables = self.names
+        axes = find_unit_axes(self.nodes, tables["params"])
+        by_name: dict[str, int | None] = {}
+        for variable, names in {**tables["outputs"], **tables["params"]}.items():
+            by_name[names[0]] = axes.get(variable)
+        return {**by_name, **self.known_unit_axis}
 
     @cached_property
     def roles(self) -> dict[str, set[str]]:
