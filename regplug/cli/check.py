@@ -55,7 +55,7 @@ def found(target: str) -> dict[str, Callable[[], Any]]:
         if canonicalize_name(entry.package) == canonicalize_name(target)
     ]
     if any(target in (entry.name, *entry.aliases) for entry in entries) or not package:
-        package = [registry.find(target)]
+        package = [registry.get_entry(target)]
     return {str(entry): partial(registry.load, entry) for entry in package}
 
 

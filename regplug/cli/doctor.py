@@ -174,7 +174,7 @@ def entries(names: tuple[str, ...]) -> list[registry.Entry]:
             if name in (entry.name, *entry.aliases)
             or canonicalize_name(name) == canonicalize_name(entry.package)
         ]
-        found += offers or [registry.find(name)]
+        found += offers or [registry.get_entry(name)]
     return list({(entry.package, entry.value): entry for entry in found}.values())
 
 

@@ -33,7 +33,7 @@ def command(name: str, as_json: bool) -> None:
 
     NAME is a name or an alias, or package/name where several packages offer it.
     """
-    entry = registry.find(name)
+    entry = registry.get_entry(name)
     cls = registry.load(entry)
     sections = _sections(inspect.getdoc(cls) or "")
     about = _sections(inspect.getdoc(Regularizer) or "")

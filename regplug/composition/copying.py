@@ -71,7 +71,7 @@ def _load(source: Packaged) -> tuple[Regularizer, Entry]:
     locked = f"{source.package}=={source.version}"
     remedy = f"python -m pip install {locked}"
     try:
-        entry = registry.find(f"{source.package}/{source.name}")
+        entry = registry.get_entry(f"{source.package}/{source.name}")
     except UnknownRegularizerError as error:
         raise UnknownRegularizerError(
             f"the manager that was copied has {source.name!r} of {locked}, which is not here: {remedy}."
