@@ -189,7 +189,7 @@ def normal(
     row_offset=0,
     shared_axes=(),
 ):
-    """Return normal noise of mean 0 and variance 1 of a float ``dtype``; else as `keep`."""
+    """Return noise of mean 0 and variance 1 of a float ``dtype``; else as `keep`."""
     shape, row_offset = mask_shape(shape, shared_axes, row_offset)
     return normal_from_key(
         site_key(seed, name, output, k, draw), shape, step, dtype, row_offset
@@ -231,15 +231,9 @@ def philox(counter, key):
 
     Counter and key broadcast against each other; the result has one dimension at least.
     """
+    words = np.broadcast_arrays(*map(uint32, (*counter, *key)))
     # scalars would warn of overflow
-    return rounds(
-        *(
-            np.atleast_1d(word)
-            for word in np.broadcast_arrays(
-                *(uint32(each) for each in (*counter, *key))
-            )
-        )
-    )
+    return rounds(*map(np.atleast_1d, words))
 
 
 # numba compiles the four functions below, too, for scalars. It widens what two uint32 give to 64 bits, hence the casts
@@ -268,16 +262,10 @@ def mix(a, b, j):
 
 def halves(h0, h1):
     """Return the odd integer n of a normal number."""
-    s = (
-        uint32(h0 >> uint32(16))
-        + uint32(h0 & uint32(0xFFFF))
-        + uint32(h1 >> uint32(16))
-        + uint32(h1 & uint32(0xFFFF))
-    )
-    return int32(
-        int32((s << uint32(7)) + (uint32(h0 & uint32(63)) << uint32(1)))
-        - int32(16777023)
-    )
+    upper = uint32(h0 >> uint32(16)) + uint32(h1 >> uint32(16))
+    lower = uint32(h0 & uint32(0xFFFF)) + uint32(h1 & uint32(0xFFFF))
+    last = uint32(h0 & uint32(63)) << uint32(1)
+    return int32(int32(((upper + lower) << uint32(7)) + last) - int32(16777023))
 
 
 def polynomial(x, c):
@@ -315,13 +303,15 @@ def normal_from_key(key, shape, step, dtype="float32", row_offset=0):
     h0, h1 = (bits(key, shape, step, row_offset, stream) for stream in (0, 1))
     # NumPy 1.21 makes a scalar of np.float64(an array of one element)
     t = halves(h0, h1).astype(real) * real(2**-23)
-    return np.asarray(polynomial(t * t, [real(each) for each in NORMAL]) * t).astype(
-        dtype
-    )
+    value = polynomial(t * t, list(map(real, NORMAL))) * t
+    return np.asarray(value).astype(dtype)
 
 
 def mask_shape(shape, shared_axes, row_offset):
-    """Return the shape with length 1 at the shared axes, and the row offset, 0 where axis 0 is shared."""
+    """Return the shape and the row offset of a mask.
+
+    The length is 1 at the shared axes, the offset 0 where axis 0 is one of them.
+    """
     shape = list(shape)
     for axis in shared_axes:
         if not -len(shape) <= axis < len(shape):
@@ -335,16 +325,17 @@ def mask_shape(shape, shared_axes, row_offset):
 
 
 def _rows_columns(shape):
-    shape = tuple(int(length) for length in shape)
+    shape = tuple(map(int, shape))
     if any(length < 0 for length in shape):
         raise ValueError(f"shape {shape} has a negative length")
     columns = math.prod(shape[1:])
     if columns > MOST_COLUMNS:
         raise ValueError(
-            f"shape {shape} has {columns} columns (the product of all axes but the first), at most {MOST_COLUMNS} are "
-            "possible"
+            f"shape {shape} has {columns} columns (the product of all axes but the "
+            f"first), at most {MOST_COLUMNS} are possible"
         )
-    return shape[0] if shape else 1, columns
+    rows = math.prod(shape[:1])
+    return rows, columns
 
 
 def _float_dtype(dtype):
