@@ -9,7 +9,7 @@ from typing import Any
 __all__ = ["find_unit_axes"]
 
 _PRODUCTS = ("Dot", "BatchedDot")
-_CONVOLUTIONS = ("AbstractConv2d", "AbstractConv3d")
+_CONVOLUTIONS = ("AbstractConv2d", "AbstractConv3d", "ConvOp")
 _KEEP_AXES = ("Elemwise", "Softmax", "LogSoftmax", "Pool")
 
 
