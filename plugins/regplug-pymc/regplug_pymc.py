@@ -5,12 +5,19 @@ from __future__ import annotations
 import warnings
 from typing import Any
 
-from regplug import CompositionError, Layer, Manager, ModelError, as_model, compose
-from regplug.authoring.schedules import Schedule
+from regplug import (
+    CompositionError,
+    Layer,
+    Manager,
+    ModelError,
+    RegplugWarning,
+    as_model,
+    compose,
+    schedules,
+)
 from regplug.engine import engine_of
-from regplug.errors import RegplugWarning
-from regplug.graph.rewiring import positions, toposort
-from regplug.models import adapters
+from regplug.graph import positions, toposort
+from regplug.models import require
 
 __all__ = ["PyMC", "regularize"]
 
@@ -19,8 +26,9 @@ class PyMC:
     """See a `pymc.Model`.
 
     Notes
-    ----- Its free variables are parameters, they and its deterministics are outputs.
-    The names are the model's own. Data of float dtype are outputs, too, of the role
+    -----
+    Its free variables are parameters, they and its deterministics are outputs. The
+    names are the model's own. Data of float dtype are outputs, too, of the role
     ``@input``; the roles ``@hidden`` and ``@output`` are about deterministics.
 
     Examples
@@ -76,10 +84,11 @@ def regularize(model: Any, regularizers: Any) -> Manager:
         It is no `pymc.Model`, or None outside a context.
 
     Notes
-    ----- The model's log-probability becomes ``logp - sum_i weight_i * penalty_i``: the
-    prior density of each is ``exp(-weight * penalty)``, not normalized, on the
-    variables as the model has them (not on their transforms), times whatever prior they
-    have already.
+    -----
+    The model's log-probability becomes ``logp - sum_i weight_i * penalty_i``: the prior
+    density of each is ``exp(-weight * penalty)``, not normalized, on the variables as
+    the model has them (not on their transforms), times whatever prior they have
+    already.
 
     Examples
     --------
@@ -91,7 +100,7 @@ def regularize(model: Any, regularizers: Any) -> Manager:
     ...     regularize(model, [("weight_l2", options)])
     ...     return model
     """
-    adapters.require("pymc")
+    require("pymc")
     import pymc
 
     if model is None:
@@ -128,7 +137,7 @@ def _fault(member):
     for argument, what in (("noise", "draws noise"), ("state", "keeps state")):
         if argument in member.hooks["loss"]:
             return f"{what}, and a log-probability is a function of its variables"
-    if isinstance(getattr(member.regularizer, "weight", None), Schedule):
+    if isinstance(getattr(member.regularizer, "weight", None), schedules.Schedule):
         return "follows a schedule, and a log-probability has no steps"
     return None
 

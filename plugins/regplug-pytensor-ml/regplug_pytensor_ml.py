@@ -7,9 +7,8 @@ from typing import Any
 
 from regplug import Layer, ModelError, as_model
 from regplug.engine import engine_of
-from regplug.graph.rewiring import positions, toposort
-from regplug.models import adapters
-from regplug.models.naming import group_by_prefix, unique_name
+from regplug.graph import positions, toposort
+from regplug.models import group_by_prefix, require, unique_name, warn_of_unused
 
 __all__ = ["PytensorML"]
 
@@ -101,7 +100,7 @@ class PytensorML:
         ModelError
             The step counters in the graph hold different counts.
         """
-        adapters.require("pytensor_ml")
+        require("pytensor_ml")
         from pytensor_ml import optim
 
         if (loss_fn is None) == (loss is None):
@@ -112,7 +111,7 @@ class PytensorML:
         if loss_fn is not None:
             loss, inputs = _supervised(model, result, loss_fn)
         loss = loss + result.loss.astype(loss.dtype)
-        adapters.warn_of_unused(PytensorML.see(model), result, loss)
+        warn_of_unused(PytensorML.see(model), result, loss)
         if callable(rule):
             rule = rule(loss, model.weights)
         updates = result.constrain(rule, learning_rate)
@@ -142,7 +141,7 @@ class PytensorML:
         compile_kwargs : dict, optional
             For the compiler; by default the model's own.
         """
-        adapters.require("pytensor_ml")
+        require("pytensor_ml")
         from pytensor_ml.pytensorf import collect_graph_inputs, compile_predict
 
         return compile_predict(

@@ -12,7 +12,7 @@ from typing import Any
 import regplug
 from regplug import CompositionError, Manager, ModelError, OptionError, Regularizer
 from regplug.engine import engine_of
-from regplug.models import adapters
+from regplug.models import require, warn_of_unused
 
 __all__ = ["Theanets", "from_kwargs", "validation"]
 
@@ -127,7 +127,7 @@ class Theanets:
         OptionError
             A proximal step, with an algorithm that has no learning rate.
         """
-        adapters.require("theanets")
+        require("theanets")
         import downhill
 
         if not isinstance(train, downhill.Dataset):
@@ -135,7 +135,7 @@ class Theanets:
         if valid is not None and not isinstance(valid, downhill.Dataset):
             valid = downhill.Dataset(valid, batch_size=batch_size)
         loss = Theanets.loss(network, result)
-        adapters.warn_of_unused(Theanets.see(network), result, loss)
+        warn_of_unused(Theanets.see(network), result, loss)
         optimizer = downhill.build(
             algo,
             loss=loss,
@@ -153,7 +153,7 @@ class Theanets:
 
         It is without noise, and with the ``always`` changes.
         """
-        adapters.require("theanets")
+        require("theanets")
         import theano
 
         prediction = result.clean[network.layers[-1].output_name()]
@@ -242,7 +242,7 @@ def from_kwargs(network: Any, **kwargs: Any) -> list[Any]:
     ...     regularizers = from_kwargs(network, hidden_dropout=0.5, weight_l2=1e-4)
     ...     return network.train(data, regularizers=regularizers)
     """
-    adapters.require("theanets")
+    require("theanets")
     keywords, listed = _keywords(kwargs)
     seed = _seed(keywords.pop("rng", 13))
     composed: list[Any] = []
@@ -325,7 +325,7 @@ def validation(data: Any, regularizers: Iterable[Any], **options: Any) -> Any:
         A regularizer's number is fixed: it is baked into the graph, or follows a
         schedule.
     """
-    adapters.require("theanets")
+    require("theanets")
     import downhill
 
     managers = [each for each in regularizers if isinstance(each, Manager)]

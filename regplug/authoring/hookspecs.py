@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import pluggy
 
+__all__ = ["constrain", "hookimpl", "hookspec", "log", "loss", "modify_graph"]
+
 hookspec = pluggy.HookspecMarker("regplug")
 hookimpl = pluggy.HookimplMarker("regplug")
 

@@ -15,6 +15,17 @@ from regplug.authoring.regularizer import non_default_options
 from regplug.demo.train import N_TRAIN, Experiment, Run
 from regplug.tables import table
 
+__all__ = [
+    "COLOURS",
+    "by_composition",
+    "last",
+    "matches",
+    "penalties",
+    "picture",
+    "results",
+    "spread",
+]
+
 # Okabe and Ito's colours, which the colour-blind tell apart
 COLOURS = ("#000000", "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 
