@@ -59,7 +59,7 @@ class NameConflictError(RegplugError):
 
 
 class PluginLoadError(RegplugError):
-    """A plugin could not be imported, or its class breaks the rules of the interface."""
+    """A plugin could not be imported, or its class breaks the interface's rules."""
 
 
 class RegularizerError(RegplugError):

@@ -1,4 +1,4 @@
-"""Options: annotated class attributes, the checks that they imply, their JSON schema."""
+"""Options: annotated class attributes, the checks they imply, their JSON schema."""
 
 # Own code, as libraries did less for more (pydantic 2.14, cattrs 26.2). pydantic takes
 # 56 ms to import and 8 ms an annotation, `regplug list` 110 in all; strict it refuses
@@ -32,7 +32,7 @@ _SCHEMA = {
     "le": "maximum",
     "lt": "exclusiveMaximum",
 }
-_NUMBERS = {float: Real, int: Integral}
+_NUMBERS: dict[Any, Any] = {float: Real, int: Integral}
 _JSON = {
     float: "number",
     int: "integer",
@@ -120,7 +120,7 @@ def options_of(cls: Any) -> dict[str, Option]:
     return vars(cls)["_regplug_options"]
 
 
-def _options_of(cls: Any) -> dict[str, Option]:
+def _options_of(cls):
     declared = {}
     for name, hint in typing.get_type_hints(cls, include_extras=True).items():
         if not name.startswith("_") and get_origin(hint) is not ClassVar:
@@ -131,9 +131,7 @@ def _options_of(cls: Any) -> dict[str, Option]:
     return {each.name: _of_parameter(each, declared) for each in parameters}
 
 
-def _of_parameter(
-    parameter: inspect.Parameter, declared: Mapping[str, Option]
-) -> Option:
+def _of_parameter(parameter, declared):
     name, default = parameter.name, parameter.default
     if default is parameter.empty:
         default = REQUIRED
@@ -170,13 +168,13 @@ def check_options(cls: type, label: str, given: dict[str, Any]) -> dict[str, Any
     return checked
 
 
-def _bare(annotation: Any) -> Any:
+def _bare(annotation):
     if get_origin(annotation) is Annotated:
         return get_args(annotation)[0]
     return annotation
 
 
-def _type_name(kind: Any) -> str:
+def _type_name(kind):
     kind = _bare(kind)
     # the arguments of a Callable
     if isinstance(kind, list):
@@ -194,15 +192,15 @@ def _type_name(kind: Any) -> str:
     return getattr(kind, "__name__", str(kind))
 
 
-def _type_names(kinds: Iterable[Any], mark: str = ", ") -> str:
+def _type_names(kinds, mark=", "):
     return mark.join(map(_type_name, kinds))
 
 
-def _is_union(origin: Any) -> bool:
+def _is_union(origin):
     return origin in (typing.Union, types.UnionType)
 
 
-def _convert(kind: Any, value: Any) -> Any:
+def _convert(kind, value):
     origin, parts = get_origin(kind), get_args(kind)
     if kind is Any:
         return value
@@ -219,11 +217,11 @@ def _convert(kind: Any, value: Any) -> Any:
     raise _wrong_type(kind, value)
 
 
-def _wrong_type(kind: Any, value: Any) -> ValueError:
+def _wrong_type(kind, value):
     return ValueError(f"{value!r} is not of type {_type_name(kind)}")
 
 
-def _convert_union(kind: Any, parts: tuple[Any, ...], value: Any) -> Any:
+def _convert_union(kind, parts, value):
     """Return the value in the first part that takes it."""
     if value is None and type(None) in parts:
         return None
@@ -237,14 +235,14 @@ def _convert_union(kind: Any, parts: tuple[Any, ...], value: Any) -> Any:
     raise _wrong_type(kind, value)
 
 
-def _convert_choice(kind: Any, choices: tuple[Any, ...], value: Any) -> Any:
+def _convert_choice(kind, choices, value):
     # True == 1 == 1.0
     if (type(value), value) not in [(type(choice), choice) for choice in choices]:
         raise ValueError(f"{value!r} is not one of {_type_name(kind)}")
     return value
 
 
-def _convert_sequence(kind: Any, parts: tuple[Any, ...], value: Any) -> Any:
+def _convert_sequence(kind, parts, value):
     if isinstance(value, str) or not isinstance(value, Sequence):
         raise _wrong_type(kind, value)
     wanted = list(parts)
@@ -256,7 +254,7 @@ def _convert_sequence(kind: Any, parts: tuple[Any, ...], value: Any) -> Any:
     return get_origin(kind)(Option("", part).check(entry) for part, entry in entries)
 
 
-def _convert_number(kind: Any, value: Any) -> Any:
+def _convert_number(kind, value):
     if isinstance(value, bool) or not isinstance(value, _NUMBERS[kind]):
         raise _wrong_type(kind, value)
     if kind is int:
@@ -264,7 +262,7 @@ def _convert_number(kind: Any, value: Any) -> Any:
     return finite(value)
 
 
-def _schema(kind: Any) -> dict[str, Any]:
+def _schema(kind):
     origin, parts = get_origin(kind), get_args(kind)
     if origin is Literal:
         return {"enum": list(parts)}

@@ -8,10 +8,10 @@ In Python and in TOML a schedule is a mapping in the place of the number::
     weight = {schedule = "piecewise", steps = [100, 200], values = [0, 1e-3, 1e-4]}
 
 With s = step / steps: linear is ``start + (stop - start) s``, cosine ``stop + (start -
-stop) (1 + cos(pi s)) / 2``, exponential ``exp(log(start) + (log(stop) - log(start)) s)``,
-which is ``start (stop / start) ** s``. They are `start` exactly at step 0, `stop` exactly
-from step `steps` on, and never outside the two. Piecewise is the entry of `values` whose
-number is how many of `steps` have been reached.
+stop) (1 + cos(pi s)) / 2``, exponential ``exp(log(start) + (log(stop) - log(start))
+s)``, which is ``start (stop / start) ** s``. They are `start` exactly at step 0, `stop`
+exactly from step `steps` on, and never outside the two. Piecewise is the entry of
+`values` whose number is how many of `steps` have been reached.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ class Schedule(dict):
         else:
             self._check_ramp(kind, check)
 
-    def _check_pieces(self, check: Callable[[float], float]) -> None:
+    def _check_pieces(self, check):
         steps, values = self["steps"], self["values"]
         if not isinstance(steps, (list, tuple)):
             raise _wrong_steps(steps)
@@ -77,7 +77,7 @@ class Schedule(dict):
             raise ValueError(f"{values!r}: {len(steps)} steps need {count} values")
         self["values"] = [finite(check(value)) for value in values]
 
-    def _check_ramp(self, kind: str, check: Callable[[float], float]) -> None:
+    def _check_ramp(self, kind, check):
         self["steps"] = _step(self["steps"], self["steps"])
         for key in ("start", "stop"):
             self[key] = finite(check(self[key]))
@@ -113,17 +113,17 @@ class Schedule(dict):
         return xp.where(step >= _exact(self["steps"], "int64"), _exact(stop), value)
 
 
-def _linear(start: float, stop: float, done: Any, xp: ModuleType) -> Any:
+def _linear(start, stop, done, xp):
     if math.isfinite(stop - start):
         return done * _exact(stop - start) + _exact(start)
     return 2 * (done * _exact(stop / 2 - start / 2) + _exact(start / 2))
 
 
-def _cosine(start: float, stop: float, done: Any, xp: ModuleType) -> Any:
+def _cosine(start, stop, done, xp):
     return _linear(stop, start, (1 + xp.cos(done * _exact(math.pi))) / 2, xp)
 
 
-def _exponential(start: float, stop: float, done: Any, xp: ModuleType) -> Any:
+def _exponential(start, stop, done, xp):
     # in logarithms: stop / start may be beyond all floats
     first, last = math.log(start), math.log(stop)
     exponent = done * _exact(last - first) + _exact(first)
@@ -151,18 +151,18 @@ def finite(value: Any) -> float:
     return number
 
 
-def _step(number: Any, given: Any) -> int:
+def _step(number, given):
     is_integer = isinstance(number, Integral) and not isinstance(number, bool)
     if not is_integer or not 0 < number < 2**63:
         raise _wrong_steps(given)
     return int(number)
 
 
-def _wrong_steps(given: Any) -> ValueError:
+def _wrong_steps(given):
     return ValueError(f"{given!r}: steps are integers > 0, < 2**63")
 
 
-def _exact(number: float, dtype: str = "float64") -> Any:
+def _exact(number, dtype="float64"):
     """Return an array: with floatX float32, engines take Python's floats for that."""
     # not with the module, which listing the regularizers imports
     import numpy as np

@@ -41,7 +41,7 @@ def iter_entry_points(group: str) -> Iterator[tuple[Distribution, str, str]]:
                 yield distribution, name, value
 
 
-def _section(text: str, group: str) -> Iterator[tuple[str, str]]:
+def _section(text, group):
     section = ""
     for line in map(str.strip, text.splitlines()):
         if line.startswith("["):
@@ -73,7 +73,7 @@ def canonicalize_name(package: str) -> str:
 
 @cache
 def satisfies(requirement: str, version: str) -> bool:
-    """Tell whether this version of regplug meets a requirement; any on other packages."""
+    """Tell whether this version of regplug meets a requirement, or any is on others."""
     if not re.match(r"regplug(?![\w.-])", requirement, re.IGNORECASE):
         return True
     # most say this, and packaging takes 50 ms to import
@@ -91,5 +91,5 @@ def satisfies(requirement: str, version: str) -> bool:
     return wanted.specifier.contains(version, prereleases=True)
 
 
-def _release(version: str) -> list[int]:
+def _release(version):
     return [int(part) for part in re.sub(r"(\.0+)+$", "", version).split(".")]

@@ -2,8 +2,8 @@
 
 Each entry point of the group ``regplug.regularizers`` is one name of one regularizer.
 Several names for one object in one package are aliases; the canonical one is the class
-name in snake case (``WeightL2`` -> ``weight_l2``), else the first, for build backends sort
-the names.
+name in snake case (``WeightL2`` -> ``weight_l2``), else the first, for build backends
+sort the names.
 """
 
 from __future__ import annotations
@@ -89,10 +89,10 @@ class Entry:
                 return text.partition("\n\n")[0]
         return ""
 
-    def _headers(self, key: str) -> list[str]:
+    def _headers(self, key):
         return re.findall(rf"(?mi)^{key}:[ \t]*(.*?)[ \t]*$", self._metadata)
 
-    def _header(self, key: str) -> str:
+    def _header(self, key):
         return next(iter(self._headers(key)), "")
 
     @cached_property
@@ -164,7 +164,7 @@ class Entry:
 
     @property
     def problem(self) -> str:
-        """What is wrong, as far as can be seen without importing; empty where nothing is."""
+        """What is wrong, as far as is seen without importing it, or ""."""
         if self.blocked_reason:
             return self.blocked_reason
         if not self._header("Name") or not self._header("Version"):
@@ -186,7 +186,7 @@ class Entry:
 
     @property
     def summary(self) -> str:
-        """The first line of the class's docstring; what is wrong, where something is."""
+        """The first line of the class's docstring, or what is wrong."""
         return self.problem or self.source_info.docstring.strip().partition("\n")[0]
 
     @property
@@ -260,7 +260,7 @@ def available() -> list[Entry]:
     return sorted(entries, key=lambda entry: (entry.name, entry.value))
 
 
-def _find_conflicts(entries: list[Entry]) -> None:
+def _find_conflicts(entries):
     owners: dict[str, set[Entry]] = defaultdict(set)
     for entry in entries:
         if not entry.blocked:
@@ -316,7 +316,7 @@ def get_entry(name: str) -> Entry:
     return offers[0]
 
 
-def _unknown(name: str, short: str, entries: list[Entry]) -> UnknownRegularizerError:
+def _unknown(name, short, entries):
     by_name = {}
     for entry in entries:
         by_name.update(dict.fromkeys(entry.names, entry))

@@ -47,11 +47,10 @@ def inspect_source(module: str, attribute: str, hops: int = 8) -> SourceInfo:
         if isinstance(statement, ast.ClassDef) and statement.name == attribute:
             docstring = ast.get_docstring(statement) or ""
             return SourceInfo(path, docstring, _missing_import(tree))
-        if isinstance(statement, ast.ImportFrom):
-            for alias in statement.names:
-                if attribute == (alias.asname or alias.name):
-                    other = _absolute(statement, module, path)
-                    return inspect_source(other, alias.name, hops - 1)
+        imported = _imported_name(statement, attribute)
+        if imported:
+            other = _absolute(statement, module, path)
+            return inspect_source(other, imported, hops - 1)
     # a loop, a call or a star may make it
     mention = rf"\b({attribute}|import \*|__getattr__)(?!\w)"
     if not re.search(mention.encode(), text):
@@ -114,6 +113,15 @@ def _is_installed(top):
         return importlib.util.find_spec(top) is not None
     except (ImportError, ValueError):
         return True
+
+
+def _imported_name(statement, attribute):
+    """Return what a statement imports under the name of an attribute, if anything."""
+    if isinstance(statement, ast.ImportFrom):
+        for alias in statement.names:
+            if attribute == (alias.asname or alias.name):
+                return alias.name
+    return None
 
 
 def _absolute(statement, module, path):

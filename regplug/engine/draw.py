@@ -1,8 +1,8 @@
 """The part of the Op `Draw` that both engines share: NumPy and C.
 
 `regplug.noise.reference` defines the bits. The C code follows it line by line; the two
-loops are apart because the compiler can vectorize the inner one, where a, b, c and d are
-constant.
+loops are apart because the compiler can vectorize the inner one, where a, b, c and d
+are constant.
 """
 
 from __future__ import annotations
@@ -151,9 +151,9 @@ class DrawBase:
 
     Notes
     -----
-    The inputs are the keys (uint32, one row a site), the index of the site, the step and
-    the row offset (int64 scalars), the rate (float64 scalar, only for 'keep'), and the
-    shape (int64 vector). All that differs between two sites of one kind, dtype and
+    The inputs are the keys (uint32, one row a site), the index of the site, the step
+    and the row offset (int64 scalars), the rate (float64 scalar, only for 'keep'), and
+    the shape (int64 vector). All that differs between two sites of one kind, dtype and
     number of dimensions is an input, so they share one kernel. A caller that shares an
     axis passes 1 as its length, and 0 as the row offset if it is axis 0.
     """

@@ -1,8 +1,8 @@
 """The Op `Draw` for Theano 1.0.5, and a fast ``switch`` on what it draws.
 
-Theano's C code for ``switch(mask, value, 0)`` branches on each element, which on a random
-mask costs ten times the draw. Where the mask comes from a `Draw`, the graph is rewritten to
-`Masked`, which has no branch.
+Theano's C code for ``switch(mask, value, 0)`` branches on each element, which on a
+random mask costs ten times the draw. Where the mask comes from a `Draw`, the graph is
+rewritten to `Masked`, which has no branch.
 """
 
 from __future__ import annotations

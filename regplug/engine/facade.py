@@ -50,7 +50,7 @@ def name_of(variable: Any) -> str | None:
 
 
 def engine_of(variable: Any) -> ModuleType:
-    """Return the engine's facade: `regplug.engine.pytensor` or `regplug.engine.theano`."""
+    """Return the engine's module: `regplug.engine.pytensor` or `.theano`."""
     name = name_of(variable)
     if name is None:
         raise TypeError(f"{variable!r} is no variable of {' or '.join(ENGINES)}")
@@ -70,5 +70,5 @@ def tensor(variable: Any) -> ModuleType:
 
 
 def renew_test_values(node: Any) -> None:
-    """Compute the test values of a node whose inputs were replaced, if there are any."""
+    """Compute the test values of a node whose inputs were replaced (Theano)."""
     engine_of(node.outputs[0]).renew_test_values(node)

@@ -76,21 +76,22 @@ def norm(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
 
     Notes
     -----
-    ``s sqrt(sum((x / s) ** 2))`` with s the mean of ``abs(x)`` rounded down to a power of two:
-    squares alone overflow and underflow long before norms do, and a power of two rounds nothing.
-    s is constant to gradients: the norm does not depend on it.
+    ``s sqrt(sum((x / s) ** 2))`` with s the mean of ``abs(x)`` rounded down to a power
+    of two: squares alone overflow and underflow long before norms do, and a power of
+    two rounds nothing. s is constant to gradients: the norm does not depend on it.
     """
     T, engine = tensor(x), engine_of(x)
     axes = _axes(axis)
-    # in float64, because the sum of many large numbers overflows, too; cast before it is
-    # summed, because numba sums in float32 in PyTensor 3.3.8 whatever dtype is asked for
+    # in float64, because the sum of many large numbers overflows, too; cast before it
+    # is summed, because numba sums in float32 in PyTensor 3.3.8 whatever dtype is asked
+    # for
     total = abs(T.cast(x, "float64")).sum(axis=axes, keepdims=True)
     size = T.cast(total / T.maximum(_count(x, axis), 1), x.dtype)
     # numba multiplies by reciprocals, and those of smaller numbers are infinite
     size = T.maximum(size, number(np.finfo(x.dtype).tiny, x))
     scale = engine.disconnected_grad(T.exp2(T.floor(T.log2(size))))
-    # the switch stands between two divisions by the scale, which engines would merge into one
-    # by its square
+    # the switch stands between two divisions by the scale, which engines would merge
+    # into one by its square
     ratio = T.switch(T.gt(scale, 0), x / scale, x)
     scaled = root((ratio**2).sum(axis=axes, keepdims=True)) * scale
     if keepdims:
@@ -109,14 +110,14 @@ def shape_text(x: Any) -> str:
     return str(engine_of(x).static_shape(x)).replace("None", "?")
 
 
-def _axes(axis: Any) -> Any:
+def _axes(axis):
     """Return axes as both engines take them: None, or a list of Python's integers."""
     if axis is None:
         return None
     return [int(each) for each in np.atleast_1d(axis)]
 
 
-def _count(x: Any, axis: Any) -> Any:
+def _count(x, axis):
     """Return how many entries `x` has along some axes."""
     axes = _axes(axis)
     if axes is None:

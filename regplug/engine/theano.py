@@ -112,7 +112,8 @@ def working_dtype(dtype):
 class Gate(ViewOp):
     """The value of its input; the gradient where ``is_open`` holds, else 0.
 
-    It is 0 whatever came in. Compiling removes it: it costs nothing forward, and backward a switch.
+    It is 0 whatever came in. Compiling removes it: it costs nothing forward, and
+    backward a switch.
 
     Parameters
     ----------

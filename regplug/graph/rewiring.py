@@ -65,12 +65,13 @@ def rewire(
         What to do at a variable of the old graph: the function takes it as it stands,
         rebuilt or not, and returns what takes its place.
     memo : dict of variable to variable
-        Old variable -> what takes its place. It holds the replaced roots and is extended.
+        Old variable -> what takes its place. It holds the replaced roots and is
+        extended.
 
     Notes
     -----
-    A replacement is made of the variable as the replacements upstream left it. The old graph
-    is not changed: nodes are rebuilt, never edited.
+    A replacement is made of the variable as the replacements upstream left it. The old
+    graph is not changed: nodes are rebuilt, never edited.
     """
     made = {variable for node in nodes for variable in node.outputs}
     for old, visit in visits.items():

@@ -1,12 +1,12 @@
 """Adapters: how the models of a library are seen.
 
-Each is one entry point of the group ``regplug.models``: its name is the top-level module
-of the model's type, its value a class with a static method ``see(model)`` that returns a
-`regplug.Model`; `as_model` calls it. Updates of the model's own (the next states of
-generators, running statistics) are that Model's ``updates`` where the library hands them
-out; where the library's way to compile finds them in any graph, ``finds_updates`` is True.
-How the result is put back to work is the class's own affair. The library is an extra of
-the adapter's package, named like the entry point::
+Each is one entry point of the group ``regplug.models``: its name is the top-level
+module of the model's type, its value a class with a static method ``see(model)`` that
+returns a `regplug.Model`; `as_model` calls it. Updates of the model's own (the next
+states of generators, running statistics) are that Model's ``updates`` where the library
+hands them out; where the library's way to compile finds them in any graph,
+``finds_updates`` is True. How the result is put back to work is the class's own affair.
+The library is an extra of the adapter's package, named like the entry point::
 
     [project.optional-dependencies]
     pymc = ["pymc>=6"]
@@ -100,7 +100,7 @@ def _unmet(wanted):
 
 
 def require(name: str) -> Entry:
-    """Return the adapter of a library that is there, in a version that it can work with.
+    """Return the adapter of a library that is installed, in a version that will do.
 
     Raises
     ------
@@ -113,7 +113,7 @@ def require(name: str) -> Entry:
     return _usable(name, available())
 
 
-def _usable(name: str, entries: list[Entry]) -> Entry:
+def _usable(name, entries):
     offers = [entry for entry in entries if entry.name == name]
     if not offers:
         raise PluginLoadError(
@@ -161,7 +161,7 @@ def from_library(model: Any) -> Model | None:
     return None
 
 
-def _see(entry: Entry, model: Any) -> Model:
+def _see(entry, model):
     adapter = entry.load()
     if not callable(getattr(adapter, "see", None)):
         raise PluginLoadError(f"{entry} is refused: {entry.value} has no method `see`.")
@@ -186,10 +186,10 @@ def as_model(model: Any, params: Any = None, layers: Any = None) -> Model:
 
     Parameters
     ----------
-    model : mapping of str to variable, object with ``layers`` and ``outputs``, variable \
-            or list of them
-        The outputs, named ``layer:output``; or the model of a library that an adapter is
-        for; or a plain graph, in which every named variable is an output.
+    model : mapping of str to variable, object, variable or list of variable
+        The outputs, named ``layer:output``; or an object with ``layers`` and
+        ``outputs``; or the model of a library that an adapter is for; or a plain graph,
+        in which every named variable is an output.
     params : mapping of str to variable, or iterable of named variables, optional
         The parameters, named ``layer.param``. By default every float shared variable of
         one dimension or more on which an output depends, under its own name.
@@ -225,7 +225,7 @@ def as_model(model: Any, params: Any = None, layers: Any = None) -> Model:
     return build_model(model.outputs, params, layers)
 
 
-def _with_own(adapted: Model, params: Any, layers: Any) -> Model:
+def _with_own(adapted, params, layers):
     """Return an adapter's model with the caller's own parameters and layers, if any."""
     if params is not None:
         params = build_model(adapted.outputs, params).params

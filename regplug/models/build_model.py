@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
-from types import ModuleType
 from typing import Any
 
 from regplug import engine as engines
@@ -19,7 +18,7 @@ __all__ = ["as_named_dict", "build_model", "named_variables"]
 def build_model(
     outputs: Any, params: Any = None, layers: Any = None, seen: Collection[Any] = ()
 ) -> Model:
-    """Build the `Model` of a mapping of outputs; the walk stops at variables in `seen`."""
+    """Build the `Model` of outputs by name; the walk stops at variables in `seen`."""
     if params is not None:
         params = as_named_dict(params)
     if not isinstance(outputs, Mapping) or not outputs:
@@ -95,7 +94,7 @@ def as_named_dict(params: Any) -> dict[str, Any]:
     return named
 
 
-def _common_engine(variables: Mapping[str, Any]) -> ModuleType:
+def _common_engine(variables):
     """Return the engine of variables; refuse what is no dense tensor of one engine."""
     first: dict[str, str] = {}
     for name, variable in variables.items():
@@ -117,33 +116,31 @@ def _common_engine(variables: Mapping[str, Any]) -> ModuleType:
     for name, variable in variables.items():
         if not facade.is_dense(variable):
             raise ModelError(
-                f"{name!r} is of type {variable.type}: outputs and parameters are dense "
-                f"tensors.{_how_to_densify(variable, facade)}"
+                f"{name!r} is of type {variable.type}: outputs and parameters are "
+                f"dense tensors.{_how_to_densify(variable, facade)}"
             )
     return facade
 
 
-def _how_to_densify(variable: Any, engine: ModuleType) -> str:
+def _how_to_densify(variable, engine):
     """Return what to do with a sparse variable: a sentence, with a space before it."""
     if not hasattr(variable.type, "format"):  # csr or csc
         return ""
     package = engine.T.__name__.partition(".")[0]
     return (
-        " Leave sparse data out: what is computed from it may be an output. Densify what is an "
-        f"output: {package}.sparse.dense_from_sparse(variable)."
+        " Leave sparse data out: what is computed from it may be an output. "
+        f"Densify what is an output: {package}.sparse.dense_from_sparse(variable)."
     )
 
 
-def _is_symbolic(variable: Any, engine: ModuleType) -> bool:
+def _is_symbolic(variable, engine):
     """Tell whether a variable is a dense tensor that is neither shared nor constant."""
     is_value = isinstance(variable, engine.SharedVariable) or hasattr(variable, "data")
     return engine.is_dense(variable) and not is_value
 
 
-def _find_params(
-    variables: Iterable[Any], engine: ModuleType
-) -> tuple[dict[str, Any], list[Any]]:
-    """Return the float shared variables of one dimension or more; those without a name apart."""
+def _find_params(variables, engine):
+    """Return the float shared variables with axes, those without a name apart."""
     named, unnamed = [], []
     for variable in dict.fromkeys(variables):
         is_parameter = (
@@ -160,18 +157,16 @@ def _find_params(
     return as_named_dict(named), unnamed
 
 
-def _in_order(
-    variables: Mapping[str, Any], position: Mapping[Any, int]
-) -> dict[str, Any]:
-    """Return variables in graph order; those outside of the graph last, as they were."""
+def _in_order(variables, position):
+    """Return variables in graph order, those outside of the graph last."""
 
-    def place(item: tuple[str, Any]) -> int:
+    def place(item):
         return position.get(item[1], len(position))
 
     return dict(sorted(variables.items(), key=place))
 
 
-def _infer_layers(outputs: Mapping[str, Any], params: Mapping[str, Any]) -> list[Layer]:
+def _infer_layers(outputs, params):
     groups = group_by_prefix(outputs, ":")
     owned: dict[str, list[Any]] = defaultdict(list)
     for name, variable in params.items():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import insort
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from types import ModuleType
@@ -161,21 +161,21 @@ class Model:
         return {table[each][0]: each for each in table if each in found}
 
 
-def _names_by_variable(variables: Mapping[str, Any]) -> dict[Any, list[str]]:
+def _names_by_variable(variables):
     table: dict[Any, list[str]] = {}
     for name, variable in variables.items():
         insort(table.setdefault(variable, []), name)
     return table
 
 
-def _names_by_neighbour(names: Iterable[str], mark: str) -> dict[str, list[str]]:
+def _names_by_neighbour(names, mark):
     table: dict[str, list[str]] = {}
     for group in group_by_prefix(names, mark).values():
         table.update(dict.fromkeys(group, group))
     return table
 
 
-def _output_name(layer: Any) -> Any:
+def _output_name(layer):
     # an attribute of `Layer`, a method of theanets' layers
     name = getattr(layer, "output_name", None)
     return name() if callable(name) else name

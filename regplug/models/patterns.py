@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from fnmatch import fnmatchcase
 
 from regplug.errors import NoMatchError, OptionError, did_you_mean, listing, nearest
@@ -96,13 +96,7 @@ class Pattern:
             )
         return matched
 
-    def _select(
-        self,
-        entry: str,
-        names: Collection[str],
-        roles: Mapping[str, set[str]],
-        label: str,
-    ) -> set[str]:
+    def _select(self, entry, names, roles, label):
         if entry in names:
             return {entry}
         if not entry.startswith("@"):
@@ -117,11 +111,11 @@ class Pattern:
         raise OptionError(f"{label}: pattern {self.spec!r}: {fault}.")
 
 
-def _is_entry(entry: object) -> bool:
+def _is_entry(entry):
     return isinstance(entry, str) and bool(entry.strip("!"))
 
 
-def _no_match(entry: str, names: Collection[str], kind: str) -> str:
+def _no_match(entry, names, kind):
     near = nearest(entry, names)
     hint = ""
     if near and not entry.startswith("@"):
