@@ -210,8 +210,8 @@ def examine(entry: registry.Entry) -> Finding:
         faults[f"it prints when it is imported: {' '.join(text.split())[:200]!r}."] = (
             author
         )
-    if not faults and entry.problem:
-        faults[f"{entry.problem}."] = author
+    if not faults and entry.static_error:
+        faults[f"{entry.static_error}."] = author
     if entry.conflicts:
         faults[
             f"{', '.join(entry.conflicts)} offers something else under the same name."

@@ -163,13 +163,13 @@ class Entry:
         return ""
 
     @property
-    def problem(self) -> str:
+    def static_error(self) -> str:
         """What is wrong, as far as is seen without importing it, or ""."""
         if self.blocked_reason:
             return self.blocked_reason
         if not self._header("Name") or not self._header("Version"):
             return "the package's metadata has no name or version"
-        return self.source_info.problem
+        return self.source_info.error
 
     @property
     def status(self) -> str:
@@ -178,7 +178,7 @@ class Entry:
             return "blocked"
         if self.incompatible:
             return "incompatible"
-        if self.problem:
+        if self.static_error:
             return "broken"
         if self.conflicts:
             return "conflict"
@@ -187,7 +187,9 @@ class Entry:
     @property
     def summary(self) -> str:
         """The first line of the class's docstring, or what is wrong."""
-        return self.problem or self.source_info.docstring.strip().partition("\n")[0]
+        return (
+            self.static_error or self.source_info.docstring.strip().partition("\n")[0]
+        )
 
     @property
     def provenance(self) -> str:

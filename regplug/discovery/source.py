@@ -20,13 +20,13 @@ class SourceInfo(NamedTuple):
     Attributes
     ----------
     path, docstring : str
-    problem : str
+    error : str
         What is wrong; empty where nothing is.
     """
 
     path: str = ""
     docstring: str = ""
-    problem: str = ""
+    error: str = ""
 
 
 def inspect_source(module: str, attribute: str, hops: int = 8) -> SourceInfo:
@@ -36,13 +36,13 @@ def inspect_source(module: str, attribute: str, hops: int = 8) -> SourceInfo:
     """
     path = locate(module)
     if path is None:
-        return SourceInfo(problem=f"no module named {module!r}")
+        return SourceInfo(error=f"no module named {module!r}")
     if not path.endswith(".py") or not hops:
         return SourceInfo(path)
     try:
         text, tree = _parse(path, os.stat(path).st_mtime_ns)
     except (OSError, SyntaxError, ValueError) as error:
-        return SourceInfo(path, problem=_unreadable(path, error))
+        return SourceInfo(path, error=_unreadable(path, error))
     for statement in tree.body:
         if isinstance(statement, ast.ClassDef) and statement.name == attribute:
             docstring = ast.get_docstring(statement) or ""
@@ -54,8 +54,8 @@ def inspect_source(module: str, attribute: str, hops: int = 8) -> SourceInfo:
     # a loop, a call or a star may make it
     mention = rf"\b({attribute}|import \*|__getattr__)(?!\w)"
     if not re.search(mention.encode(), text):
-        return SourceInfo(path, problem=f"{path} has no {attribute!r}")
-    return SourceInfo(path, problem=_missing_import(tree))
+        return SourceInfo(path, error=f"{path} has no {attribute!r}")
+    return SourceInfo(path, error=_missing_import(tree))
 
 
 def _unreadable(path, error):
