@@ -71,19 +71,21 @@ _HOMES = {
     "Result": "composition.manager",
     "as_model": "models.adapters",
     "compose": "composition.compose",
+    "engine": "engine",
     "hookimpl": "authoring.hookspecs",
+    "noise": "noise",
     "read": "composition.compose",
+    "schedules": "authoring.schedules",
 }
-_MODULES = {"engine": "engine", "noise": "noise", "schedules": "authoring.schedules"}
 
 
 def __getattr__(name: str) -> Any:
-    if name in _MODULES:
-        return importlib.import_module(f"regplug.{_MODULES[name]}")
     if name not in _HOMES:
         hint = did_you_mean(name, __all__)
         raise AttributeError(f"module 'regplug' has no attribute {name!r}.{hint}")
-    return getattr(importlib.import_module(f"regplug.{_HOMES[name]}"), name)
+    module = importlib.import_module(f"regplug.{_HOMES[name]}")
+    # three names are modules themselves
+    return getattr(module, name, module)
 
 
 def __dir__() -> list[str]:

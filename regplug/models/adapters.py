@@ -5,8 +5,9 @@ module of the model's type, its value a class with a static method ``see(model)`
 returns a `regplug.Model`; `as_model` calls it. Updates of the model's own (the next
 states of generators, running statistics) are that Model's ``updates`` where the library
 hands them out; where the library's way to compile finds them in any graph,
-``finds_updates`` is True. How the result is put back to work is the class's own affair.
-The library is an extra of the adapter's package, named like the entry point::
+``finds_updates`` is True. What it knows of `Model.unit_axis` beyond what the graph
+shows is ``known_unit_axis``. How the result is put back to work is the class's own
+affair. The library is an extra of the adapter's package, named like the entry point::
 
     [project.optional-dependencies]
     pymc = ["pymc>=6"]
