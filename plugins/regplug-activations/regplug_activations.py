@@ -26,12 +26,14 @@ class HiddenL1(Regularizer):
     Parameters
     ----------
     reduction : {"mean", "batch"}
-        ``mean``: the mean over the K outputs of their mean absolute values. ``batch``: the sum of all
-        absolute values divided by the batch size N, the length of axis 0.
+        ``mean``: the mean over the K outputs of their mean absolute values. ``batch``:
+        the sum of all absolute values divided by the batch size N, the length of axis
+        0.
 
     Notes
     -----
-    ``(1 / K) sum_k mean(abs(h_k))``, or ``sum_k sum(abs(h_k)) / N``. An empty batch adds 0.
+    ``(1 / K) sum_k mean(abs(h_k))``, or ``sum_k sum(abs(h_k)) / N``. An empty batch
+    adds 0.
 
     References
     ----------
@@ -57,18 +59,19 @@ class HiddenL2(Regularizer):
     Parameters
     ----------
     reduction : {"mean", "batch"}
-        ``mean``: the mean over the K outputs of their mean squares. ``batch``: the sum of all squares
-        divided by the batch size N, the length of axis 0.
+        ``mean``: the mean over the K outputs of their mean squares. ``batch``: the sum
+        of all squares divided by the batch size N, the length of axis 0.
 
     Notes
     -----
-    ``(1 / K) sum_k mean(h_k ** 2)``, or ``sum_k sum(h_k ** 2) / N``. An empty batch adds 0. Listed
-    with dropout on the same output it sees the dropped output, as in AWD-LSTM.
+    ``(1 / K) sum_k mean(h_k ** 2)``, or ``sum_k sum(h_k ** 2) / N``. An empty batch
+    adds 0. Listed with dropout on the same output it sees the dropped output, as in
+    AWD-LSTM.
 
     References
     ----------
-    S. Merity, B. McCann and R. Socher (2017). Revisiting activation regularization for language RNNs.
-    arXiv:1708.01009.
+    S. Merity, B. McCann and R. Socher (2017). Revisiting activation regularization for
+    language RNNs. arXiv:1708.01009.
 
     Examples
     --------
@@ -94,15 +97,16 @@ class KLSparsity(Regularizer):
     rho : float, in (0, 1)
         The mean activation wanted.
     epsilon : float, in (0, 0.1]
-        How far the mean activations are squeezed into (0, 1), so that a unit that is always 0 or always 1
-        has a finite term.
+        How far the mean activations are squeezed into (0, 1), so that a unit that is
+        always 0 or always 1 has a finite term.
 
     Notes
     -----
-    ``sum_k sum_j KL(rho, q_j)``, where ``KL(a, b) = a log(a / b) + (1 - a) log((1 - a) / (1 - b))``,
-    ``q_j = epsilon + (1 - 2 epsilon) clip(p_j, 0, 1)``, and ``p_j`` is the mean activation of unit j: the mean
-    of ``h_k`` over all axes but the last. It is computed in float64, whatever the dtype of ``h_k``, and so is
-    ``1 - q_j = epsilon + (1 - 2 epsilon) (1 - clip(p_j, 0, 1))``. An empty batch adds 0. A derivative by p_j
+    ``sum_k sum_j KL(rho, q_j)``, where ``KL(a, b) = a log(a / b) + (1 - a) log((1 - a)
+    / (1 - b))``, ``q_j = epsilon + (1 - 2 epsilon) clip(p_j, 0, 1)``, and ``p_j`` is
+    the mean activation of unit j: the mean of ``h_k`` over all axes but the last. It is
+    computed in float64, whatever the dtype of ``h_k``, and so is ``1 - q_j = epsilon +
+    (1 - 2 epsilon) (1 - clip(p_j, 0, 1))``. An empty batch adds 0. A derivative by p_j
     that the dtype of ``h_k`` cannot hold is the largest number that it can.
 
     References
@@ -131,7 +135,8 @@ class KLSparsity(Regularizer):
         T, rho = tensor(h), self.rho
         # beside 1, float32 holds neither a small epsilon nor a rho near 1
         p = mean(T.cast(h, "float64"), axis=range(h.ndim - 1))
-        # 1 - q is no difference: engines would add up its constants, and 1 + epsilon is 1
+        # 1 - q is no difference: engines would add up its constants, and 1 + epsilon is
+        # 1
         on, off = (
             self.log_squeezed(T.clip(each, 0, 1), h.dtype) for each in (p, 1 - p)
         )
@@ -152,14 +157,15 @@ class Decov(Regularizer):
 
     Notes
     -----
-    ``sum_k (norm_F(C_k) ** 2 - norm2(diag(C_k)) ** 2) / 2``: half the sum of the squared covariances between
-    different units. ``C_k = X'X / N`` is the covariance of the units of ``h_k`` over the batch: X is ``h_k`` with
-    all axes but the last flattened into N samples, less its mean over them. An empty batch adds 0.
+    ``sum_k (norm_F(C_k) ** 2 - norm2(diag(C_k)) ** 2) / 2``: half the sum of the
+    squared covariances between different units. ``C_k = X'X / N`` is the covariance of
+    the units of ``h_k`` over the batch: X is ``h_k`` with all axes but the last
+    flattened into N samples, less its mean over them. An empty batch adds 0.
 
     References
     ----------
-    M. Cogswell, F. Ahmed, R. Girshick, L. Zitnick and D. Batra (2016). Reducing overfitting in deep networks by
-    decorrelating representations. ICLR.
+    M. Cogswell, F. Ahmed, R. Girshick, L. Zitnick and D. Batra (2016). Reducing
+    overfitting in deep networks by decorrelating representations. ICLR.
 
     Examples
     --------
@@ -181,21 +187,22 @@ class ConfidencePenalty(Regularizer):
     Parameters
     ----------
     from_logits : bool
-        Whether the outputs are logits, of which the softmax over the last axis is taken; otherwise they are
-        probabilities, which sum to 1 over the last axis.
+        Whether the outputs are logits, of which the softmax over the last axis is
+        taken; otherwise they are probabilities, which sum to 1 over the last axis.
 
     Notes
     -----
     ``-(1 / K) sum_k mean(H_k)``, the mean over all axes but the last, of the entropies
-    ``H = -sum_j p_j log(p_j)``, where 0 log(0) is 0, and so is its derivative. From logits z it is
-    ``H = log(Z) - (1 / Z) sum_j e_j s_j``, where ``s_j = z_j - max(z)``, ``e_j = exp(s_j)`` and
-    ``Z = sum_j e_j``. A logit of -inf is a masked class, of probability and derivative 0; a row of
-    which every class is masked has entropy 0. An empty batch adds 0.
+    ``H = -sum_j p_j log(p_j)``, where 0 log(0) is 0, and so is its derivative. From
+    logits z it is ``H = log(Z) - (1 / Z) sum_j e_j s_j``, where ``s_j = z_j - max(z)``,
+    ``e_j = exp(s_j)`` and ``Z = sum_j e_j``. A logit of -inf is a masked class, of
+    probability and derivative 0; a row of which every class is masked has entropy 0. An
+    empty batch adds 0.
 
     References
     ----------
-    G. Pereyra, G. Tucker, J. Chorowski, L. Kaiser and G. Hinton (2017). Regularizing neural networks by
-    penalizing confident output distributions. ICLR workshop.
+    G. Pereyra, G. Tucker, J. Chorowski, L. Kaiser and G. Hinton (2017). Regularizing
+    neural networks by penalizing confident output distributions. ICLR workshop.
 
     Examples
     --------
@@ -219,18 +226,19 @@ class TotalVariation(Regularizer):
     Parameters
     ----------
     axes : tuple of int
-        The axes along which entries are neighbours; ``(1, 2)`` for images of shape (batch, height, width,
-        channels).
+        The axes along which entries are neighbours; ``(1, 2)`` for images of shape
+        (batch, height, width, channels).
 
     Notes
     -----
-    ``(1 / K) sum_k (1 / A) sum_a mean(abs(h_k[..., 1:, ...] - h_k[..., :-1, ...]))``, shifted along each axis a of
-    the A axes. An axis of length 1 has no neighbours and adds 0.
+    ``(1 / K) sum_k (1 / A) sum_a mean(abs(h_k[..., 1:, ...] - h_k[..., :-1, ...]))``,
+    shifted along each axis a of the A axes. An axis of length 1 has no neighbours and
+    adds 0.
 
     References
     ----------
-    L. I. Rudin, S. Osher and E. Fatemi (1992). Nonlinear total variation based noise removal algorithms.
-    Physica D 60, 259-268.
+    L. I. Rudin, S. Osher and E. Fatemi (1992). Nonlinear total variation based noise
+    removal algorithms. Physica D 60, 259-268.
 
     Examples
     --------
@@ -245,7 +253,8 @@ class TotalVariation(Regularizer):
     def loss(self, matched):
         if not self.axes:
             raise ValueError(
-                "axes=() names no axis: give those along which entries are neighbours, such as (1, 2)"
+                "axes=() names no axis: give those along which entries are "
+                "neighbours, such as (1, 2)"
             )
         refuse_missing_axes(matched, self.axes)
         variations = (
@@ -263,7 +272,8 @@ def reduced(values, reduction):
     for name, each in values.items():
         if each.ndim == 0:
             raise ValueError(
-                f"{name!r} is a scalar: reduction='batch' needs the batch on axis 0; use 'mean'"
+                f"{name!r} is a scalar: reduction='batch' needs the batch on axis 0; "
+                "use 'mean'"
             )
     return sum(each.sum() / samples(each) for each in values.values())
 
@@ -279,7 +289,8 @@ def between_units(h):
     units = h.shape[-1]
     x = h.reshape((T.prod(h.shape[:-1]), units))
     x = x - mean(x, axis=0, keepdims=True)
-    # again: the mean of large numbers is rounded, and what rounding left is a mean as well
+    # again: the mean of large numbers is rounded, and what rounding left is a mean as
+    # well
     x = x - mean(x, axis=0, keepdims=True)
     covariances = T.dot(x.T, x) / samples(x)
     return T.switch(T.eye(units), number(0, h), covariances)

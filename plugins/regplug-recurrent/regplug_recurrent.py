@@ -22,13 +22,14 @@ class RecurrentNorm(Regularizer):
 
     Notes
     -----
-    ``(1 / K) sum_k mean((norm2(h_t) - norm2(h_{t-1})) ** 2)``, where norm2 is over the units and the mean over the
-    batch and the steps from the second on; where there is none it is 0. The derivative of norm2 at a state of
-    zeros is 0.
+    ``(1 / K) sum_k mean((norm2(h_t) - norm2(h_{t-1})) ** 2)``, where norm2 is over the
+    units and the mean over the batch and the steps from the second on; where there is
+    none it is 0. The derivative of norm2 at a state of zeros is 0.
 
     References
     ----------
-    D. Krueger and R. Memisevic (2016). Regularizing RNNs by stabilizing activations. ICLR.
+    D. Krueger and R. Memisevic (2016). Regularizing RNNs by stabilizing activations.
+    ICLR.
 
     Examples
     --------
@@ -60,13 +61,13 @@ class RecurrentState(Regularizer):
 
     Notes
     -----
-    ``(1 / K) sum_k mean((h_t - h_{t-1}) ** 2)``, the mean over the batch, the steps from the second on, and the
-    units; where there is no second step it is 0.
+    ``(1 / K) sum_k mean((h_t - h_{t-1}) ** 2)``, the mean over the batch, the steps
+    from the second on, and the units; where there is no second step it is 0.
 
     References
     ----------
-    S. Merity, B. McCann and R. Socher (2017). Revisiting activation regularization for language RNNs.
-    arXiv:1708.01009.
+    S. Merity, B. McCann and R. Socher (2017). Revisiting activation regularization for
+    language RNNs. arXiv:1708.01009.
 
     Examples
     --------
@@ -97,8 +98,8 @@ def refuse_untimed(matched, time_axis):
         shape = f"{name!r} has shape {shape_text(h)}"
         if time_axis >= h.ndim - 1:
             raise ValueError(
-                f"{shape}: it has no time axis {time_axis} before its units; match outputs of shape "
-                "(batch, time, units), or set time_axis"
+                f"{shape}: it has no time axis {time_axis} before its units; match "
+                "outputs of shape (batch, time, units), or set time_axis"
             )
         if engine_of(h).static_shape(h)[time_axis] == 1:
             raise ValueError(

@@ -125,6 +125,8 @@ def _options_of(cls):
     for name, hint in typing.get_type_hints(cls, include_extras=True).items():
         if not name.startswith("_") and get_origin(hint) is not ClassVar:
             declared[name] = Option(name, hint, getattr(cls, name, REQUIRED))
+    if getattr(cls, "weight", REQUIRED) is None:
+        del declared["weight"]
     _, *parameters = inspect.signature(cls.__init__).parameters.values()
     if any(each.kind is each.VAR_KEYWORD for each in parameters):
         return declared
@@ -154,9 +156,11 @@ def check_options(cls: type, label: str, given: dict[str, Any]) -> dict[str, Any
     checked = {}
     for name, value in given.items():
         if name not in options:
+            what = f"unknown option {name!r}.{did_you_mean(name, options)}"
+            if name == "weight":
+                what = "it has no weight."
             raise OptionError(
-                f"{label}({name}={value!r}): unknown option {name!r}."
-                f"{did_you_mean(name, options)} Options: {', '.join(options)}."
+                f"{label}({name}={value!r}): {what} Options: {', '.join(options)}."
             )
         convert: Callable[[Any], Any] = options[name].check
         if name == "weight" and isinstance(value, Mapping):

@@ -5,8 +5,8 @@ from __future__ import annotations
 import inspect
 import logging
 import sys
-from types import CodeType
-from typing import Annotated, Any, ClassVar, Literal, cast
+import weakref
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, cast
 
 from annotated_types import Interval
 
@@ -20,7 +20,6 @@ __all__ = [
     "Regularizer",
     "hook_arguments",
     "non_default_options",
-    "reads_weight",
     "uses_weight",
 ]
 
@@ -29,6 +28,15 @@ if sys.version_info >= (3, 11):
 else:
     from typing_extensions import dataclass_transform
 
+__all__ = [
+    "HOOKS",
+    "Regularizer",
+    "hook_arguments",
+    "non_default_options",
+    "uses_weight",
+    "weight_readers",
+]
+
 HOOKS: dict[str, tuple[str, ...]] = {
     name: tuple(inspect.signature(function).parameters)
     for name, function in vars(hookspecs).items()
@@ -36,21 +44,30 @@ HOOKS: dict[str, tuple[str, ...]] = {
 }
 _logger = logging.getLogger("regplug")
 
+# Instances whose `weight` was read: how it is seen that a class of theanets, whose
+# hooks take no weight, uses it. It is not kept in the instances, as their attributes
+# are copied and compared.
+weight_readers: weakref.WeakSet[Regularizer] = weakref.WeakSet()
+
 
 @dataclass_transform(kw_only_default=True)
 class Regularizer:
     """A regularizer: some of the hooks, and options as annotated class attributes.
 
-    Instances compare by identity and hold no state, so that one may serve several models.
+    Instances compare by identity and hold no state, so that one may serve several
+    models.
 
     Parameters
     ----------
     pattern : str or list of str
-        Which outputs (or parameters) it acts on: globs, ``!`` globs that exclude, roles.
+        Which outputs (or parameters) it acts on: globs, ``!`` globs that exclude,
+        roles.
     weight : float
-        The strength given at construction; 0 is off. It has no default unless the class sets one.
+        The strength given at construction; 0 is off. It has no default unless the class
+        sets one, and ``weight = None`` in a class says that it has none.
     name : str, optional
-        The label in results, logs, errors and noise; by default the name it was asked for by.
+        The label in results, logs, errors and noise; by default the name it was asked
+        for by.
     optional : bool
         Whether the pattern may match nothing.
     **options
@@ -77,7 +94,10 @@ class Regularizer:
     applies: ClassVar[Literal["training", "always"]] = "training"
 
     pattern: str | list[str] = "*"
-    weight: Annotated[float, Interval(ge=0)]
+    if TYPE_CHECKING:
+        weight: Any  # a number, or None in a class that has none
+    else:
+        weight: Annotated[float, Interval(ge=0)]
     name: str | None = None
     optional: bool = False
 
@@ -87,31 +107,44 @@ class Regularizer:
         weight: float | None = None,
         **options: Any,
     ):
-        given = {"pattern": pattern, "weight": weight}
-        options = {
-            key: value for key, value in given.items() if value is not None
-        } | options
+        if pattern is not None:
+            options["pattern"] = pattern
+        if weight is not None:
+            options["weight"] = weight
         cls = type(self)
-        own = cls.__init__ is not Regularizer.__init__
-        checked = check_options(Regularizer if own else cls, cls.__name__, options)
-        for key, value in checked.items():
+        is_inherited = cls.__init__ is Regularizer.__init__
+        # a constructor of its own names the class's options, and may hand over others
+        declaring = cls if is_inherited else Regularizer
+        for key, value in check_options(declaring, cls.__name__, options).items():
             setattr(self, key, value)
-        for key, option in options_of(cls).items():
-            if (
-                option.default is REQUIRED
-                and key not in checked
-                and key != "weight"
-                and not own
-            ):
+        for key, option in options_of(declaring).items():
+            is_missing = option.default is REQUIRED and key not in options
+            if is_missing and key != "weight":
                 raise OptionError(
-                    f"{cls.__name__}: option {key!r} must be given ({option.type_name})."
+                    f"{cls.__name__}: option {key!r} must be given "
+                    f"({option.type_name})."
                 )
 
+    def __getattribute__(self, name: str) -> Any:
+        if name == "weight":
+            weight_readers.add(self)
+        return super().__getattribute__(name)
+
     def __repr__(self) -> str:
-        given = ", ".join(
-            f"{key}={value!r}" for key, value in non_default_options(self).items()
-        )
+        options = non_default_options(self).items()
+        given = ", ".join(f"{key}={value!r}" for key, value in options)
         return f"{type(self).__name__}({given})"
+
+    def selects(self, name: str, variable: Any) -> bool:
+        """Tell whether the regularizer acts on an entry that its pattern matches.
+
+        Parameters
+        ----------
+        name : str
+        variable : variable
+            Of the model, before anything was changed.
+        """
+        return True
 
     @hookimpl
     def log(self, matched):
@@ -123,52 +156,25 @@ class Regularizer:
 
 def non_default_options(regularizer: Regularizer) -> dict[str, Any]:
     """Return the options whose values are not the class's own defaults."""
-    options = options_of(type(regularizer)).values()
-    values = {
-        option.name: getattr(regularizer, option.name, REQUIRED) for option in options
-    }
-    return {
-        o.name: values[o.name]
-        for o in options
-        if values[o.name] is not REQUIRED and values[o.name] != o.default
-    }
+    found = {}
+    for name, option in options_of(type(regularizer)).items():
+        value = getattr(regularizer, name, REQUIRED)
+        if value is not REQUIRED and value != option.default:
+            found[name] = value
+    return found
 
 
 def hook_arguments(owner: object, hook: str) -> tuple[str, ...] | None:
-    """Return the arguments that a hookimpl asks for; None where there is no such hookimpl."""
+    """Return the arguments that a hookimpl asks for; None where there is none."""
     function = getattr(owner, hook, None)
     if not hasattr(function, "regplug_impl"):
         return None
-    return tuple(
-        name
-        for name in inspect.signature(cast(Any, function)).parameters
-        if name != "self"
-    )
+    parameters = inspect.signature(cast(Any, function)).parameters
+    return tuple(name for name in parameters if name != "self")
 
 
 def uses_weight(cls: type[Regularizer]) -> bool:
     """Tell whether the class has a loss, or takes ``weight`` in a hook."""
-    return any(
-        hook == "loss" or "weight" in arguments
-        for hook in HOOKS
-        if (arguments := hook_arguments(cls, hook)) is not None
-    )
-
-
-def reads_weight(cls: type[Regularizer]) -> bool:
-    """Tell whether a method of the class reads ``self.weight``, as the ancestor's regularizers do."""
-    own = [base for base in cls.__mro__ if base not in Regularizer.__mro__]
-    codes = [
-        code
-        for base in own
-        for value in vars(base).values()
-        if (code := getattr(value, "__code__", None))
-    ]
-    while codes:
-        code = codes.pop()
-        if "weight" in code.co_names:
-            return True
-        codes += [
-            each for each in code.co_consts if isinstance(each, CodeType)
-        ]  # a comprehension, up to Python 3.11
-    return False
+    if hook_arguments(cls, "loss") is not None:
+        return True
+    return any("weight" in (hook_arguments(cls, hook) or ()) for hook in HOOKS)

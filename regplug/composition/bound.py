@@ -1,30 +1,51 @@
-"""BoundRegularizer: one regularizer in its place in a composition, and how its hooks are called."""
+"""BoundRegularizer: a regularizer in its place, and how its hooks are called."""
 
 from __future__ import annotations
 
 import traceback
-from collections.abc import Iterable
+from collections.abc import Mapping
 from typing import Any
 
 import pluggy
 
 from regplug.authoring import hookspecs
 from regplug.authoring.options import check_options, options_of
-from regplug.authoring.regularizer import HOOKS, Regularizer, hook_arguments
+from regplug.authoring.regularizer import (
+    HOOKS,
+    Regularizer,
+    hook_arguments,
+    non_default_options,
+    uses_weight,
+    weight_readers,
+)
 from regplug.authoring.schedules import Schedule
 from regplug.composition.saved_state import unwrapped
 from regplug.composition.shared import LazySharedVariable
 from regplug.discovery.registry import Entry
-from regplug.errors import CompositionError, OptionError, RegplugError, RegularizerError
+from regplug.errors import (
+    NoMatchError,
+    OptionError,
+    RegplugError,
+    RegularizerError,
+    listing,
+)
 from regplug.models.model import Model
 from regplug.models.patterns import Pattern
 
+__all__ = ["BoundRegularizer", "HookManager"]
 
-class _Hooks(pluggy.PluginManager):
-    """A plugin manager that looks at the known hook names only: registering is four times faster."""
+
+class HookManager(pluggy.PluginManager):
+    """A plugin manager of the known hooks only: registering is four times faster."""
+
+    def __init__(self) -> None:
+        super().__init__("regplug")
+        self.add_hookspecs(hookspecs)
 
     def parse_hookimpl_opts(self, plugin: object, name: str) -> Any:
-        return super().parse_hookimpl_opts(plugin, name) if name in HOOKS else None
+        if name not in HOOKS:
+            return None
+        return super().parse_hookimpl_opts(plugin, name)
 
 
 class BoundRegularizer:
@@ -37,8 +58,17 @@ class BoundRegularizer:
         What noise is keyed by, and the name that is unique in the composition.
     entry : Entry or None
         The package it was loaded from.
-    plugins : iterable of object
+    plugins : tuple of object
         Pluggy wrappers around its hooks.
+
+    Attributes
+    ----------
+    hooks : dict of str to tuple of str, or None
+        The arguments that each hook asks for; None of a hook that it has not.
+    weight : LazySharedVariable, Schedule or None
+    has_static_weight : bool
+        Whether its `modify_graph` does not take the weight: a number that it reads from
+        itself is a part of the graph.
     """
 
     def __init__(
@@ -49,17 +79,11 @@ class BoundRegularizer:
         entry: Entry | None,
         plugins: tuple = (),
     ):
-        self.regularizer, self.name, self.label, self.entry = (
-            regularizer,
-            name,
-            label,
-            entry,
-        )
-        self.plugins = plugins
+        self.regularizer, self.entry, self.plugins = regularizer, entry, plugins
+        self.name, self.label = name, label
         if "/" in label:
-            raise OptionError(
-                f"{label}: a name has no '/', which parts label and parameter in manager.state()."
-            )
+            why = "which parts label and parameter in manager.state()"
+            raise OptionError(f"{label}: a name has no '/', {why}.")
         try:
             self.pattern = Pattern(regularizer.pattern)
         except OptionError as error:
@@ -67,64 +91,94 @@ class BoundRegularizer:
         self.hooks = {hook: hook_arguments(regularizer, hook) for hook in HOOKS}
         modifies = self.hooks["modify_graph"]
         self.has_static_weight = modifies is not None and "weight" not in modifies
-        self.weight: Any = getattr(regularizer, "weight", None)
-        if not isinstance(self.weight, Schedule):
-            self.weight = (
-                None
-                if self.weight is None
-                else LazySharedVariable(
-                    f"regplug.weight:{label}", self.weight, "float64"
-                )
-            )
-        elif self.has_static_weight:
-            raise OptionError(
-                f"{label} ({self.provenance}): its modify_graph does not take `weight`, so "
-                f"the schedule {dict(self.weight)} cannot act: give a number."
-            )
-        self._hooks = _Hooks("regplug")
-        self._hooks.add_hookspecs(hookspecs)
+        self.weight = self._as_weight(getattr(regularizer, "weight", None))
+        # a default of the class that nothing uses is its author's affair
+        is_given = "weight" in non_default_options(regularizer)
+        self._is_weight_used = not is_given or uses_weight(type(regularizer))
+        self._hook_manager = HookManager()
         for plugin in (regularizer, *plugins):
-            self._hooks.register(plugin)
+            self._hook_manager.register(plugin)
 
-    def match(self, model: Model, optional: bool = False) -> dict[str, Any]:
-        """Return what its pattern matches; nothing may match where it is `optional`, here or by its option."""
-        regularizer = self.regularizer
-        return model.match(
-            self.pattern,
-            regularizer.targets,
-            self.label,
-            optional or regularizer.optional,
-        )
-
-    def check_weight(self, value: Any) -> float:
-        """Return a weight that is in range; refuse a schedule, and a change of what is baked into the graph."""
-        cls = type(self.regularizer)
-        known = (
-            cls if "weight" in options_of(cls) else Regularizer
-        )  # a constructor of its own may not take it
-        weight = check_options(known, self.label, {"weight": unwrapped(value)})[
-            "weight"
-        ]
-        if isinstance(weight, Schedule):
+    def _as_weight(self, weight):
+        if weight is None:
+            return None
+        if not isinstance(weight, Schedule):
+            return LazySharedVariable(f"regplug.weight:{self.label}", weight, "float64")
+        if self.has_static_weight:
             raise OptionError(
-                f"{self.label}: the schedule {dict(weight)} is a part of the graph: compose anew with it."
-            )
-        if self.has_static_weight and weight != self.weight.get():
-            raise OptionError(
-                f"{self.label} ({self.provenance}): its modify_graph does not take `weight`, so "
-                f"{self.regularizer.weight!r} is baked into the graph: compose anew to change it."
+                f"{self.label} ({self.provenance}): its modify_graph does not take "
+                f"`weight`, so the schedule {dict(weight)} cannot act: give a number."
             )
         return weight
+
+    def match(self, model: Model, optional: bool = False) -> dict[str, Any]:
+        """Return what it acts on, by canonical name, in graph order.
+
+        Raises
+        ------
+        NoMatchError
+            That is nothing, and neither `optional` nor its option of that name is set.
+        """
+        regularizer = self.regularizer
+        optional = optional or regularizer.optional
+        found = model.match(self.pattern, regularizer.targets, self.label, optional)
+        return self.select(found, optional)
+
+    def select(self, found: Mapping[str, Any], optional: bool) -> dict[str, Any]:
+        """Return those that the class acts on, of what its pattern matches."""
+        selected = {}
+        for name, variable in found.items():
+            if self.regularizer.selects(name, variable):
+                selected[name] = variable
+        # what is named outright must count; what a glob matches beside others need not
+        named = [name for name in self.pattern.positive if name in found]
+        left_out = [name for name in named if name not in selected]
+        if found and not selected:
+            left_out = list(found)
+        if left_out and not optional:
+            kinds = [f"{name} ({found[name].type})" for name in left_out]
+            own = options_of(type(self.regularizer)).keys() - options_of(Regularizer)
+            raise NoMatchError(
+                f"{self.label} ({self.provenance}): pattern {self.pattern.spec!r} "
+                f"matches {listing(kinds)}, on which it does not act: leave them out, "
+                f"or see its options: {listing(sorted(own))}."
+            )
+        return selected
+
+    def check_weight(self, value: Any) -> float:
+        """Return a weight in range; refuse a schedule, and a change of a static one."""
+        cls: type = type(self.regularizer)
+        if "weight" not in options_of(cls):
+            # a constructor of its own need not take it
+            cls = Regularizer
+        weight = check_options(cls, self.label, {"weight": unwrapped(value)})["weight"]
+        if isinstance(weight, Schedule):
+            remedy = "is a part of the graph: compose anew with it"
+            raise OptionError(f"{self.label}: the schedule {dict(weight)} {remedy}.")
+        if self.has_static_weight and weight != self.weight.get():
+            raise OptionError(
+                f"{self.label} ({self.provenance}): its modify_graph does not take "
+                f"`weight`, so {self.regularizer.weight!r} is baked into the graph: "
+                "compose anew to change it."
+            )
+        return weight
+
+    def require_used_weight(self) -> None:
+        """Refuse a weight that was given, and that no hook took or read."""
+        if not self._is_weight_used:
+            why = "as no hook takes `weight` or reads self.weight: leave it out"
+            raise OptionError(
+                f"{self.label} ({self.provenance}): weight={self.regularizer.weight!r} "
+                f"does nothing, {why}."
+            )
 
     @property
     def provenance(self) -> str:
         """The package and version, or the class where it came from no package."""
+        if self.entry:
+            return f"{self.entry.package} {self.entry.version}"
         cls = type(self.regularizer)
-        return (
-            f"{self.entry.package} {self.entry.version}"
-            if self.entry
-            else f"{cls.__module__}.{cls.__qualname__}"
-        )
+        return f"{cls.__module__}.{cls.__qualname__}"
 
     def fault(self, hook: str, where: str, what: str) -> RegularizerError:
         """Return the error that names label, package, version, hook and output."""
@@ -139,83 +193,35 @@ class BoundRegularizer:
         RegularizerError
             From whatever the plugin raised.
         """
+        caller = getattr(self._hook_manager.hook, hook)
+        weight_readers.discard(self.regularizer)
         try:
-            return getattr(self._hooks.hook, hook)(
-                regularizer=self.regularizer, **arguments
-            )
+            return caller(regularizer=self.regularizer, **arguments)
+        except RegplugError as error:
+            fault = self.fault(hook, where, str(error))
+            raise type(error)(str(fault)) from error
         except (Exception, SystemExit) as error:
             what = f"raised {type(error).__name__}: {error}"
-            wrapper = self._failing_wrapper(hook, error)
-            if wrapper is not None:
-                what = f"the wrapper plugin {wrapper!r} around it {what}"
-            fault = self.fault(hook, where, what)
-            raise (
-                type(error)(f"{self.label}: {error}")
-                if isinstance(error, RegplugError)
-                else fault
-            ) from error
-
-    def _failing_wrapper(self, hook: str, error: BaseException) -> object | None:
-        codes = {frame.f_code for frame, _ in traceback.walk_tb(error.__traceback__)}
-        for implementation in getattr(
-            self._hooks.hook, hook
-        ).get_hookimpls():  # the regularizer's comes first
-            code = getattr(implementation.function, "__code__", None)
-            # where a wrapper does not yield once, pluggy raises, and names it by its place
-            if code and (
-                code in codes
-                or f"{code.co_filename}:{code.co_firstlineno} " in str(error)
-            ):
-                return (
-                    None
-                    if implementation.plugin is self.regularizer
-                    else implementation.plugin
-                )
-        return None
+            if self.plugins and not _went_through(self.regularizer, hook, error):
+                what = f"{_wrapper_of(caller, error)} around it {what}"
+            raise self.fault(hook, where, what) from error
+        finally:
+            if self.regularizer in weight_readers:
+                self._is_weight_used = True
 
 
-def check_wrappers(plugins: Any) -> tuple:
-    """Return the wrapper plugins as a tuple.
+def _went_through(plugin, hook, error):
+    """Tell whether an error came from a plugin's own hook."""
+    code = getattr(getattr(plugin, hook, None), "__code__", None)
+    frames = traceback.walk_tb(error.__traceback__)
+    return any(frame.f_code is code for frame, _ in frames)
 
-    Raises
-    ------
-    CompositionError
-        One is no pluggy wrapper, wraps no hook, asks for an argument that the hook has not, or is listed twice.
-    """
-    if isinstance(plugins, str) or not isinstance(plugins, Iterable):
-        raise CompositionError(
-            f"plugins: {plugins!r} is no list of wrapper plugins: write [...]."
-        )
-    plugins = tuple(plugins)
-    for number, plugin in enumerate(plugins):
-        if any(plugin is other for other in plugins[:number]):
-            raise CompositionError(f"plugins: {plugin!r} is listed twice.")
-        if isinstance(plugin, type):
-            raise CompositionError(
-                f"plugins: {plugin!r} is refused: it is a class; hand over an instance of it."
-            )
-        wrapped = [
-            name
-            for name in dir(plugin)
-            if hasattr(getattr(plugin, name, None), "regplug_impl")
-        ]
-        for name in wrapped:
-            marks = getattr(plugin, name).regplug_impl
-            if not (marks["wrapper"] or marks["hookwrapper"]):
-                raise CompositionError(
-                    f"plugins: {plugin!r} implements {name!r} as no wrapper: mark it @hookimpl(wrapper=True), "
-                    "or list it among the regularizers."
-                )
-        if not set(wrapped) & set(HOOKS):
-            raise CompositionError(
-                f"plugins: {plugin!r} wraps none of the hooks: {', '.join(HOOKS)}."
-            )
-        try:
-            probe = _Hooks("regplug")
-            probe.add_hookspecs(hookspecs)
-            probe.register(plugin)
-        except (pluggy.PluginValidationError, ValueError) as error:
-            raise CompositionError(
-                f"plugins: {plugin!r} is refused: {error}"
-            ) from error
-    return plugins
+
+def _wrapper_of(caller, error):
+    """Return which wrapper an error came from."""
+    for implementation in caller.get_hookimpls():
+        plugin = implementation.plugin
+        if _went_through(plugin, caller.name, error):
+            return f"the wrapper plugin {plugin!r}"
+    # where one does not yield just once, pluggy raises, and names it by its place
+    return "a wrapper plugin"

@@ -1,4 +1,4 @@
-"""Composition: what the user asked for (pairs, mapping, short forms, TOML) -> a manager."""
+"""Composition: what the user asked for -> a manager."""
 
 from __future__ import annotations
 
@@ -8,21 +8,20 @@ from collections.abc import Iterable, Mapping
 from numbers import Real
 from typing import Any
 
-from regplug.authoring.options import check_options, options_of
+from regplug.authoring.options import check_options
 from regplug.authoring.regularizer import (
     Regularizer,
     non_default_options,
-    reads_weight,
     uses_weight,
 )
 from regplug.authoring.validation import validate_class
 from regplug.composition import lock
-from regplug.composition.bound import BoundRegularizer, check_wrappers
+from regplug.composition.bound import BoundRegularizer
 from regplug.composition.manager import Manager
 from regplug.composition.run_state import check_integer
 from regplug.composition.toml import read_document
+from regplug.composition.wrappers import check_wrappers
 from regplug.discovery import registry
-from regplug.discovery.registry import Entry
 from regplug.errors import (
     CompositionError,
     OptionError,
@@ -44,20 +43,23 @@ def compose(
     ----------
     regularizers : list or mapping
         Each entry of a list is ``(name, options)``, ``(name, weight)``, the short form
-        ``"NAME[=WEIGHT][@PATTERN]"`` (commas make a list of patterns) or a `Regularizer` instance.
-        A mapping is name -> options or weight.
+        ``"NAME[=WEIGHT][@PATTERN]"`` (commas make a list of patterns) or a
+        `Regularizer` instance. A mapping is name -> options or weight.
     seed : int, within 64 bits
         The seed of all noise.
     plugins : iterable of object
-        Pluggy wrappers (``@hookimpl(wrapper=True)``) around the hooks of each regularizer.
+        Pluggy wrappers (``@hookimpl(wrapper=True)``) around the hooks of each
+        regularizer.
 
     Raises
     ------
-    CompositionError, UnknownRegularizerError, NameConflictError, PluginLoadError, OptionError
+    CompositionError, UnknownRegularizerError, NameConflictError, PluginLoadError,
+    OptionError
 
     Examples
     --------
-    >>> manager = compose(["dropout=0.5@hid*:out", ("weight_l2", {"pattern": "*.w", "weight": 1e-4})], seed=7)
+    >>> decay = ("weight_l2", {"pattern": "*.w", "weight": 1e-4})
+    >>> manager = compose(["dropout=0.5@hid*:out", decay], seed=7)
     >>> dict(manager.weights)
     {'dropout': 0.5, 'weight_l2': 0.0001}
     """
@@ -65,7 +67,8 @@ def compose(
         regularizers = list(regularizers.items())
     if isinstance(regularizers, str) or not isinstance(regularizers, Iterable):
         raise CompositionError(
-            f"{regularizers!r} is no list or mapping of regularizers: write [{regularizers!r}]."
+            f"{regularizers!r} is no list or mapping of regularizers: write "
+            f"[{regularizers!r}]."
         )
     wrappers = check_wrappers(plugins)
     members: list[BoundRegularizer] = []
@@ -81,70 +84,58 @@ def compose(
     return Manager(members, check_integer("seed", seed, -(2**63), 2**64))
 
 
-def _build(item: Any) -> tuple[Regularizer, str, Entry | None]:
+def _build(item):
+    """Return a regularizer, its name and the package that it is from."""
     if isinstance(item, Regularizer):
-        return _check(item)
+        return _from_instance(item)
     if isinstance(item, str):
         item = _short_form(item)
     if not isinstance(item, (tuple, list)) or len(item) != 2:
-        raise CompositionError(
-            f"{item!r} is no regularizer: write ('dropout', {{'weight': 0.5}}), 'dropout=0.5@hid*:out' "
-            "or an instance."
-        )
+        valid = "('dropout', {'weight': 0.5}), 'dropout=0.5@hid*:out' or an instance"
+        raise CompositionError(f"{item!r} is no regularizer: write {valid}.")
     name, options = item
     if isinstance(options, Real) and not isinstance(options, bool):
         options = {"weight": options}
     if not isinstance(options, Mapping):
-        raise CompositionError(
-            f"{name!r}: {options!r} is no mapping of options and no weight."
-        )
-    cls = registry.load(name)
-    given = check_options(cls, name, dict(options))
-    _check_weight(cls, name, given)
+        what = f"{options!r} is no mapping of options and no weight"
+        raise CompositionError(f"{name!r}: {what}.")
+    entry = registry.get_entry(name)
+    cls = registry.load(entry)
     try:
-        regularizer = cls(**given)
+        regularizer = cls(**check_options(cls, name, dict(options)))
     except RegplugError:
         raise
     except Exception as error:
-        raise OptionError(
-            f"{name}: its constructor raised {type(error).__name__}: {error}"
-        ) from error
-    return _check(regularizer)
+        what = f"its constructor raised {type(error).__name__}: {error}"
+        raise OptionError(f"{name}: {what}") from error
+    _require_weight(regularizer, entry.name)
+    return regularizer, entry.name, entry
 
 
-def _check(regularizer: Regularizer) -> tuple[Regularizer, str, Entry | None]:
+def _from_instance(regularizer):
     cls = type(regularizer)
+    fault = validate_class(cls)
+    if fault:
+        what = f"{cls.__module__}.{cls.__qualname__}"
+        raise PluginLoadError(f"{what} is refused: it {fault}.")
     entry = registry.origin(cls)
     name = entry.name if entry else registry.snake_case(cls.__name__)
-    if fault := validate_class(cls):
-        raise PluginLoadError(
-            f"{cls.__module__}.{cls.__qualname__} is refused: it {fault}."
-        )
-    if uses_weight(cls) and getattr(regularizer, "weight", None) is None:
+    _require_weight(regularizer, name)
+    # attributes may have been set after the constructor checked them
+    check_options(cls, name, non_default_options(regularizer))
+    return regularizer, name, entry
+
+
+def _require_weight(regularizer, name):
+    is_needed = uses_weight(type(regularizer))
+    if is_needed and getattr(regularizer, "weight", None) is None:
         how = f"write ({name!r}, {{'weight': ...}}); 0 is off"
         raise OptionError(
             f"{name}: no weight given, and it has none of its own: {how}."
         )
-    _check_weight(cls, name, check_options(cls, name, non_default_options(regularizer)))
-    return regularizer, name, entry
 
 
-def _check_weight(cls: type[Regularizer], name: str, given: dict[str, Any]) -> None:
-    options = options_of(cls)
-    is_plain = options.get("weight") == options_of(Regularizer)["weight"]
-    if (
-        "weight" in given
-        and is_plain
-        and not uses_weight(cls)
-        and not reads_weight(cls)
-    ):
-        others = ", ".join(option for option in options if option != "weight")
-        raise OptionError(
-            f"{name}(weight={given['weight']!r}): it has no weight. Options: {others}."
-        )
-
-
-def _short_form(text: str) -> tuple[str, dict[str, Any]]:
+def _short_form(text):
     head, at, pattern = text.partition("@")
     name, equals, weight = head.partition("=")
     options: dict[str, Any] = {}
@@ -168,13 +159,15 @@ def read(path: str | os.PathLike, *, strict: bool = False) -> Manager:
     ----------
     path : str or path
     strict : bool
-        Whether to refuse packages and versions other than those in the file's ``[lock]``, and a regularizer
-        that is not in it. Otherwise other ones are a RegplugWarning.
+        Whether to refuse packages and versions other than those in the file's
+        ``[lock]``, and a regularizer that is not in it. Otherwise other ones are a
+        RegplugWarning.
 
     Raises
     ------
     CompositionError
-        The file has a syntax error, an unknown key or a wrong type, or is locked to other packages.
+        The file has a syntax error, an unknown key or a wrong type, or is locked to
+        other packages.
     """
     document = read_document(path)
     try:

@@ -9,15 +9,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from regplug.composition.bound import BoundRegularizer
 from regplug.discovery import registry
-from regplug.discovery.registry import Entry
 from regplug.errors import RegplugWarning, UnknownRegularizerError
 
 if TYPE_CHECKING:
-    from regplug.authoring.regularizer import Regularizer
+    pass
 
 
 class Packaged(NamedTuple):
-    """A regularizer whose class a package offers, without that class: it is looked up where it is rebuilt."""
+    """A regularizer of a package; its class is looked up where it is rebuilt."""
 
     package: str
     version: str
@@ -26,13 +25,14 @@ class Packaged(NamedTuple):
 
 
 def pack(members: list[BoundRegularizer]) -> tuple:
-    """Return the regularizers and wrapper plugins of a composition, as `pickle` takes them."""
-    packed = [(_source(member), member.name, member.label) for member in members]
+    """Return regularizers and wrapper plugins, as `pickle` takes them."""
+    packed = [(_as_picklable(member), member.name, member.label) for member in members]
+    # each member has the same ones
     plugins = members[0].plugins if members else ()
-    # a module is not pickled; by its name it is found again
-    wrappers = [
-        each.__name__ if isinstance(each, ModuleType) else each for each in plugins
-    ]
+    wrappers = []
+    for plugin in plugins:
+        # a module is not pickled; by its name it is found again
+        wrappers.append(plugin.__name__ if isinstance(plugin, ModuleType) else plugin)
     return packed, wrappers
 
 
@@ -45,21 +45,22 @@ def unpack(packed: tuple) -> list[BoundRegularizer]:
         A package is missing here, blocked or broken.
     """
     sources, wrappers = packed
-    plugins = tuple(
-        importlib.import_module(each) if isinstance(each, str) else each
-        for each in wrappers
-    )
+    plugins = []
+    for wrapper in wrappers:
+        if isinstance(wrapper, str):
+            wrapper = importlib.import_module(wrapper)
+        plugins.append(wrapper)
     members = []
     for source, name, label in sources:
+        regularizer, entry = source, None
         if isinstance(source, Packaged):
             regularizer, entry = _load(source)
-        else:
-            regularizer, entry = source, None
-        members.append(BoundRegularizer(regularizer, name, label, entry, plugins))
+        bound = BoundRegularizer(regularizer, name, label, entry, tuple(plugins))
+        members.append(bound)
     return members
 
 
-def _source(member: BoundRegularizer) -> Any:
+def _as_picklable(member):
     entry = member.entry
     if entry is None:
         return member.regularizer
@@ -67,23 +68,20 @@ def _source(member: BoundRegularizer) -> Any:
     return Packaged(entry.package, entry.version, entry.name, attributes)
 
 
-def _load(source: Packaged) -> tuple[Regularizer, Entry]:
+def _load(source):
     locked = f"{source.package}=={source.version}"
+    what = f"the manager that was copied has {source.name!r} of {locked}"
     remedy = f"python -m pip install {locked}"
     try:
         entry = registry.get_entry(f"{source.package}/{source.name}")
     except UnknownRegularizerError as error:
-        raise UnknownRegularizerError(
-            f"the manager that was copied has {source.name!r} of {locked}, which is not here: {remedy}."
-        ) from error
+        text = f"{what}, which is not here: {remedy}."
+        raise UnknownRegularizerError(text) from error
     if entry.version != source.version:
-        warnings.warn(
-            f"the manager that was copied has {source.name!r} of {locked}, and {entry.version} is "
-            f"installed here: {remedy}.",
-            RegplugWarning,
-            stacklevel=2,
-        )
+        text = f"{what}, and {entry.version} is installed here: {remedy}."
+        warnings.warn(text, RegplugWarning, stacklevel=2)
     cls = registry.load(entry)
+    # not by its constructor: the attributes are those of a checked one
     regularizer = cls.__new__(cls)
     vars(regularizer).update(source.attributes)
     return regularizer, entry

@@ -1,8 +1,9 @@
 """Kept arrays: what regularizers keep between steps.
 
-An array belongs to a parameter, or to the parameters that its output is computed from. A manager that is applied again
-finds the array of a parameter under whichever name, and refuses other parameters under the same name. What is restored
-before there is a model waits until a model asks for it.
+An array belongs to a parameter, or to the parameters that its output is computed from.
+A manager that is applied again finds the array of a parameter under whichever name, and
+refuses other parameters under the same name. What is restored before there is a model
+waits until a model asks for it.
 """
 
 from __future__ import annotations
@@ -30,9 +31,9 @@ class KeptArray(LazySharedVariable):
         ``label/name``, by which it is saved.
     value : array
     owners : frozenset of variable
-        The parameters that it belongs to. They are held strongly: were they held weakly, the
-        garbage collector would decide whether another model of equal names is refused. As there is
-        one model a key, they do not add up.
+        The parameters that it belongs to. They are held strongly: were they held
+        weakly, the garbage collector would decide whether another model of equal names
+        is refused. As there is one model a key, they do not add up.
     make : function
         Returns what the array begins as, of the parameter's present value.
     """
@@ -57,15 +58,14 @@ class KeptArray(LazySharedVariable):
 
 
 class KeptArrays:
-    """The kept arrays of one manager, by key; those of parameters by label and parameter, too."""
+    """The kept arrays of one manager, by key; those of parameters by parameter, too."""
 
     def __init__(self) -> None:
         self.by_key: dict[str, KeptArray] = {}
         self.by_parameter: dict[tuple[str, Any], KeptArray] = {}
         self._restored: dict[str, np.ndarray] | None = None
-        self._is_complete = (
-            False  # a whole model was seen, which needs these arrays and no others
-        )
+        # a whole model was seen, which needs these arrays and no others
+        self._is_complete = False
 
     @property
     def has_model(self) -> bool:
@@ -79,10 +79,10 @@ class KeptArrays:
         make: Callable[[], np.ndarray],
         parameter: Any = None,
     ) -> KeptArray:
-        """Make the array of a new key; what was restored wins over what it begins as."""
+        """Make the array of a new key; what was restored wins."""
         value = make()
         if self._restored is not None:
-            value = _taken(self._restored, key, value)
+            value = _restored_array(self._restored, key, value)
         kept = self.by_key[key] = KeptArray(key, value, owners, make)
         if parameter is not None:
             self.by_parameter[key.partition("/")[0], parameter] = kept
@@ -96,27 +96,27 @@ class KeptArrays:
                 del self.by_parameter[place]
 
     def complete(self) -> None:
-        """Note that a whole model was seen; refuse restored arrays for which it did not ask."""
-        unused = [key for key in self._restored or () if key not in self.by_key]
+        """Note that a whole model was seen; refuse arrays that it does not need."""
+        unused = (self._restored or {}).keys() - self.by_key.keys()
         if unused:
             raise CompositionError(
-                f"the state that was restored has arrays that this model does not need: "
-                f"{listing(unused)}; it needs {listing(self.by_key)}. Restore a state of this model, or "
-                "begin anew with manager.restart(). A state of several models is restored after the "
-                "manager was applied to each of them."
+                "the state that was restored has arrays that this model does not "
+                f"need: {listing(sorted(unused))}; it needs {listing(self.by_key)}. "
+                f"{_REMEDY} A state of several models is restored after the manager "
+                "was applied to each of them."
             )
         self._restored, self._is_complete = None, True
 
     def values(self) -> dict[str, np.ndarray] | None:
         """Return copies by key; None where none were made yet."""
-        waiting = self._restored or {}
-        values = {key: array.copy() for key, array in waiting.items()}
-        values |= {key: kept.get() for key, kept in self.by_key.items()}
-        is_made = self.has_model or self._restored is not None
-        return values if is_made else None
+        if not self.has_model and self._restored is None:
+            return None
+        values = {key: array.copy() for key, array in (self._restored or {}).items()}
+        values.update((key, kept.get()) for key, kept in self.by_key.items())
+        return values
 
     def checked(self, arrays: Mapping[str, Any]) -> dict[str, np.ndarray]:
-        """Return copies of the arrays of a state: those of this model, where one is there.
+        """Return copies of the arrays of a state, which are those of this model.
 
         Raises
         ------
@@ -125,23 +125,22 @@ class KeptArrays:
         found = {key: saved_state.as_array(key, value) for key, value in arrays.items()}
         if not self.has_model:
             return found
-        missing = [key for key in self.by_key if key not in found]
-        unknown = [key for key in found if key not in self.by_key]
-        for what, keys in (
-            ("lacks", missing),
-            ("has, and this model does not need,", unknown),
-        ):
+        misfits = {
+            "lacks": self.by_key.keys() - found.keys(),
+            "has, and this model does not need,": found.keys() - self.by_key.keys(),
+        }
+        for what, keys in misfits.items():
             if keys:
                 raise CompositionError(
-                    f"the state {what} the arrays {listing(keys)}; needed are {listing(self.by_key)}: "
-                    "restore a state of this model. With arrays = None they are remade."
+                    f"the state {what} the arrays {listing(sorted(keys))}; needed are "
+                    f"{listing(self.by_key)}: restore a state of this model. With "
+                    "arrays = None they are remade."
                 )
         for key, kept in self.by_key.items():
             shape = kept.get().shape
             if found[key].shape != shape:
-                raise CompositionError(
-                    f"the state's array {key!r} has shape {found[key].shape}, not {shape}."
-                )
+                what = f"has shape {found[key].shape}, not {shape}"
+                raise CompositionError(f"the state's array {key!r} {what}.")
             found[key] = saved_state.converted(key, found[key], kept.value.dtype)
         return found
 
@@ -149,22 +148,25 @@ class KeptArrays:
         """Return what each array begins as, of the present values of the parameters."""
         return {key: kept.remade() for key, kept in self.by_key.items()}
 
-    def assign(self, arrays: dict[str, np.ndarray] | None) -> None:
-        """Assign checked arrays; without a model they wait for one. None stands for none made."""
-        self._restored = None if self.has_model else arrays
+    def assign(self, arrays: Mapping[str, np.ndarray] | None) -> None:
+        """Assign checked arrays, or None of none; without a model they wait."""
+        self._restored = None
+        if not self.has_model and arrays is not None:
+            self._restored = dict(arrays)
         for key, kept in self.by_key.items():
             assert arrays is not None
             kept.set(arrays[key])
 
 
-def _taken(
-    restored: Mapping[str, np.ndarray], key: str, needed: np.ndarray
-) -> np.ndarray:
+_REMEDY = "Restore a state of this model, or begin anew with manager.restart()."
+
+
+def _restored_array(restored, key, needed):
     """Return the restored array of a key, for one that begins as `needed`."""
     if key not in restored:
         raise CompositionError(
-            f"the state that was restored lacks the array {key!r}, which this model needs; it has "
-            f"{listing(restored)}: restore a state of this model, or begin anew with manager.restart()."
+            f"the state that was restored lacks the array {key!r}, which this model "
+            f"needs; it has {listing(restored)}. {_REMEDY}"
         )
     found = restored[key]
     if found.shape != needed.shape:
@@ -173,22 +175,20 @@ def _taken(
     return saved_state.converted(key, found, needed.dtype)
 
 
-def _misfit(
-    how: str, key: str, found: np.ndarray, needed: np.ndarray, remedy: str
-) -> ValueError:
+def _misfit(how, key, found, needed, remedy):
     name = key.partition("/")[2]
     return ValueError(
-        f"the array {how} for {name!r} is {found.dtype} of shape {found.shape}, and {needed.dtype} "
-        f"of shape {needed.shape} is needed: {remedy}"
+        f"the array {how} for {name!r} is {found.dtype} of shape {found.shape}, and "
+        f"{needed.dtype} of shape {needed.shape} is needed: {remedy}"
     )
 
 
 class State:
-    """The arrays that one regularizer keeps between steps, one for each output or parameter.
+    """The arrays that one regularizer keeps between steps, one for each entry.
 
     They are shared variables that the manager owns. ``manager.state()`` has them,
-    ``manager.restart()`` remakes them. Each belongs to its parameter, or to the parameters that its
-    output is computed from.
+    ``manager.restart()`` remakes them. Each belongs to its parameter, or to the
+    parameters that its output is computed from.
 
     Parameters
     ----------
@@ -216,8 +216,7 @@ class State:
         self._arrays, self._engine, self._label = arrays, engine, label
         self._updates, self._entries = updates, entries
         self._params = model.params
-        named_or_not = [*model.params.values(), *model.unnamed]
-        self._by_id = {id(param): param for param in named_or_not}
+        self._named_or_not = {*model.params.values(), *model.unnamed}
 
     def array(self, name: str, start: Any) -> Any:
         """Return the shared variable kept for an entry.
@@ -227,19 +226,16 @@ class State:
         name : str
             The entry.
         start : array, or function
-            What it begins as. A function makes it of the present value of the parameter `name`, and
-            does so again when the manager restarts; an array is what it is.
+            What it begins as. A function makes it of the present value of the parameter
+            `name`, and does so again when the manager restarts; an array is what it is.
 
         Raises
         ------
         ModelError
             The array of that name belongs to other parameters.
         """
-        # of the model it holds the parameter alone, and no graph
-        if callable(start):
-            make = partial(_made_of, name, self._params.get(name), start)
-        else:
-            make = partial(np.array, np.array(start))
+        # not the method: of the model, an array holds the parameter alone, and no graph
+        make = partial(_start_of, name, self._params.get(name), start)
         owners, kept = self._owners(name), self._find(name)
         if kept is None:
             entry = self._entries.get(name)
@@ -253,8 +249,9 @@ class State:
         # a part of the model may have been handed over, or more of it
         if not (kept.owners <= owners or kept.owners >= owners):
             raise ModelError(
-                f"the array that this manager keeps for {name!r} belongs to another model, whose "
-                "parameters are other variables: compose a manager of its own for this model."
+                f"the array that this manager keeps for {name!r} belongs to another "
+                "model, whose parameters are other variables: compose a manager of "
+                "its own for this model."
             )
         return kept.connect(self._engine)
 
@@ -262,31 +259,31 @@ class State:
         """Have each training step replace the array kept for an entry by `new`."""
         kept = self._find(name)
         if kept is None:
-            raise ValueError(
-                f"no array is kept for {name!r}: ask for it with state.array first"
-            )
+            remedy = "ask for it with state.array first"
+            raise ValueError(f"no array is kept for {name!r}: {remedy}")
         self._updates[kept.connect(self._engine)] = new
 
-    def _find(self, name: str) -> KeptArray | None:
-        of_parameter = self._arrays.by_parameter.get(
-            (self._label, self._entries.get(name))
-        )
+    def _find(self, name):
+        place = self._label, self._entries.get(name)
+        of_parameter = self._arrays.by_parameter.get(place)
         return of_parameter or self._arrays.by_key.get(f"{self._label}/{name}")
 
-    def _owners(self, name: str) -> frozenset:
-        """Return the parameters of an entry; for any other name those of all entries."""
+    def _owners(self, name):
+        """Return the parameters of an entry; of another name those of all entries."""
         entries = list(self._entries.values())
         if name in self._entries:
             entries = [self._entries[name]]
-        reached = [variable for node in toposort(entries) for variable in node.inputs]
-        found = {id(variable) for variable in (*reached, *entries)}
-        return frozenset(param for key, param in self._by_id.items() if key in found)
+        found = set(entries)
+        for node in toposort(entries):
+            found.update(node.inputs)
+        return frozenset(found & self._named_or_not)
 
 
-def _made_of(name: str, param: Any, start: Callable[[np.ndarray], Any]) -> np.ndarray:
+def _start_of(name, param, start):
+    """Return what an array begins as."""
+    if not callable(start):
+        return np.array(start)
     if not hasattr(param, "get_value"):
-        raise ValueError(
-            f"{name!r} is no parameter with a value from which an array could be made: start with an "
-            "array"
-        )
+        what = "no parameter with a value from which an array could be made"
+        raise ValueError(f"{name!r} is {what}: start with an array")
     return np.asarray(start(param.get_value()))

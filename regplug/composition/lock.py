@@ -24,14 +24,16 @@ def difference(name: str, locks: Mapping[str, str], strict: bool) -> str:
     except UnknownRegularizerError as error:
         if name not in locks:
             raise
-        advice = f"The file is locked to {locks[name]}: {remedy} {locks[name]}."
-        raise UnknownRegularizerError(f"{error} {advice}") from error
+        how = f"The file is locked to {locks[name]}: {remedy} {locks[name]}."
+        raise UnknownRegularizerError(f"{error} {how}") from error
     locked = locks.get(name) or locks.get(entry.qualified_name)
     found = requirement(entry)
-    if found == locked:
+    if locked == found:
         return ""
     if locked is not None:
-        return f"{name!r} is locked to {locked}, and {found} is installed: {remedy} {locked}."
-    if not strict:
-        return ""
-    return f"{name!r} is not in [lock], and strict=True asks for it: use manager.write(path, lock=True)."
+        what = f"{name!r} is locked to {locked}, and {found} is installed"
+        return f"{what}: {remedy} {locked}."
+    if strict:
+        what = f"{name!r} is not in [lock], and strict=True asks for it"
+        return f"{what}: use manager.write(path, lock=True)."
+    return ""

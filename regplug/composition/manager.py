@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import itertools
 import warnings
-from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from regplug.composition.bound import BoundRegularizer
+from regplug.composition.constraints import constrain
 from regplug.composition.copying import pack, unpack
 from regplug.composition.graph_pass import GraphPass
+from regplug.composition.hook_arguments import HookArguments
 from regplug.composition.layerwise import Layerwise
 from regplug.composition.model_updates import (
     as_ordered,
@@ -20,10 +21,10 @@ from regplug.composition.model_updates import (
     warn_of_unknown,
 )
 from regplug.composition.run_state import RunState, Weights, check_integer
+from regplug.composition.terms import total, weighted_terms
 from regplug.composition.toml import write_document
 from regplug.errors import CopyError, RegplugWarning
 from regplug.models.adapters import as_model
-from regplug.models.model import Model
 
 
 @dataclass(frozen=True)
@@ -35,15 +36,17 @@ class Result:
     outputs, clean : dict of str to variable
         The outputs for training, and with the ``always`` changes only.
     loss, clean_loss : scalar variable
-        The sum of the weighted terms, on `outputs` and on `clean`; a constant 0 without terms.
+        The sum of the weighted terms, on `outputs` and on `clean`; a constant 0 without
+        terms.
     terms : dict of str to scalar variable
         Each weighted term, by label.
     updates : dict of shared variable to variable
-        To be passed to the function that trains: the step and the kept arrays, where something
-        depends on them, and the model's own updates, as the regularizers leave them.
+        To be passed to the function that trains: the step and the kept arrays, where
+        something depends on them, and the model's own updates, as the regularizers
+        leave them.
     clean_updates : dict of shared variable to variable
-        The model's own updates for `clean`: for a function that predicts, where the model draws
-        when it predicts. Neither the step nor kept arrays advance.
+        The model's own updates for `clean`: for a function that predicts, where the
+        model draws when it predicts. Neither the step nor kept arrays advance.
     matches : dict of str to list of str
         What each regularizer matched, by label, in graph order.
     """
@@ -56,10 +59,10 @@ class Result:
     updates: dict[Any, Any]
     clean_updates: dict[Any, Any]
     matches: dict[str, list[str]]
-    _pass: GraphPass = field(repr=False)
+    _hooks: HookArguments = field(repr=False)
 
     def constrain(self, updates: Any, learning_rate: Any = None) -> dict[Any, Any]:
-        """Return an optimizer's updates with the constraints applied, each in the list's order.
+        """Return an optimizer's updates, constrained in the order of the list.
 
         Parameters
         ----------
@@ -67,31 +70,35 @@ class Result:
         learning_rate : float or scalar variable, optional
             Proximal steps need it.
         """
-        return self._pass.constrain(updates, learning_rate)
+        with self._hooks.run_state.transaction(self._hooks.engine):
+            return constrain(self._hooks, updates, learning_rate)
 
     def __copy__(self) -> Result:
         return replace(self)
 
     def __reduce__(self) -> tuple:
         raise CopyError(
-            "a Result is not pickled, nor copied deeply: it is a part of the graph of one process. Send "
-            "the manager instead, which is its composition and state, and apply it to the model there. "
-            "manager.write(path) keeps the composition in a file, manager.state() what a run needs to "
-            "continue with manager.restore(state); manager.restart() begins a new run."
+            "a Result is not pickled, nor copied deeply: it is a part of the graph of "
+            "one process. Send the manager instead, which is its composition and "
+            "state, and apply it to the model there. manager.write(path) keeps the "
+            "composition in a file, manager.state() what a run needs to continue with "
+            "manager.restore(state); manager.restart() begins a new run."
         )
 
 
 class Manager:
-    """Calls the regularizers, in the user's order, over a model. Made by `regplug.compose`.
+    """Calls the regularizers, in the user's order, over a model.
 
-    It is itself a regularizer as theanets knows them: `pattern`, `weight`, `log`, `modify_graph`,
-    `loss`.
+    It is made by `regplug.compose`.
 
-    It is copied and pickled as its composition, wrapper plugins, seed, state and row offset. A copy has
-    live weights, and with theanets a `pattern`, of its own, and was applied to no model: the arrays
-    that the original keeps wait for its first one, and `restart` drops them. Where it is unpickled,
-    the packages of its regularizers must be installed; classes of no package go as Python's pickle
-    takes them, by reference.
+    It is itself a regularizer as theanets knows them: `pattern`, `weight`, `log`,
+    `modify_graph`, `loss`.
+
+    It is copied and pickled as its composition, wrapper plugins, seed, state and row
+    offset. A copy has live weights, and with theanets a `pattern`, of its own, and was
+    applied to no model: the arrays that the original keeps wait for its first one, and
+    `restart` drops them. Where it is unpickled, the packages of its regularizers must
+    be installed; classes of no package go as Python's pickle takes them, by reference.
 
     Attributes
     ----------
@@ -106,7 +113,8 @@ class Manager:
 
     def __init__(self, members: list[BoundRegularizer], seed: int):
         self.members = members
-        self.pattern = f"regplug-{next(self._numbers)}"  # theanets keys its graph cache by this text
+        # theanets keys its graph cache by this text
+        self.pattern = f"regplug-{next(self._numbers)}"
         self._run_state = RunState(seed, members)
         self._layerwise = Layerwise(self._run_state, members)
         self._matches: dict[BoundRegularizer, dict[str, Any]] = {}
@@ -128,12 +136,13 @@ class Manager:
         model, params, layers
             See `regplug.as_model`.
         updates : mapping, or list of pairs, of shared variable to variable, optional
-            The model's own: the next states of generators that it draws from, running statistics
-            of batch normalization, what a scan returned beside its states. They belong to the
-            graph as it is; `Result.updates` and `Result.clean_updates` have them for the
-            regularized graph and the clean one. The ``default_update`` of a shared variable (the
-            random streams of Theano and PyTensor have one) is found and need not be handed over.
-            An optimizer's updates are none of these: see `Result.constrain`.
+            The model's own: the next states of generators that it draws from, running
+            statistics of batch normalization, what a scan returned beside its states.
+            They belong to the graph as it is; `Result.updates` and
+            `Result.clean_updates` have them for the regularized graph and the clean
+            one. The ``default_update`` of a shared variable (the random streams of
+            Theano and PyTensor have one) is found and need not be handed over. An
+            optimizer's updates are none of these: see `Result.constrain`.
 
         Raises
         ------
@@ -146,70 +155,75 @@ class Manager:
 
         Notes
         -----
-        Live weights, rates and schedules are float64, also beside float32, and some formulas are computed in it: the
-        engine's flag ``warn_float64`` is not heeded for them. Where it is "raise", set it back to "ignore" to take
-        gradients and to compile, as the engine makes new variables of them then.
+        Live weights, rates and schedules are float64, also beside float32, and some
+        formulas are computed in it: the engine's flag ``warn_float64`` is not heeded
+        for them. Where it is "raise", set it back to "ignore" to take gradients and to
+        compile, as the engine makes new variables of them then.
 
         Examples
         --------
-        A hidden layer that draws, and the mean of a layer over the steps (on Theano, streams draw
-        in place of `rng`):
+        A hidden layer that draws, and the mean of a layer over the steps (on Theano,
+        streams draw in place of `rng`):
 
         >>> import numpy as np, pytensor, pytensor.tensor as pt, regplug
         >>> x, rng = pt.matrix("x"), pytensor.shared(np.random.default_rng(0))
-        >>> next_rng, counts = pt.random.poisson(pt.exp(x), rng=rng, return_next_rng=True)
+        >>> draw = pt.random.poisson(pt.exp(x), rng=rng, return_next_rng=True)
+        >>> next_rng, counts = draw
         >>> mean = pytensor.shared(np.zeros(3), name="mean")
         >>> updates = {rng: next_rng, mean: 0.9 * mean + 0.1 * counts.mean(axis=0)}
         >>> manager = regplug.compose(["dropout=0.5@in"])
         >>> result = manager.apply({"in": x, "hid": counts}, updates=updates)
-        >>> train = pytensor.function([x], result.outputs["hid"], updates=result.updates)
-        >>> sample = pytensor.function([x], result.clean["hid"], updates=result.clean_updates)
+        >>> h = result.outputs["hid"]
+        >>> train = pytensor.function([x], h, updates=result.updates)
+        >>> h = result.clean["hid"]
+        >>> sample = pytensor.function([x], h, updates=result.clean_updates)
         """
         model = as_model(model, params, layers)
         _warn_of_linker(model)
         given = as_ordered({} if updates is None else updates, "apply")
         given = check_updates({**model.updates, **given}, model.engine)
         model_updates = collect(model, given)
-        with self._run_state.undo_on_failure():
-            self._run_state.connect(model.engine, model.new_step)
-            matches = {member: member.match(model) for member in self.members}
-            training = GraphPass(
-                self._run_state, model, matches, model_updates=model_updates
-            )
-            clean = GraphPass(
-                self._run_state, model, matches, model_updates=model_updates
-            )
-            outputs = training.rewire(self.members)
-            clean_outputs = clean.rewire(
-                m for m in self.members if m.regularizer.applies == "always"
-            )
-            terms = training.terms(outputs)
-            clean_terms = clean.terms(clean_outputs, reuse=(terms, outputs))
-            if not model.finds_updates:
-                warn_of_unknown(
-                    training.unadvanced,
-                    "Write manager.apply(model, updates={generator: its next state}), and pass "
-                    "result.updates to the function that trains.",
-                )
-            self._run_state.publish_keys()
-            self._run_state.arrays.complete()
-        self._matches = matches
+        with self._run_state.transaction(model.engine, model.new_step):
+            result = self._regularized(model, model_updates)
+        self._matches = result._hooks.matches
+        return result
+
+    def _regularized(self, model, model_updates):
+        """Make the graph for training and the clean one, and the terms of both."""
+        matches = {member: member.match(model) for member in self.members}
+        training = GraphPass(
+            self._run_state, model, matches, model_updates=model_updates
+        )
+        clean = GraphPass(
+            self._run_state, model, matches, training=False, model_updates=model_updates
+        )
+        outputs = training.rewire(self.members)
+        always = [m for m in self.members if m.regularizer.applies == "always"]
+        clean_outputs = clean.rewire(always)
+        in_common: dict[tuple, Any] = {}
+        terms = weighted_terms(training.hooks, outputs, in_common)
+        clean_terms = weighted_terms(clean.hooks, clean_outputs, in_common)
+        if not model.finds_updates:
+            warn_of_unknown(training.unadvanced, _REMEDY, stacklevel=4)
+        self._run_state.publish_keys()
+        self._run_state.arrays.complete()
+        training.hooks.require_used_weights()
         return Result(
             outputs=outputs,
             clean=clean_outputs,
-            loss=training.total(terms),
-            clean_loss=clean.total(clean_terms),
+            loss=total(training.hooks, terms),
+            clean_loss=total(clean.hooks, clean_terms),
             terms=terms,
-            updates=OrderedDict({**training.rewired_updates(), **training.updates()}),
+            updates=training.updates(),
             clean_updates=clean.rewired_updates(),
             matches={member.label: list(found) for member, found in matches.items()},
-            _pass=training,
+            _hooks=training.hooks,
         )
 
     # a model while it is being built, layer by layer
 
     def modify_graph(self, outputs: dict[str, Any]) -> None:
-        """Regularize the outputs of one layer, in place, before the next layer is built on them.
+        """Regularize the outputs of a layer, in place, before the next is built on them.
 
         Where a layer fails, the next one begins a new model.
         """
@@ -229,7 +243,7 @@ class Manager:
     def constrain(
         self, params: Any, updates: Any, learning_rate: Any = None
     ) -> dict[Any, Any]:
-        """Return an optimizer's updates with the constraints applied; see `Result.constrain`.
+        """Return an optimizer's updates, constrained; see `Result.constrain`.
 
         Parameters
         ----------
@@ -257,7 +271,7 @@ class Manager:
 
     @property
     def row_offset(self) -> int:
-        """The number, in the whole batch, of the first row that this process works on."""
+        """The number in the whole batch of the first row that this process has."""
         return int(self._run_state.row_offset.get())
 
     @row_offset.setter
@@ -270,10 +284,11 @@ class Manager:
         Returns
         -------
         dict
-            ``format``, the integer 2; ``seed``; ``step``, from 0 to 2**64 - 1, after which it
-            begins anew; ``weights``, a dict of label to float, without those that follow a schedule;
-            ``arrays``, a dict of ``label/name`` to array, or None where no model was seen yet. The
-            row offset belongs to the process and is not in it.
+            ``format``, the integer 2; ``seed``; ``step``, from 0 to 2**64 - 1, after
+            which it begins anew; ``weights``, a dict of label to float, without those
+            that follow a schedule; ``arrays``, a dict of ``label/name`` to array, or
+            None where no model was seen yet. The row offset belongs to the process and
+            is not in it.
         """
         return self._run_state.state()
 
@@ -283,24 +298,26 @@ class Manager:
         Parameters
         ----------
         state : mapping
-            What `state` returned, of regplug 0.1, too; arrays may be lists, and numbers arrays of no
-            dimensions, as JSON and .npz files have them. Arrays that are None are remade as by
-            `restart`. Before there is a model, arrays wait for it, and are checked by `apply`.
+            What `state` returned, of regplug 0.1, too; arrays may be lists, and numbers
+            arrays of no dimensions, as JSON and .npz files have them. Arrays that are
+            None are remade as by `restart`. Before there is a model, arrays wait for
+            it, and are checked by `apply`.
 
         Raises
         ------
         CompositionError, OptionError
-            The state is not of this composition, not of this model, or has NaN or infinite
-            arrays; nothing was changed.
+            The state is not of this composition, not of this model, or has NaN or
+            infinite arrays; nothing was changed.
         """
         self._run_state.restore(state)
 
     def restart(self, seed: int | None = None) -> None:
-        """Begin a new run: step 0, and each kept array as it would begin now; compiled functions, too.
+        """Begin a new run: step 0, and each kept array as it would begin now.
 
-        An array that begins as something of its parameter is made of the value that the parameter has
-        now, so set the parameters first: `l2_sp` then pulls to these values. Weights and the row
-        offset stay. A state that was restored and waits for a model is dropped.
+        An array that begins as something of its parameter is made of the value that the
+        parameter has now, so set the parameters first: `l2_sp` then pulls to these
+        values. Weights and the row offset stay. A state that was restored and waits for
+        a model is dropped.
 
         Parameters
         ----------
@@ -331,12 +348,19 @@ class Manager:
         ----------
         path : str or path
         lock : bool
-            Whether to write package and version of every regularizer, too; `regplug.read` compares them.
+            Whether to write package and version of every regularizer, too;
+            `regplug.read` compares them.
         """
         write_document(path, self.seed, self.members, lock)
 
 
-def _rebuild(packed: tuple, state: dict[str, Any], row_offset: int) -> Manager:
+_REMEDY = (
+    "Write manager.apply(model, updates={generator: its next state}), and pass "
+    "result.updates to the function that trains."
+)
+
+
+def _rebuild(packed, state, row_offset):
     """Return a copy of a manager, for `copy` and `pickle`."""
     manager = Manager(unpack(packed), state["seed"])
     manager._run_state.assign(
@@ -346,7 +370,7 @@ def _rebuild(packed: tuple, state: dict[str, Any], row_offset: int) -> Manager:
     return manager
 
 
-def _warn_of_linker(model: Model) -> None:
+def _warn_of_linker(model):
     """Warn of a dtype that fails only when the user compiles."""
     for name, variable in (model.outputs | model.params).items():
         if problem := model.engine.linker_problem(variable.dtype):

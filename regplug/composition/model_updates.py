@@ -37,21 +37,23 @@ class ModelUpdates:
     ) -> dict[Any, Any]:
         """Return the updates of the graph that `memo` leads to.
 
-        Of the default updates only those are there that are others in that graph: the engine
-        finds the rest by itself, and what a function does not use needs no update.
+        Of the default updates only those are there that are others in that graph: the
+        engine finds the rest by itself, and what a function does not use needs no
+        update.
         """
         updates = OrderedDict(self.given)  # Theano warns of a plain dict
         for shared, new in self.defaults.items():
             if new in memo and shared not in without:
                 updates[shared] = new
         for shared, new in updates.items():
-            # Theano takes no column as the update of a matrix, which one may stand in the place of
+            # Theano takes no column as the update of a matrix, which one may stand in
+            # the place of
             updates[shared] = shared.type.filter_variable(memo.get(new, new))
         return updates
 
 
 def as_ordered(updates: Any, label: str) -> dict[Any, Any]:
-    """Return a mapping, or a list of pairs, of shared variable to variable as an ordered mapping.
+    """Return updates, a mapping or a list of pairs, as an ordered mapping.
 
     Raises
     ------
@@ -84,7 +86,8 @@ def check_updates(updates: Mapping[Any, Any], engine: ModuleType) -> dict[Any, A
     for shared, new in updates.items():
         if not isinstance(shared, engine.SharedVariable):
             raise ModelError(
-                f"apply: updates has {shared!r}, which is no shared variable of this engine."
+                f"apply: updates has {shared!r}, which is no shared variable of this "
+                "engine."
             )
         try:
             checked[shared] = shared.type.filter_variable(new)
@@ -97,7 +100,7 @@ def check_updates(updates: Mapping[Any, Any], engine: ModuleType) -> dict[Any, A
 def collect(
     model: Model, given: dict[Any, Any], seen: Collection[Any] = ()
 ) -> ModelUpdates:
-    """Return the updates of a model, with the default ones; the walk stops at variables in `seen`.
+    """Return the updates of a model, with the default ones; `seen` ends the walk.
 
     Raises
     ------
@@ -108,13 +111,12 @@ def collect(
     computed.update(seen)
     _refuse_gradients(given, computed, model.engine)
     defaults: dict[Any, Any] = OrderedDict()
-    while (
-        True
-    ):  # the update of one variable may depend on another one that has an update
-        nodes = toposort([*given.values(), *defaults.values()], computed)
-        used = dict.fromkeys(
-            [*model.outputs.values(), *given.values(), *defaults.values()]
-        )
+    # the update of one variable may depend on another one that has an update
+    while True:
+        heads = [*given.values(), *defaults.values()]
+        nodes = toposort(heads, computed)
+        # in graph order, each once
+        used = dict.fromkeys([*model.outputs.values(), *heads])
         for node in [*model.nodes, *nodes]:
             used.update(dict.fromkeys(node.inputs))
         found = OrderedDict()
@@ -127,24 +129,23 @@ def collect(
         defaults = found
 
 
-def _refuse_gradients(
-    given: Mapping[Any, Any], computed: Collection[Any], engine: ModuleType
-) -> None:
-    """Refuse an optimizer's updates: a gradient, rewired, is the gradient of nothing."""
+def _refuse_gradients(given, computed, engine):
+    """Refuse an optimizer's updates: a gradient, rewired, is one of nothing."""
     for shared, new in given.items():
         if any(_is_gradient_seed(node, engine) for node in toposort([new], computed)):
             raise ModelError(
-                f"apply: the update of {shared} holds a gradient, which is that of the graph without "
-                "regularizers. updates= is for the model's own, such as generators and running "
-                "statistics: take gradients of a cost that is built from result.outputs."
+                f"apply: the update of {shared} holds a gradient, which is that of the "
+                "graph without regularizers. updates= is for the model's own, such as "
+                "generators and running statistics: take gradients of a cost that is "
+                "built from result.outputs."
             )
 
 
-def _is_gradient_seed(node: Any, engine: ModuleType) -> bool:
+def _is_gradient_seed(node, engine):
     """Tell whether a node is the 1, in the shape of a cost, that `grad` begins with."""
-    if not isinstance(node.op, engine.Elemwise) or not isinstance(
-        node.op.scalar_op, engine.Second
-    ):
+    if not isinstance(node.op, engine.Elemwise):
+        return False
+    if not isinstance(node.op.scalar_op, engine.Second):
         return False
     cost, value = node.inputs
     return cost.ndim == 0 and getattr(value, "data", None) == 1
@@ -153,7 +154,9 @@ def _is_gradient_seed(node: Any, engine: ModuleType) -> bool:
 def unadvanced(
     model: Model, updates: ModelUpdates, memo: Mapping[Any, Any], visited: Iterable[Any]
 ) -> list[Any]:
-    """Return the generators whose draws depend on what was replaced, and whose next state is unknown.
+    """Return the generators that draw anew, and whose next state is not known.
+
+    A generator draws anew where a draw depends on what was replaced.
 
     Parameters
     ----------
@@ -164,60 +167,65 @@ def unadvanced(
     visited : iterable of variable
         What regularizers may have replaced.
     """
-    engine = model.engine
     made = {variable for node in model.nodes for variable in node.outputs}
-    changed = {variable for variable in visited if variable in memo}
-    origin: dict[
-        Any, Any
-    ] = {}  # a state -> the shared variable from which the states come
-    draws: dict[Any, set[Any]] = {}
-    drawn_anew: dict[Any, None] = {}
-    for node in model.nodes:
-        if isinstance(node.op, (engine.Shape, engine.Shape_i)):
-            continue  # a draw in the shape of what was replaced is the draw that it was
-        changed.update(
-            variable
-            for variable in node.inputs
-            if variable in memo and variable not in made
-        )
-        is_changed = not changed.isdisjoint(node.inputs)
-        if is_changed:
-            changed.update(node.outputs)
-        for state in node.inputs:
-            shared = origin.get(state, state)
-            if shared is state and not _is_shared_generator(state, engine):
-                continue
-            draws.setdefault(shared, set()).add(node)
-            if is_changed:
-                drawn_anew[shared] = None
-            for output in node.outputs:
-                if _dtype(output) == _dtype(
-                    shared
-                ):  # the state goes on; a Theano scan stacks it
-                    origin[output] = shared
+    draws = _draws_of_generators(model)
+    changed = _changed_nodes(model, memo, visited, made)
     unknown = []
-    for shared in drawn_anew:
+    for shared, nodes in draws.items():
+        if shared in updates.given or changed.isdisjoint(nodes):
+            continue
         default = updates.defaults.get(shared)
-        is_known = default is not None and _is_made_by(draws[shared], default, made)
-        if shared not in updates.given and not is_known:
+        if default is None or not _is_made_by(nodes, default, made):
             unknown.append(shared)
     return unknown
 
 
-def _is_made_by(nodes: Collection[Any], variable: Any, made: Collection[Any]) -> bool:
-    """Tell whether one of the nodes computes a variable, with nothing of `made` in between."""
-    reached = [
-        variable,
-        *(each for node in toposort([variable], made) for each in node.inputs),
-    ]
+def _changed_nodes(model, memo, visited, made):
+    """Return the nodes that compute something else than before."""
+    changed = {variable for variable in visited if variable in memo}
+    nodes = set()
+    for node in model.nodes:
+        if isinstance(node.op, (model.engine.Shape, model.engine.Shape_i)):
+            # a draw in the shape of what was replaced is the draw that it was
+            continue
+        replaced_roots = (v for v in node.inputs if v in memo and v not in made)
+        changed.update(replaced_roots)
+        if not changed.isdisjoint(node.inputs):
+            changed.update(node.outputs)
+            nodes.add(node)
+    return nodes
+
+
+def _draws_of_generators(model):
+    """Return the nodes that draw from each shared generator, or a later state."""
+    origin: dict[Any, Any] = {}
+    draws: dict[Any, set[Any]] = {}
+    for node in model.nodes:
+        for state in node.inputs:
+            shared = origin.get(state, state)
+            if shared is state and not _is_shared_generator(state, model.engine):
+                continue
+            draws.setdefault(shared, set()).add(node)
+            for output in node.outputs:
+                # the state goes on; a Theano scan stacks it
+                if _dtype(output) == _dtype(shared):
+                    origin[output] = shared
+    return draws
+
+
+def _is_made_by(nodes, variable, made):
+    """Tell whether one of the nodes computes a variable by no way of `made`."""
+    reached = {variable}
+    for node in toposort([variable], made):
+        reached.update(node.inputs)
     return any(each.owner in nodes for each in reached)
 
 
-def _is_shared_generator(variable: Any, engine: ModuleType) -> bool:
+def _is_shared_generator(variable, engine):
     return isinstance(variable, engine.SharedVariable) and engine.is_generator(variable)
 
 
-def _dtype(variable: Any) -> str | None:
+def _dtype(variable):
     """Return the dtype; None of a generator, which has none."""
     return getattr(variable.type, "dtype", None)
 
@@ -225,11 +233,12 @@ def _dtype(variable: Any) -> str | None:
 def warn_of_unknown(
     generators: Iterable[Any], remedy: str, stacklevel: int = 3
 ) -> None:
-    """Warn of generators whose next state is not known, where the manager was called."""
+    """Warn of generators whose next state is not known."""
     names = [str(generator) for generator in generators]
     if names:
         text = (
-            f"the regularized graph draws from {listing(names)}, and regplug does not know the update: "
-            f"one that was built with the model advances by the graph without regularizers. {remedy}"
+            f"the regularized graph draws from {listing(names)}, and regplug does not "
+            "know the update: one that was built with the model advances by the graph "
+            f"without regularizers. {remedy}"
         )
         warnings.warn(text, RegplugWarning, stacklevel=stacklevel)

@@ -1,6 +1,7 @@
-"""Live values: the shared variables that a manager owns, and that change without a recompile.
+"""RunState: the shared variables of a manager, which change without a recompile.
 
-They are the weights, the seed's keys, the step, the row offset, and arrays that regularizers keep.
+They are the weights, the seed's keys, the step, the row offset, and arrays that
+regularizers keep.
 """
 
 from __future__ import annotations
@@ -17,7 +18,13 @@ from regplug.authoring.schedules import Schedule
 from regplug.composition import saved_state
 from regplug.composition.kept_arrays import KeptArrays
 from regplug.composition.shared import LazySharedVariable
-from regplug.errors import CompositionError, ModelError, OptionError, did_you_mean
+from regplug.errors import (
+    CompositionError,
+    ModelError,
+    OptionError,
+    did_you_mean,
+    listing,
+)
 from regplug.noise.reference import site_key
 
 if TYPE_CHECKING:
@@ -27,11 +34,8 @@ if TYPE_CHECKING:
 def check_integer(name: str, value: Any, low: int, high: int) -> int:
     """Return `value` as an int; refuse what is none, or not in [low, high)."""
     value = saved_state.unwrapped(value)
-    if (
-        not isinstance(value, Integral)
-        or isinstance(value, bool)
-        or not low <= int(value) < high
-    ):
+    is_integer = isinstance(value, Integral) and not isinstance(value, bool)
+    if not is_integer or not low <= int(value) < high:
         raise OptionError(f"{name} {value!r} is no integer from {low} to {high - 1}.")
     return int(value)
 
@@ -49,52 +53,63 @@ class RunState:
 
     def __init__(self, seed: int, members: Sequence[BoundRegularizer]):
         self.seed, self.members = seed, members
-        self.weighted = {
-            member.label: member for member in members if member.weight is not None
-        }
         self.engine: Any = None
         self.step = LazySharedVariable("regplug.step", 0, "int64")
         self.row_offset = LazySharedVariable("regplug.row_offset", 0, "int64")
         self.keys = LazySharedVariable("regplug.keys", np.zeros((0, 2)), "uint32")
         self.arrays = KeptArrays()
+        self.weighted = {}
+        # of these the weights that are numbers, and follow no schedule
+        self._numbers: dict[str, LazySharedVariable] = {}
+        for member in members:
+            if member.weight is not None:
+                self.weighted[member.label] = member
+            if isinstance(member.weight, LazySharedVariable):
+                self._numbers[member.label] = member.weight
         self._sites: dict[tuple, int] = {}
 
-    def connect(
+    @contextlib.contextmanager
+    def transaction(
         self, engine: ModuleType, new_step: Callable[[], Any] | None = None
-    ) -> None:
-        """Take the engine of the first model, and its kind of step variable; a second of either is refused."""
+    ) -> Iterator[None]:
+        """Work on a graph of an engine; take back all of it where the body fails.
+
+        That is: engine, variables, noise sites and kept arrays. The engine takes
+        float64 beside float32 meanwhile: weights are float64, and some formulas compute
+        in it.
+        """
+        shared = [self.step, self.row_offset, self.keys, *self._numbers.values()]
+        variables = [each.variable for each in shared]
+        former_engine, keys = self.engine, self.keys.get()
+        site_count, array_count = len(self._sites), len(self.arrays.by_key)
+        try:
+            self._connect(engine, new_step)
+            with engine.allow_float64():
+                yield
+        except BaseException:
+            self.engine = former_engine
+            for each, variable in zip(shared, variables, strict=True):
+                each.variable = variable
+            self.keys.set(keys)
+            for site in list(self._sites)[site_count:]:
+                del self._sites[site]
+            self.arrays.forget(list(self.arrays.by_key)[array_count:])
+            raise
+
+    def _connect(self, engine, new_step):
+        """Take the first model's engine and kind of step; refuse a second of either."""
         if self.engine not in (None, engine):
-            raise ModelError(
-                f"this manager serves {self.engine.T.__name__} and the model is of {engine.T.__name__}."
-            )
+            own, other = self.engine.T.__name__, engine.T.__name__
+            raise ModelError(f"this manager serves {own} and the model is of {other}.")
         self.engine = engine
         if new_step is not None:
             self.step.become(new_step())
 
-    @contextlib.contextmanager
-    def undo_on_failure(self) -> Iterator[None]:
-        """Take back what the body made, where it fails: engine, variables, noise sites, kept arrays."""
-        weights = [member.weight for member in self._numbers().values()]
-        shared = [self.step, self.row_offset, self.keys, *weights]
-        variables = [each.variable for each in shared]
-        engine, keys = self.engine, self.keys.get()
-        sites, arrays = len(self._sites), len(self.arrays.by_key)
-        try:
-            yield
-        except BaseException:
-            self.engine = engine
-            for each, variable in zip(shared, variables, strict=True):
-                each.variable = variable
-            self.keys.set(keys)
-            for site in list(self._sites)[sites:]:
-                del self._sites[site]
-            self.arrays.forget(list(self.arrays.by_key)[arrays:])
-            raise
-
     def key_index(self, site: tuple) -> int:
         """Return the row of the keys that a site ``(name, output, k, draw)`` has.
 
-        A new site's key is there at once, as Theano computes test values while a graph is made.
+        A new site's key is there at once, as Theano computes test values while a graph
+        is made.
         """
         if site not in self._sites:
             row = self._sites[site] = len(self._sites)
@@ -113,23 +128,12 @@ class RunState:
     def reseed(self, seed: int) -> None:
         """Change the seed, of compiled functions, too."""
         self.seed = seed
-        self.keys.set(
-            np.array([site_key(seed, *site) for site in self._sites], "uint32").reshape(
-                -1, 2
-            )
-        )
-
-    def _numbers(self) -> dict[str, BoundRegularizer]:
-        """Return the members whose weights are numbers, not schedules."""
-        return {
-            label: member
-            for label, member in self.weighted.items()
-            if isinstance(member.weight, LazySharedVariable)
-        }
+        keys = [site_key(seed, *site) for site in self._sites]
+        self.keys.set(np.array(keys, "uint32").reshape(-1, 2))
 
     def state(self) -> dict[str, Any]:
         """Return what a run needs to continue; see `Manager.state`."""
-        weights = {label: float(m.weight.get()) for label, m in self._numbers().items()}
+        weights = {label: float(each.get()) for label, each in self._numbers.items()}
         return {
             "format": saved_state.FORMAT,
             "seed": self.seed,
@@ -142,26 +146,31 @@ class RunState:
     def restore(self, state: Any) -> None:
         """Continue from a `state` of a composition with the same labels."""
         state = saved_state.as_mapping(state)
-        weights, arrays, own = state["weights"], state["arrays"], self._numbers()
-        if set(weights) != set(own):
-            found = sorted(map(str, weights))
-            raise CompositionError(
-                f"the state has weights of {found}, this composition of {sorted(own)}."
-            )
         seed = check_integer("seed", state["seed"], -(2**63), 2**64)
         step = check_integer("step", state["step"], 0, 2**64)
-        for key in arrays or ():
-            if not any(
-                str(key).startswith(f"{member.label}/") for member in self.members
-            ):
+        weights = self._checked_weights(state["weights"])
+        arrays = self._checked_arrays(state["arrays"])
+        self.assign(seed, step, weights, arrays)
+
+    def _checked_weights(self, weights):
+        if weights.keys() != self._numbers.keys():
+            found, needed = sorted(map(str, weights)), sorted(self._numbers)
+            what = f"weights of {found}, this composition of {needed}"
+            raise CompositionError(f"the state has {what}.")
+        checked = {}
+        for label, value in weights.items():
+            checked[label] = self.weighted[label].check_weight(value)
+        return checked
+
+    def _checked_arrays(self, arrays):
+        if arrays is None:
+            return None
+        labels = {member.label for member in self.members}
+        for key in arrays:
+            if str(key).partition("/")[0] not in labels:
                 what = "is of no regularizer of this composition"
                 raise CompositionError(f"the state's array {key!r} {what}.")
-        if arrays is not None:
-            arrays = self.arrays.checked(arrays)
-        weights = {
-            label: own[label].check_weight(value) for label, value in weights.items()
-        }
-        self.assign(seed, step, weights, arrays)
+        return self.arrays.checked(arrays)
 
     def assign(
         self,
@@ -174,9 +183,10 @@ class RunState:
         if arrays is None and self.arrays.has_model:
             arrays = self.arrays.remade()
         self.reseed(seed)
-        self.step.set(step - 2**64 if step >= 2**63 else step)
+        # an int64 counts on below zero
+        self.step.set((step + 2**63) % 2**64 - 2**63)
         for label, value in weights.items():
-            self.weighted[label].weight.set(value)
+            self._numbers[label].set(value)
         self.arrays.assign(arrays)
 
 
@@ -186,41 +196,35 @@ class Weights(MutableMapping):
     Raises
     ------
     OptionError
-        The label is unknown or has no weight, the value is out of range, the weight follows
-        a schedule, or the plugin baked its number into the graph.
+        The label is unknown or has no weight, the value is out of range, the weight
+        follows a schedule, or the plugin baked its number into the graph.
     """
 
     def __init__(self, run_state: RunState):
         self._run_state, self._members = run_state, run_state.weighted
 
     def __getitem__(self, label: str) -> float:
-        if label not in self._members:
-            hint, labels = (
-                did_you_mean(label, self._members),
-                ", ".join(self._members) or "none",
-            )
-            raise OptionError(f"no weight labelled {label!r}.{hint} Weights: {labels}.")
-        weight = self._members[label].weight
-        return float(
-            weight.at(self._run_state.step.get(), np)
-            if isinstance(weight, Schedule)
-            else weight.get()
-        )
+        weight = self._member(label).weight
+        if isinstance(weight, Schedule):
+            return float(weight.at(self._run_state.step.get(), np))
+        return float(weight.get())
 
     def __setitem__(self, label: str, value: float) -> None:
-        self[label]  # raises for an unknown label
-        member = self._members[label]
+        member = self._member(label)
         if isinstance(member.weight, Schedule):
-            schedule = dict(member.weight)
-            raise OptionError(
-                f"{label}: its weight follows the schedule {schedule}: compose anew to change it."
-            )
+            what = f"its weight follows the schedule {dict(member.weight)}"
+            raise OptionError(f"{label}: {what}: compose anew to change it.")
         member.weight.set(member.check_weight(value))
 
     def __delitem__(self, label: str) -> None:
-        raise OptionError(
-            f"a weight cannot be deleted: assign 0 to switch {label!r} off."
-        )
+        remedy = f"assign 0 to switch {label!r} off"
+        raise OptionError(f"a weight cannot be deleted: {remedy}.")
+
+    def _member(self, label):
+        if label not in self._members:
+            hint, labels = did_you_mean(label, self._members), listing(self._members)
+            raise OptionError(f"no weight labelled {label!r}.{hint} Weights: {labels}.")
+        return self._members[label]
 
     def __contains__(self, label: object) -> bool:
         return label in self._members
@@ -235,6 +239,5 @@ class Weights(MutableMapping):
         return repr(dict(self))
 
     def __reduce__(self) -> tuple:
-        return dict, (
-            dict(self),
-        )  # a copy is the numbers: what is live stays with the manager
+        # a copy is the numbers: what is live stays with the manager
+        return dict, (dict(self),)

@@ -1,4 +1,4 @@
-"""LazySharedVariable: a value that a manager owns, and that changes without a recompile."""
+"""LazySharedVariable: a value of a manager, which changes without a recompile."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from regplug.errors import ModelError
 
 
 class LazySharedVariable:
-    """A value that is a NumPy array until a graph is there, and a shared variable from then on."""
+    """A value: a NumPy array until a graph is there, then a shared variable."""
 
     def __init__(self, name: str, value: Any, dtype: str):
         self.name = name
@@ -39,13 +39,14 @@ class LazySharedVariable:
         return self.variable
 
     def become(self, variable: Any) -> None:
-        """Take a variable of a library's own kind; refuse where one of another kind is in use."""
+        """Take a variable of a library's own kind; refuse a second kind."""
         if self.variable is None:
             variable.set_value(self.value)
             variable.name, variable.tag.regplug = self.name, True
             self.variable = variable
         elif type(self.variable) is not type(variable):
             raise ModelError(
-                f"this manager's {self.name} is in a graph already, as {type(self.variable).__name__}, and this model "
-                f"needs a {type(variable).__name__}: compose a manager of its own for it."
+                f"this manager's {self.name} is in a graph already, as "
+                f"{type(self.variable).__name__}, and this model needs a "
+                f"{type(variable).__name__}: compose a manager of its own for it."
             )

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 from regplug.authoring.regularizer import non_default_options
 from regplug.composition import lock
 from regplug.composition.bound import BoundRegularizer
+from regplug.composition.saved_state import FORMAT, check_format
 from regplug.errors import CompositionError, did_you_mean
 
 if sys.version_info >= (3, 11):
@@ -21,11 +22,11 @@ else:
 
 __all__ = ["Document", "read_document", "write_document"]
 
-_KEYS = ("seed", "regularizer", "lock")
+_KEYS = ("format", "seed", "regularizer", "lock")
 
 
 class Document(NamedTuple):
-    """What a composition file says: pairs of name and options, and ``package==version`` by name."""
+    """What a composition file says; the lock is ``package==version`` by name."""
 
     seed: Any
     regularizers: list[tuple[str, dict[str, Any]]]
@@ -46,37 +47,37 @@ def read_document(path: str | os.PathLike) -> Document:
         raise CompositionError(f"{path}: {error}") from error
     except OSError as error:
         raise CompositionError(f"{path}: cannot be read: {error.strerror}") from error
+    if "format" in content:
+        check_format(f"{path}: the composition", content["format"])
     for key in content:
         if key not in _KEYS:
             hint = did_you_mean(key, _KEYS)
-            raise CompositionError(
-                f"{path}: unknown key {key!r}.{hint} Keys: seed, [[regularizer]], [lock]."
-            )
-
-    tables = content.get("regularizer", [])
-    if not isinstance(tables, list) or not all(
-        isinstance(table, dict) for table in tables
-    ):
-        raise CompositionError(
-            f"{path}: 'regularizer' is no list of tables: write [[regularizer]]."
-        )
-    regularizers = []
-    for number, table in enumerate(tables, 1):
-        name = table.pop("use", None)
-        if not isinstance(name, str):
-            raise CompositionError(
-                f'{path}: [[regularizer]] number {number} does not say `use = "NAME"`.'
-            )
-        regularizers.append((name, table))
-
+            known = "format, seed, [[regularizer]], [lock]"
+            raise CompositionError(f"{path}: unknown key {key!r}.{hint} Keys: {known}.")
     locks = content.get("lock", {})
-    if not isinstance(locks, dict) or not all(
-        isinstance(text, str) for text in locks.values()
-    ):
-        raise CompositionError(
-            f"{path}: 'lock' is no table of texts: write [lock] and NAME = \"PACKAGE==VERSION\"."
-        )
+    if not isinstance(locks, dict) or not _all_are(str, locks.values()):
+        how = 'write [lock] and NAME = "PACKAGE==VERSION"'
+        raise CompositionError(f"{path}: 'lock' is no table of texts: {how}.")
+    regularizers = _read_tables(path, content.get("regularizer", []))
     return Document(content.get("seed", 0), regularizers, locks)
+
+
+def _read_tables(path, tables):
+    if not isinstance(tables, list) or not _all_are(dict, tables):
+        what = "'regularizer' is no list of tables: write [[regularizer]]"
+        raise CompositionError(f"{path}: {what}.")
+    regularizers = []
+    for number, options in enumerate(tables, 1):
+        name = options.pop("use", None)
+        if not isinstance(name, str):
+            what = f'[[regularizer]] number {number} does not say `use = "NAME"`'
+            raise CompositionError(f"{path}: {what}.")
+        regularizers.append((name, options))
+    return regularizers
+
+
+def _all_are(kind, values):
+    return all(isinstance(value, kind) for value in values)
 
 
 def write_document(
@@ -86,31 +87,27 @@ def write_document(
     is_locked: bool,
 ) -> None:
     """Write a composition as it was composed; see `Manager.write`."""
-    lines = [f"seed = {seed}"]
-    locks = {}
+    lines = [f"format = {FORMAT}", f"seed = {seed}"]
+    locks = ["", "[lock]"]
     for member in members:
         if member.entry is None:
             what = "is of no installed package: a file cannot name it"
             raise CompositionError(f"{member.label} ({member.provenance}) {what}.")
-        name = member.entry.qualified_name
-        locks[name] = lock.requirement(member.entry)
-        lines += ["", "[[regularizer]]", f"use = {as_toml(name)}"]
+        name = as_toml(member.entry.qualified_name)
+        locks.append(f"{name} = {as_toml(lock.requirement(member.entry))}")
+        lines += ["", "[[regularizer]]", f"use = {name}"]
         for key, value in non_default_options(member.regularizer).items():
             if value is None:
                 what = f"{key} = None is not its default, and a TOML file has no None"
                 raise CompositionError(f"{member.label}: {what}.")
             lines.append(f"{key} = {as_toml(value)}")
     if is_locked:
-        lines += ["", "[lock]"]
-        lines += [
-            f"{as_toml(name)} = {as_toml(package)}" for name, package in locks.items()
-        ]
+        lines += locks
     try:
         Path(path).write_text("\n".join(lines) + "\n", "utf-8")
     except OSError as error:
-        raise CompositionError(
-            f"{path}: cannot be written: {error.strerror}"
-        ) from error
+        what = f"cannot be written: {error.strerror}"
+        raise CompositionError(f"{path}: {what}") from error
 
 
 def as_toml(value: Any) -> str:

@@ -27,7 +27,7 @@ BAD = {
         "defines __eq__ (a dataclass does): regularizers compare by identity",
     ),
     "default": ("installed", "hook 'loss': argument 'weight=1.0' has a default"),
-    "future": ("incompatible", "it needs regplug>=99, and regplug 0.1.0 is installed"),
+    "future": ("incompatible", "it needs regplug>=99, and regplug 0.2.0 is installed"),
     "exit": ("installed", "could not be imported: it calls exit(3)"),
     "nothing": ("broken", "module 'regplug_bad_nothing' has no attribute 'Nothing'"),
     "raises": ("installed", None),
@@ -164,7 +164,7 @@ def test_compose_names_the_package_at_fault(bad):
         assert (
             f"Other regularizers are unaffected. See: regplug doctor bad_{key}" in line
         )
-    newer = "if a regplug newer than 0.1.0 has it, `python -m pip install --upgrade regplug` brings it"
+    newer = "if a regplug newer than 0.2.0 has it, `python -m pip install --upgrade regplug` brings it"
     assert [newer in line for line in lines] == [
         "bad_argument" in line for line in lines
     ]

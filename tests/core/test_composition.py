@@ -431,7 +431,7 @@ def test_read_takes_seed_0_where_none_is_given(tmp_path):
         (
             "sed = 7",
             CompositionError,
-            "unknown key 'sed'. Did you mean 'seed'? Keys: seed, [[regularizer]]",
+            "unknown key 'sed'. Did you mean 'seed'? Keys: format, seed, [[regularizer]]",
         ),
         (
             "[[regularizers]]\nuse = 'dropout'",
@@ -460,6 +460,8 @@ def test_read_takes_seed_0_where_none_is_given(tmp_path):
             "[[regularizer]] number 1 does not say `use",
         ),
         ("seed = '7'", OptionError, "seed '7' is no integer"),
+        ("format = 3", CompositionError, "format 3, and this regplug reads 2: upgrade"),
+        ("format = 'x'", CompositionError, "format 'x', and this regplug reads 2"),
         ("seed = 7.0", OptionError, "seed 7.0 is no integer"),
         (
             "[[regularizer]]\nuse = 'dropout'\nweight = '0.5'",
@@ -549,10 +551,8 @@ def test_compose_weight_where_there_is_none_is_refused(given):
 
 def test_compose_weight_of_an_instance_that_uses_none_is_refused():
     cls = regplug.load("non_negative")
-    with pytest.raises(
-        OptionError, match=r"non_negative\(weight=0.0\): it has no weight"
-    ):
-        regplug.compose([cls(weight=0)])
+    with pytest.raises(OptionError, match=r"NonNegative\(weight=0\): it has no weight"):
+        cls(weight=0)
 
 
 def test_compose_name_with_a_slash_is_refused():

@@ -37,11 +37,10 @@ class Count(Regularizer):
     weight = 1.0
 
     @hookimpl
-    def modify_graph(self, outputs, matched, weight, state):
-        for name, h in matched.items():
-            count = state.array(name, np.zeros((), h.dtype))
-            state.update(name, count + 1)
-            outputs[name] = h + weight * count
+    def modify_graph(self, name, value, weight, state):
+        count = state.array(name, np.zeros((), value.dtype))
+        state.update(name, count + 1)
+        return value + weight * count
 
 
 class Half:
@@ -290,8 +289,8 @@ def test_copy_in_a_dask_worker(tmp_path):
             weight: Annotated[float, Interval(ge=0, lt=1)] = 0.5  # a name that the worker's __main__ lacks
 
             @hookimpl
-            def modify_graph(self, outputs, matched, weight):
-                outputs.update({name: h * weight for name, h in matched.items()})
+            def modify_graph(self, value, weight):
+                return value * weight
 
         def run(manager):
             x = installed_engine().T.matrix("x", dtype="float32")

@@ -152,9 +152,8 @@ def test_float64_in_which_a_regularizer_computes_does_not_trip_the_flag(
         weight = 1.0
 
         @hookimpl
-        def modify_graph(self, outputs, matched):
-            for name, h in matched.items():
-                outputs[name] = engine.T.cast(engine.T.cast(h, "float64") / 3, h.dtype)
+        def modify_graph(self, value):
+            return engine.T.cast(engine.T.cast(value, "float64") / 3, value.dtype)
 
     _, _, outputs, _ = model(engine, "dropout")
     monkeypatch.setattr(config_of(engine), "warn_float64", "raise")
@@ -172,9 +171,8 @@ def test_rate_given_as_a_number_is_not_rounded_to_floatX(engine, T, monkeypatch)
         rate: float
 
         @hookimpl
-        def modify_graph(self, outputs, matched, noise):
-            for name, h in matched.items():
-                outputs[name] = engine.T.switch(noise.keep(h, self.rate), h, 0)
+        def modify_graph(self, value, noise):
+            return engine.T.switch(noise.keep(value, self.rate), value, 0)
 
     x = T.matrix("x", dtype="float32")
     for cell in range(10):

@@ -32,11 +32,10 @@ class Count(Regularizer):
     """Count the steps at each output, and add the count to it."""
 
     @hookimpl
-    def modify_graph(self, outputs, matched, state):
-        for name, h in matched.items():
-            count = state.array(name, np.zeros(1, h.dtype))
-            state.update(name, count + 1)
-            outputs[name] = h + count
+    def modify_graph(self, name, value, state):
+        count = state.array(name, np.zeros(1, value.dtype))
+        state.update(name, count + 1)
+        return value + count
 
 
 class CountAlways(Count):
@@ -730,10 +729,10 @@ def test_building_that_fails_leaves_no_array_of_the_layers_before(T):
         is_broken = True
 
         @hookimpl
-        def modify_graph(self, outputs, matched):
+        def modify_graph(self, value):
             if self.is_broken:
                 raise KeyError("second")
-            outputs.update({name: h * 1 for name, h in matched.items()})
+            return value * 1
 
     bad = Bad("b:out")
     manager = regplug.compose([Count(), "noise=1@b:out", bad])
@@ -786,9 +785,8 @@ def test_building_keeps_one_array_for_what_a_hook_replaces_and_the_loss_gets(eng
         weight = 1.0
 
         @hookimpl
-        def modify_graph(self, outputs, matched, state):
-            for name, h in matched.items():
-                outputs[name] = h + state.array(name, np.ones(1, h.dtype))
+        def modify_graph(self, name, value, state):
+            return value + state.array(name, np.ones(1, value.dtype))
 
         @hookimpl
         def loss(self, matched, state):

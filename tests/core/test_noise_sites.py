@@ -104,13 +104,12 @@ class Look(Regularizer):
     fails: ClassVar[bool] = False
 
     @hookimpl
-    def modify_graph(self, outputs, matched, noise):
-        ((name, h),) = matched.items()
-        mask = noise.keep(h, 0.5)
-        self.seen.append(evaluate(mask, {h.owner.inputs[0]: ONES}))
+    def modify_graph(self, name, value, noise):
+        mask = noise.keep(value, 0.5)
+        self.seen.append(evaluate(mask, {value.owner.inputs[0]: ONES}))
         if self.fails:
             raise KeyError(name)
-        outputs[name] = h * mask
+        return value * mask
 
 
 def test_keys_are_there_at_once_and_right_after_a_failure(T, monkeypatch):
@@ -136,8 +135,7 @@ def test_keys_are_there_at_once_and_right_after_a_failure(T, monkeypatch):
 
 def test_keys_of_many_sites_are_moved_a_few_times_only(engine):
     live = regplug.compose([], seed=7)._run_state
-    live.connect(engine)
-    tables = []
+    live.engine, tables = engine, []
     for number in range(3000):
         assert live.key_index(("dropout", "a:out", 0, number)) == number
         table = live.keys.variable.get_value(borrow=True)
@@ -186,11 +184,10 @@ def test_masks_go_by_the_name_of_a_shared_variable_that_sorts_first(T):
 def test_each_call_of_the_source_is_a_new_draw(T):
     class Twice(Regularizer):
         @hookimpl
-        def modify_graph(self, outputs, matched, noise):
-            for name, h in matched.items():
-                outputs[name] = T.switch(noise.keep(h, 0.5), h * 0 + 1, 0) + T.switch(
-                    noise.keep(h, 0.5), h * 0 + 2, 0
-                )
+        def modify_graph(self, value, noise):
+            return T.switch(noise.keep(value, 0.5), value * 0 + 1, 0) + T.switch(
+                noise.keep(value, 0.5), value * 0 + 2, 0
+            )
 
     x, outputs = outputs_of(T)
     value = evaluate(
@@ -289,9 +286,8 @@ def test_row_offset_does_not_count_for_parameters(engine, T):
         targets = "params"
 
         @hookimpl
-        def modify_graph(self, outputs, matched, noise):
-            for name, w in matched.items():
-                outputs[name] = w + noise.normal(w)
+        def modify_graph(self, value, noise):
+            return value + noise.normal(value)
 
     x = T.matrix("x", dtype="float64")
     w = engine.shared(np.zeros((3, 2)), name="w")

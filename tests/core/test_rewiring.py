@@ -19,9 +19,8 @@ class Times(Regularizer):
     factor: float = 10.0
 
     @hookimpl
-    def modify_graph(self, outputs, matched):
-        for name, h in matched.items():
-            outputs[name] = h * np.asarray(self.factor, h.dtype)
+    def modify_graph(self, value):
+        return value * np.asarray(self.factor, value.dtype)
 
 
 class Plus(Regularizer):
@@ -30,9 +29,8 @@ class Plus(Regularizer):
     term: float = 1.0
 
     @hookimpl
-    def modify_graph(self, outputs, matched):
-        for name, h in matched.items():
-            outputs[name] = h + np.asarray(self.term, h.dtype)
+    def modify_graph(self, value):
+        return value + np.asarray(self.term, value.dtype)
 
 
 class TimesParam(Times):
@@ -125,9 +123,8 @@ def test_rewiring_within_a_layer_pre_to_out(T):
 def test_rewiring_shows_a_hook_its_layer_as_it_stands(T):
     class AddPre(Regularizer):
         @hookimpl
-        def modify_graph(self, outputs, matched):
-            for name, h in matched.items():
-                outputs[name] = h + outputs["hid1:pre"]
+        def modify_graph(self, value, outputs):
+            return value + outputs["hid1:pre"]
 
     x = T.vector("x", dtype="float64")
     pre = x * 2
@@ -227,10 +224,9 @@ def test_rewiring_variable_under_two_names_is_changed_once_and_all_get_it(T):
 
     class Counted(Regularizer):
         @hookimpl
-        def modify_graph(self, outputs, matched):
-            calls.append(dict(matched))
-            for name, h in matched.items():
-                outputs[name] = h * 10
+        def modify_graph(self, name, value):
+            calls.append({name: value})
+            return value * 10
 
     outputs = {"out:out": y, "out:pre": y, "next:out": y + 1}
     for pattern in ("out:*", "out:pre", "out:out"):
@@ -248,10 +244,10 @@ def test_rewiring_matrix_in_the_place_of_a_column_keeps_the_type(engine, T):
 
     class Matrix(Regularizer):
         @hookimpl
-        def modify_graph(self, outputs, matched):
-            for name, h in matched.items():
-                outputs[name] = T.dot(h, ten)
-                assert not any(outputs[name].type.broadcastable)
+        def modify_graph(self, value):
+            product = T.dot(value, ten)
+            assert not any(product.type.broadcastable)
+            return product
 
     x = T.matrix("x", dtype="float64")
     column = x.sum(axis=1, keepdims=True)
@@ -273,9 +269,8 @@ def test_rewiring_column_in_the_place_of_a_matrix_is_accepted(T):
 
     class Mean(Regularizer):
         @hookimpl
-        def modify_graph(self, outputs, matched):
-            for name, h in matched.items():
-                outputs[name] = h.mean(axis=1, keepdims=True)
+        def modify_graph(self, value):
+            return value.mean(axis=1, keepdims=True)
 
     outputs = {"h:out": h, "out:out": h + 1}
     outputs["out:out"].name = "plus one"

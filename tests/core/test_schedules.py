@@ -48,9 +48,8 @@ class Scale(Regularizer):
     """Multiply by the weight."""
 
     @hookimpl
-    def modify_graph(self, outputs, matched, weight):
-        for name, variable in matched.items():
-            outputs[name] = variable * weight
+    def modify_graph(self, value, weight):
+        return value * weight
 
 
 class ScaleParams(Scale):
@@ -65,9 +64,8 @@ class Baked(Regularizer):
     weight = 1.0
 
     @hookimpl
-    def modify_graph(self, outputs, matched):
-        for name, variable in matched.items():
-            outputs[name] = variable * self.weight
+    def modify_graph(self, value):
+        return value * self.weight
 
 
 class Subtract(Regularizer):

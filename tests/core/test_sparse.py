@@ -151,8 +151,8 @@ def test_hook_that_returns_no_dense_tensor_is_named(kind, engine, sparse, T):
         weight = 1.0
 
         @hookimpl
-        def modify_graph(self, outputs, matched, weight):
-            outputs.update(dict.fromkeys(matched, wrong))
+        def modify_graph(self, weight):
+            return wrong
 
     class Penalty(Regularizer):
         weight = 1.0
@@ -193,9 +193,8 @@ def test_update_of_a_parameter_that_is_sparse_is_refused(engine, sparse, T):
 def test_update_of_sparse_data_is_rewired(engine, sparse, T):
     class Doubled(Regularizer):
         @hookimpl
-        def modify_graph(self, outputs, matched):
-            for name, h in matched.items():
-                outputs[name] = h * 2
+        def modify_graph(self, value):
+            return value * 2
 
     x = T.matrix("x", dtype="float64")
     data = shared_data(engine, sparse)

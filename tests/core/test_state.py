@@ -176,7 +176,7 @@ def test_state_restored_in_a_new_process_continues_bit_for_bit(tmp_path):
         (
             {"weights": 5},
             CompositionError,
-            "is no state: it needs seed, step and weights",
+            "is no state: it needs seed, step, weights and arrays",
         ),
         ({"arrays": 5}, CompositionError, "arrays"),
         ({"arrays": {"follow/h:out": np.zeros(3)}}, CompositionError, "follow/h:out"),
@@ -206,13 +206,17 @@ def test_state_restored_in_a_new_process_continues_bit_for_bit(tmp_path):
             "is of format 3, and this regplug reads 2: upgrade regplug",
         ),
         ({"format": np.array(3)}, CompositionError, "upgrade regplug"),
-        ({"format": 1}, CompositionError, "of format 1, which does not exist"),
-        ({"format": "2"}, CompositionError, "of format '2', which does not exist"),
-        ({"format": True}, CompositionError, "of format True, which does not exist"),
+        ({"format": 1}, CompositionError, "of format 1, .*there is no such format"),
+        ({"format": "2"}, CompositionError, "of format '2', .*there is no such format"),
+        (
+            {"format": True},
+            CompositionError,
+            "of format True, .*there is no such format",
+        ),
         (
             {"format": 2},
             CompositionError,
-            "needs seed, step, weights and arrays, and there is no arrays",
+            "needs seed, step, weights and arrays; there is no arrays",
         ),
         ({"sed": 4}, CompositionError, "unknown key 'sed'. Did you mean 'seed'"),
         ({5: 4}, CompositionError, "unknown key 5"),
@@ -233,7 +237,7 @@ def test_state_of_another_composition_is_refused_and_nothing_changes(
 @pytest.mark.parametrize("state", [None, 5, {}, {"seed": 1, "step": 2}, [("seed", 1)]])
 def test_state_that_is_none_is_refused(state):
     with pytest.raises(
-        CompositionError, match="is no state: it needs seed, step and weights"
+        CompositionError, match="is no state: it needs seed, step, weights and arrays"
     ):
         regplug.compose([]).restore(state)
 
@@ -243,7 +247,7 @@ def test_state_without_a_key_is_refused_by_its_name(key):
     manager = regplug.compose(COMPOSITION, seed=7)
     state = manager.state()
     del state[key]
-    with pytest.raises(CompositionError, match=f"and there is no {key}"):
+    with pytest.raises(CompositionError, match=f"there is no {key}"):
         manager.restore(state)
 
 
@@ -425,8 +429,8 @@ def test_state_of_a_baked_weight_is_refused_where_it_differs():
         weight: float = 0.5
 
         @hookimpl
-        def modify_graph(self, outputs, matched):
-            outputs.update({name: h * self.weight for name, h in matched.items()})
+        def modify_graph(self, value):
+            return value * self.weight
 
     manager = regplug.compose([Baked(weight=0.5)])
     manager.restore(manager.state())

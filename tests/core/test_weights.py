@@ -24,18 +24,16 @@ class Times(Regularizer):
     weight: Annotated[float, Interval(ge=0, le=100)] = 10.0
 
     @hookimpl
-    def modify_graph(self, outputs, matched, weight):
-        for name, h in matched.items():
-            outputs[name] = h * weight
+    def modify_graph(self, value, weight):
+        return value * weight
 
 
 class Baked(Regularizer):
     weight = 10.0
 
     @hookimpl
-    def modify_graph(self, outputs, matched):
-        for name, h in matched.items():
-            outputs[name] = h * self.weight
+    def modify_graph(self, value):
+        return value * self.weight
 
 
 class TimesParams(Times):
@@ -115,9 +113,9 @@ def test_weight_has_the_dtype_of_the_output_and_keeps_float64(T):
 
     class Look(Regularizer):
         @hookimpl
-        def modify_graph(self, outputs, matched, weight):
+        def modify_graph(self, value, weight):
             seen.append(weight.dtype)
-            outputs.update({name: h * weight for name, h in matched.items()})
+            return value * weight
 
     manager = regplug.compose([Look("*", 0.1)])
     manager.apply({"a:out": x, "b:out": y})

@@ -532,5 +532,6 @@ def test_kl_sparsity_sends_zero_through_a_saturated_unit(z, T, engine):
         .apply({"h:out": (1 + T.tanh(z)) / 2})
         .loss
     )
-    # the slope of the unit is 0, and the derivative of the penalty is more than float32 holds
+    # the slope of the unit is 0, and the derivative of the penalty is more than float32
+    # holds
     np.testing.assert_array_equal(evaluate(engine.grad(loss, z)), np.zeros((3, 2)))

@@ -18,7 +18,8 @@ class VirtualAdversarial(Regularizer):
     Parameters
     ----------
     wrt : str or list of str
-        Which outputs are the input x. Each must be float, and some prediction must depend on it.
+        Which outputs are the input x. Each must be float, and some prediction must
+        depend on it.
     radius : float, above 0, in the unit of x
         The Euclidean norm of the change of a row.
     iterations : int, at least 1
@@ -26,19 +27,23 @@ class VirtualAdversarial(Regularizer):
 
     Notes
     -----
-    ``(1 / K) sum_k mean(KL(p_k(x), p_k(x + r_k)))``, where the matched outputs ``p_k`` are probabilities that sum
-    to 1 over the last axis; the mean is over all other axes, and ``KL(p, q) = sum_j p_j (log(p_j) - log(q_j))`` with
-    log of at least the smallest normal number. ``r = radius * d``; d starts as a normalized standard normal vector of
-    each row, and each iteration makes it ``H d / norm2(H d)``. H is the Hessian of the divergence at r = 0, for which
-    ``H d = J' (J d / p)`` with the Jacobian J of p: the limit of the finite differences of the paper. Classes whose
-    probability is below the smallest normal number are left out of it; where H d is 0, d is 0. Several inputs are taken
-    as one long one. r and p(x) are constants for the gradient, and the rows must not depend on each other. Masks of
-    noise are the same at x and at x + r. An empty batch adds 0. d and the divergence are computed in float32 at least.
+    ``(1 / K) sum_k mean(KL(p_k(x), p_k(x + r_k)))``, where the matched outputs ``p_k``
+    are probabilities that sum to 1 over the last axis; the mean is over all other axes,
+    and ``KL(p, q) = sum_j p_j (log(p_j) - log(q_j))`` with log of at least the smallest
+    normal number. ``r = radius * d``; d starts as a normalized standard normal vector
+    of each row, and each iteration makes it ``H d / norm2(H d)``. H is the Hessian of
+    the divergence at r = 0, for which ``H d = J' (J d / p)`` with the Jacobian J of p:
+    the limit of the finite differences of the paper. Classes whose probability is below
+    the smallest normal number are left out of it; where H d is 0, d is 0. Several
+    inputs are taken as one long one. r and p(x) are constants for the gradient, and the
+    rows must not depend on each other. Masks of noise are the same at x and at x + r.
+    An empty batch adds 0. d and the divergence are computed in float32 at least.
 
     References
     ----------
-    T. Miyato, S. Maeda, M. Koyama and S. Ishii (2018). Virtual adversarial training: a regularization method for
-    supervised and semi-supervised learning. IEEE TPAMI 41(8), 1979-1993.
+    T. Miyato, S. Maeda, M. Koyama and S. Ishii (2018). Virtual adversarial training: a
+    regularization method for supervised and semi-supervised learning. IEEE TPAMI 41(8),
+    1979-1993.
 
     Examples
     --------
@@ -88,7 +93,8 @@ def divergence(p, q):
 def hessian_product(p, inputs, d):
     """Return H d, where H is the Hessian of KL(p(x), p(x + r)) with respect to r at r = 0."""
     engine, tiny = engine_of(p), np.finfo(p.dtype).tiny
-    # the gradient of (p * v).sum() is J' v, whose derivative with respect to v along d is J d
+    # the gradient of (p * v).sum() is J' v, whose derivative with respect to v along d
+    # is J d
     v = engine.T.zeros_like(p)
     transposed = engine.grad((p * v).sum(), inputs)
     tangent = engine.grad(

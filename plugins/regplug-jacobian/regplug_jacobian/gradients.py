@@ -13,22 +13,25 @@ class GradientPenalty(Regularizer):
     Parameters
     ----------
     pattern : str or list of str
-        Required: the output that is the loss of the data. A scalar is taken as the mean over the batch of the losses
-        of the rows; otherwise axis 0 is the batch, and the loss of a row is the sum of its entries.
+        Required: the output that is the loss of the data. A scalar is taken as the mean
+        over the batch of the losses of the rows; otherwise axis 0 is the batch, and the
+        loss of a row is the sum of its entries.
     wrt : str or list of str
-        Which outputs are the input x. Each must be float, and some loss must depend on it.
+        Which outputs are the input x. Each must be float, and some loss must depend on
+        it.
 
     Notes
     -----
-    ``(1 / K) sum_k (1 / N) sum_i norm2(dl_ki / dx_i) ** 2``, where ``l_ki`` is loss k of row i, and N the number of
-    rows of x. For a scalar L that is ``N sum_i norm2(dL / dx_i) ** 2``, for ``dl_i / dx_i = N dL / dx_i``. Several
-    inputs are taken as one long one. The rows must not depend on each other. An empty batch adds 0. Derivatives have
-    the dtype of x, squares and sums at least float32.
+    ``(1 / K) sum_k (1 / N) sum_i norm2(dl_ki / dx_i) ** 2``, where ``l_ki`` is loss k
+    of row i, and N the number of rows of x. For a scalar L that is ``N sum_i norm2(dL /
+    dx_i) ** 2``, for ``dl_i / dx_i = N dL / dx_i``. Several inputs are taken as one
+    long one. The rows must not depend on each other. An empty batch adds 0. Derivatives
+    have the dtype of x, squares and sums at least float32.
 
     References
     ----------
-    H. Drucker and Y. LeCun (1992). Improving generalization performance using double backpropagation. IEEE
-    Transactions on Neural Networks 3(6), 991-997.
+    H. Drucker and Y. LeCun (1992). Improving generalization performance using double
+    backpropagation. IEEE Transactions on Neural Networks 3(6), 991-997.
 
     Examples
     --------

@@ -28,27 +28,32 @@ class Contractive(Regularizer):
     Parameters
     ----------
     wrt : str or list of str
-        Which outputs are the input x. Each must be float, and some output must depend on it.
+        Which outputs are the input x. Each must be float, and some output must depend
+        on it.
 
     Notes
     -----
-    ``(1 / K) sum_k (1 / N) sum_i norm_F(dh_ki / dx_i) ** 2``: the mean over the K outputs and the N rows of the
-    batch. ``h_ki`` is row i of output k, all its axes but the first flattened into units; several inputs are taken
-    as one long one. Masks of noise are those of the forward pass. An empty batch adds 0. Derivatives have the
+    ``(1 / K) sum_k (1 / N) sum_i norm_F(dh_ki / dx_i) ** 2``: the mean over the K
+    outputs and the N rows of the batch. ``h_ki`` is row i of output k, all its axes but
+    the first flattened into units; several inputs are taken as one long one. Masks of
+    noise are those of the forward pass. An empty batch adds 0. Derivatives have the
     dtype of x, squares and sums at least float32.
 
-    It is assumed that the rows of a batch do not depend on each other: what is computed is the Jacobian of the sum of
-    the rows, so that batch normalization, say, gives another number.
+    It is assumed that the rows of a batch do not depend on each other: what is computed
+    is the Jacobian of the sum of the rows, so that batch normalization, say, gives
+    another number.
 
-    The cost depends on the graph between x and h. With activations of one dense layer, h = f(x W + b) or a product of
-    such, f elementwise, it is ``sum_ij f'_ij ** 2 (sum_d W_dj ** 2)`` and costs about one pass. Other graphs take one
-    backward pass a unit, all of them at once on PyTensor (memory for units times batch times input), one
-    after the other on Theano. Where that is too much, `jacobian` estimates the same number.
+    The cost depends on the graph between x and h. With activations of one dense layer,
+    h = f(x W + b) or a product of such, f elementwise, it is ``sum_ij f'_ij ** 2 (sum_d
+    W_dj ** 2)`` and costs about one pass. Other graphs take one backward pass a unit,
+    all of them at once on PyTensor (memory for units times batch times input), one
+    after the other on Theano. Where that is too much, `jacobian` estimates the same
+    number.
 
     References
     ----------
-    S. Rifai, P. Vincent, X. Muller, X. Glorot and Y. Bengio (2011). Contractive auto-encoders: explicit invariance
-    during feature extraction. ICML.
+    S. Rifai, P. Vincent, X. Muller, X. Glorot and Y. Bengio (2011). Contractive
+    auto-encoders: explicit invariance during feature extraction. ICML.
 
     Examples
     --------
@@ -75,24 +80,30 @@ class Jacobian(Regularizer):
     Parameters
     ----------
     wrt : str or list of str
-        Which outputs are the input x. Each must be float, and some output must depend on it.
+        Which outputs are the input x. Each must be float, and some output must depend
+        on it.
     projections : int, at least 1
-        The number of projections; each costs one backward pass, whatever the number of units.
+        The number of projections; each costs one backward pass, whatever the number of
+        units.
 
     Notes
     -----
-    ``(1 / K) sum_k (1 / N) sum_i (C_k / n) sum_p norm2(v_kip' dh_ki / dx_i) ** 2``, over the K outputs, the N rows
-    of the batch and the n projections. ``v_kip = u / norm2(u)``, u standard normal, is drawn anew at every step for
-    each row, and ``C_k`` is the number of units of ``h_k``: the entries of one row. Several inputs are taken as one
-    long one. An empty batch adds 0. Derivatives have the dtype of x, squares and sums at least float32.
+    ``(1 / K) sum_k (1 / N) sum_i (C_k / n) sum_p norm2(v_kip' dh_ki / dx_i) ** 2``,
+    over the K outputs, the N rows of the batch and the n projections. ``v_kip = u /
+    norm2(u)``, u standard normal, is drawn anew at every step for each row, and ``C_k``
+    is the number of units of ``h_k``: the entries of one row. Several inputs are taken
+    as one long one. An empty batch adds 0. Derivatives have the dtype of x, squares and
+    sums at least float32.
 
-    Its mean is that of `contractive`, under the same assumption that rows do not depend on each other. For a row with
-    Jacobian J of C rows the variance is ``2 (C norm_F(J J') ** 2 - norm_F(J) ** 4) / (n (C + 2))``, so the standard
-    error of one row is below ``sqrt(2 / n)`` of the value; rows are independent.
+    Its mean is that of `contractive`, under the same assumption that rows do not depend
+    on each other. For a row with Jacobian J of C rows the variance is ``2 (C norm_F(J
+    J') ** 2 - norm_F(J) ** 4) / (n (C + 2))``, so the standard error of one row is
+    below ``sqrt(2 / n)`` of the value; rows are independent.
 
     References
     ----------
-    J. Hoffman, D. A. Roberts and S. Yaida (2019). Robust learning with Jacobian regularization. arXiv:1908.02729.
+    J. Hoffman, D. A. Roberts and S. Yaida (2019). Robust learning with Jacobian
+    regularization. arXiv:1908.02729.
 
     Examples
     --------

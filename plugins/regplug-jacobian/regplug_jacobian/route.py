@@ -29,14 +29,16 @@ def routes(outputs, wrt, matched):
     NoMatchError
         `wrt` matches nothing.
     ValueError
-        An input is not float, no output depends on it, or an output depends on none. Dependence is through
-        float variables: a mask made from a comparison has no derivative.
+        An input is not float, no output depends on it, or an output depends on none.
+        Dependence is through float variables: a mask made from a comparison has no
+        derivative.
     """
     found = outputs.match(wrt)
     for name, x in found.items():
         if "float" not in x.dtype:
             raise ValueError(
-                f"wrt={wrt!r}: {name!r} is {x.dtype} and has no derivative; name float outputs"
+                f"wrt={wrt!r}: {name!r} is {x.dtype} and has no derivative; name float "
+                "outputs"
             )
     chosen = {
         name: [x for x in dict.fromkeys(found.values()) if x is h or route([x], h)]
@@ -45,12 +47,14 @@ def routes(outputs, wrt, matched):
     for name, inputs in chosen.items():
         if not inputs:
             raise ValueError(
-                f"{name!r} does not depend on {', '.join(map(repr, found))}, which wrt={wrt!r} matches"
+                f"{name!r} does not depend on {', '.join(map(repr, found))}, which "
+                f"wrt={wrt!r} matches"
             )
     for name, x in found.items():
         if not any(x in inputs for inputs in chosen.values()):
             raise ValueError(
-                f"wrt={wrt!r}: {', '.join(map(repr, matched))} does not depend on {name!r}"
+                f"wrt={wrt!r}: {', '.join(map(repr, matched))} does not depend on "
+                f"{name!r}"
             )
     return chosen
 
@@ -58,7 +62,8 @@ def routes(outputs, wrt, matched):
 def route(inputs, output):
     """Return the apply nodes along which values flow from `inputs` to `output`, in topological order.
 
-    What depends only on the shapes of the inputs, as masks of noise do, is not among them.
+    What depends only on the shapes of the inputs, as masks of noise do, is not among
+    them.
     """
     nodes = toposort([output], set(inputs))
     carry = set(inputs)

@@ -114,7 +114,8 @@ def test_masks_are_the_same_at_both_inputs():
         updates=result.updates,
     )
     values, predictions = zip(*(f(value) for _ in range(4)), strict=True)
-    # other masks would change the predictions, and the divergence would be as large as between steps
+    # other masks would change the predictions, and the divergence would be as large as
+    # between steps
     assert divergence(predictions[0], predictions[1]).mean() > 1e-3
     assert max(values) < 1e-8
     assert min(values) >= -1e-15

@@ -74,7 +74,8 @@ def test_contractive_squares_and_sums_beyond_float16(scale):
     T = installed_engine().T
     x = T.TensorType("float16", (None, None))("x")
     w = T.as_tensor_variable(np.full((2, 2), scale, "float16"))
-    # one dense layer; a graph with one row of the Jacobian a unit; a dense layer and a graph
+    # one dense layer; a graph with one row of the Jacobian a unit; a dense layer and a
+    # graph
     expected = {T.dot(x, w): 4, T.dot(x * 1, w): 4, T.dot(x, w).sum(axis=1): 8}
     for h, value in expected.items():
         manager = regplug.compose(

@@ -1,7 +1,7 @@
 """Dropout and noise: the whole family draws from regplug's counter-based generator.
 
-Rate (in [0, 1)) and standard deviation are the `weight`. Shape and dtype never change; weight 0 is
-the identity, exactly.
+Rate (in [0, 1)) and standard deviation are the `weight`. Shape and dtype never change;
+weight 0 is the identity, exactly.
 """
 
 from regplug_noise.additive import (

@@ -24,7 +24,8 @@ class GaussianNoise(Regularizer):
 
     References
     ----------
-    P. Vincent et al. (2008). Extracting and composing robust features with denoising autoencoders. ICML.
+    P. Vincent et al. (2008). Extracting and composing robust features with denoising
+    autoencoders. ICML.
 
     Examples
     --------
@@ -35,9 +36,8 @@ class GaussianNoise(Regularizer):
     pattern = "@hidden"
 
     @hookimpl
-    def modify_graph(self, outputs, matched, weight, noise):
-        for name, h in matched.items():
-            outputs[name] = h + weight * noise.normal(h)
+    def modify_graph(self, value, weight, noise):
+        return value + weight * noise.normal(value)
 
 
 class UniformNoise(Regularizer):
@@ -54,7 +54,8 @@ class UniformNoise(Regularizer):
 
     References
     ----------
-    C. M. Bishop (1995). Training with noise is equivalent to Tikhonov regularization. Neural Computation 7.
+    C. M. Bishop (1995). Training with noise is equivalent to Tikhonov regularization.
+    Neural Computation 7.
 
     Examples
     --------
@@ -65,9 +66,8 @@ class UniformNoise(Regularizer):
     pattern = "@hidden"
 
     @hookimpl
-    def modify_graph(self, outputs, matched, weight, noise):
-        for name, h in matched.items():
-            outputs[name] = h + weight * (2 * noise.uniform(h) - 1)
+    def modify_graph(self, value, weight, noise):
+        return value + weight * (2 * noise.uniform(value) - 1)
 
 
 class GaussianDropout(Regularizer):
@@ -84,8 +84,8 @@ class GaussianDropout(Regularizer):
 
     References
     ----------
-    N. Srivastava et al. (2014). Dropout: a simple way to prevent neural networks from overfitting. JMLR 15,
-    section 10.
+    N. Srivastava et al. (2014). Dropout: a simple way to prevent neural networks from
+    overfitting. JMLR 15, section 10.
 
     Examples
     --------
@@ -97,10 +97,9 @@ class GaussianDropout(Regularizer):
     weight: Annotated[float, Interval(ge=0, lt=1)]
 
     @hookimpl
-    def modify_graph(self, outputs, matched, weight, noise):
+    def modify_graph(self, value, weight, noise):
         std = tensor(weight).sqrt(weight / (1 - weight))
-        for name, h in matched.items():
-            outputs[name] = h * (1 + std * noise.normal(h))
+        return value * (1 + std * noise.normal(value))
 
 
 class SaltAndPepper(Regularizer):
@@ -115,7 +114,8 @@ class SaltAndPepper(Regularizer):
 
     Notes
     -----
-    ``switch(m, h, switch(c, high, low))``, m = 1 with probability 1 - weight, c = 1 with probability 1/2.
+    ``switch(m, h, switch(c, high, low))``, m = 1 with probability 1 - weight, c = 1
+    with probability 1/2.
 
     References
     ----------
@@ -133,9 +133,8 @@ class SaltAndPepper(Regularizer):
     high: float = 1.0
 
     @hookimpl
-    def modify_graph(self, outputs, matched, weight, noise):
-        for name, h in matched.items():
-            T = tensor(h)
-            low, high = (T.cast(value, h.dtype) for value in (self.low, self.high))
-            grain = T.switch(noise.keep(h, 0.5), high, low)
-            outputs[name] = T.switch(noise.keep(h, weight), h, grain)
+    def modify_graph(self, value, weight, noise):
+        T = tensor(value)
+        low, high = T.cast(self.low, value.dtype), T.cast(self.high, value.dtype)
+        grain = T.switch(noise.keep(value, 0.5), high, low)
+        return T.switch(noise.keep(value, weight), value, grain)

@@ -23,32 +23,36 @@ class DropBlock(Regularizer):
     block : int
         The side of a block.
     channel_axis : int
-        The axis of the channels; the other two axes after the batch are height and width.
+        The axis of the channels; the other two axes after the batch are height and
+        width.
     variant : {"paper", "torchvision", "timm"}
-        Where seeds may lie, and what becomes of a block that is larger than the map; see Notes.
+        Where seeds may lie, and what becomes of a block that is larger than the map;
+        see Notes.
     shared_channels : bool
         Whether all channels of a sample have the same blocks, as is timm's default.
 
     Notes
     -----
-    A block has the sides b_H and b_W. In a map of H x W, each position that may be a seed is one with probability
-    ``p H W / (b_H b_W (H - b_H + 1) (W - b_W + 1))``, and a seed drops the block around it. The result is
-    ``switch(kept, h size(kept) / max(sum(kept), 1), 0)``, over the whole batch, as the share that is kept varies.
+    A block has the sides b_H and b_W. In a map of H x W, each position that may be a
+    seed is one with probability ``p H W / (b_H b_W (H - b_H + 1) (W - b_W + 1))``, and
+    a seed drops the block around it. The result is ``switch(kept, h size(kept) /
+    max(sum(kept), 1), 0)``, over the whole batch, as the share that is kept varies.
 
-    ``paper``: b_H = b_W = `block`; seeds lie where the whole block fits into the map. A block larger than the map
-    is refused.
-    ``torchvision``: the same with b_H = b_W = min(block, H, W).
-    ``timm``: b_H = min(block, H) and b_W = min(block, W); seeds lie anywhere, and their blocks are cut off at the
-    border. The probability is the same as if they did not, so more is dropped: 0.51 of a map of 28 x 28 at p = 0.5
-    and block 7, where the others drop 0.37.
+    ``paper``: b_H = b_W = `block`; seeds lie where the whole block fits into the map. A
+    block larger than the map is refused. ``torchvision``: the same with b_H = b_W =
+    min(block, H, W). ``timm``: b_H = min(block, H) and b_W = min(block, W); seeds lie
+    anywhere, and their blocks are cut off at the border. The probability is the same as
+    if they did not, so more is dropped: 0.51 of a map of 28 x 28 at p = 0.5 and block
+    7, where the others drop 0.37.
 
-    A block of even side b around a seed at i reaches from i - (b / 2 - 1) to i + b / 2; with ``timm`` from i - b / 2
-    to i + (b / 2 - 1). torchvision itself refuses even sides.
+    A block of even side b around a seed at i reaches from i - (b / 2 - 1) to i + b / 2;
+    with ``timm`` from i - b / 2 to i + (b / 2 - 1). torchvision itself refuses even
+    sides.
 
     References
     ----------
-    G. Ghiasi, T.-Y. Lin and Q. V. Le (2018). DropBlock: a regularization method for convolutional networks.
-    NeurIPS 31.
+    G. Ghiasi, T.-Y. Lin and Q. V. Le (2018). DropBlock: a regularization method for
+    convolutional networks. NeurIPS 31.
 
     Examples
     --------
@@ -64,17 +68,16 @@ class DropBlock(Regularizer):
     shared_channels: bool = False
 
     @hookimpl
-    def modify_graph(self, outputs, matched, weight, noise):
-        for name, h in matched.items():
-            if h.ndim != 4:
-                raise ValueError(
-                    f"{name!r} is {h.type}: a feature map has 4 axes: batch, height, width and channels"
-                )
-            channels = axis_of(h, self.channel_axis, name)
-            axes = [axis for axis in (1, 2, 3) if axis != channels]
-            with engine_of(h).allow_float64():  # of the rate
-                dropped = self.dropped(h, axes, channels, weight, noise, name)
-                outputs[name] = self.rescaled(h, dropped, channels, weight)
+    def modify_graph(self, name, value, weight, noise):
+        if value.ndim != 4:
+            raise ValueError(
+                f"{name!r} is {value.type}: a feature map has 4 axes: batch, height, "
+                "width and channels"
+            )
+        channels = axis_of(value, self.channel_axis, name)
+        axes = [axis for axis in (1, 2, 3) if axis != channels]
+        dropped = self.dropped(value, axes, channels, weight, noise, name)
+        return self.rescaled(value, dropped, channels, weight)
 
     def dropped(self, h, axes, channels, weight, noise, name):
         """Return where blocks lie."""
@@ -104,7 +107,8 @@ class DropBlock(Regularizer):
             for axis in axes:
                 if (engine.static_shape(h)[axis] or self.block) < self.block:
                     raise ValueError(
-                        f"block {self.block} is larger than {name!r}, which is {h.type}: {SMALLER}"
+                        f"block {self.block} is larger than {name!r}, which is "
+                        f"{h.type}: {SMALLER}"
                     )
             return dict.fromkeys(axes, self.block)
         sides = {axis: engine.T.minimum(h.shape[axis], self.block) for axis in axes}
@@ -128,7 +132,8 @@ class DropBlock(Regularizer):
     def spread(self, T, seeds, axis, side):
         """Return where a block along `axis` around a seed lies."""
 
-        # counted in float32, exactly: in Python mode Theano's sums of int32 are int64, which test values do not pass
+        # counted in float32, exactly: in Python mode Theano's sums of int32 are int64,
+        # which test values do not pass
         def zeros(length):
             return T.zeros(
                 [length if other == axis else seeds.shape[other] for other in range(4)],

@@ -37,10 +37,11 @@ class Dropout(Regularizer):
     weight : float, in [0, 1)
         The probability of zero.
     rescale : bool
-        Whether the entries that are kept are divided by 1 - `weight`, which keeps the mean.
+        Whether the entries that are kept are divided by 1 - `weight`, which keeps the
+        mean.
     shared_axes : tuple of int
-        Axes along which all entries share one mask value: (1, 2) drops whole channels of (batch, height, width,
-        channels), (0,) the same entries of all samples.
+        Axes along which all entries share one mask value: (1, 2) drops whole channels
+        of (batch, height, width, channels), (0,) the same entries of all samples.
 
     Notes
     -----
@@ -48,7 +49,8 @@ class Dropout(Regularizer):
 
     References
     ----------
-    N. Srivastava et al. (2014). Dropout: a simple way to prevent neural networks from overfitting. JMLR 15.
+    N. Srivastava et al. (2014). Dropout: a simple way to prevent neural networks from
+    overfitting. JMLR 15.
 
     Examples
     --------
@@ -62,14 +64,11 @@ class Dropout(Regularizer):
     shared_axes: tuple[int, ...] = ()
 
     @hookimpl
-    def modify_graph(self, outputs, matched, weight, noise):
-        for name, h in matched.items():
-            if self.rescale:
-                outputs[name] = drop(h, weight, noise, self.shared_axes)
-            else:
-                outputs[name] = tensor(h).switch(
-                    noise.keep(h, weight, self.shared_axes), h, 0
-                )
+    def modify_graph(self, value, weight, noise):
+        if self.rescale:
+            return drop(value, weight, noise, self.shared_axes)
+        kept = noise.keep(value, weight, self.shared_axes)
+        return tensor(value).switch(kept, value, 0)
 
 
 class SpatialDropout(Regularizer):
@@ -84,12 +83,13 @@ class SpatialDropout(Regularizer):
 
     Notes
     -----
-    ``switch(m, h / (1 - weight), 0)``, m = 1 with probability 1 - weight, of length 1 along all axes but
-    axis 0 and `channel_axis`.
+    ``switch(m, h / (1 - weight), 0)``, m = 1 with probability 1 - weight, of length 1
+    along all axes but axis 0 and `channel_axis`.
 
     References
     ----------
-    J. Tompson et al. (2015). Efficient object localization using convolutional networks. CVPR.
+    J. Tompson et al. (2015). Efficient object localization using convolutional
+    networks. CVPR.
 
     Examples
     --------
@@ -102,12 +102,10 @@ class SpatialDropout(Regularizer):
     channel_axis: int = -1
 
     @hookimpl
-    def modify_graph(self, outputs, matched, weight, noise):
-        for name, h in matched.items():
-            kept = {0, axis_of(h, self.channel_axis, name)}
-            outputs[name] = drop(
-                h, weight, noise, [axis for axis in range(h.ndim) if axis not in kept]
-            )
+    def modify_graph(self, name, value, weight, noise):
+        shared_axes = list(range(1, value.ndim))
+        shared_axes.remove(axis_of(value, self.channel_axis, name))
+        return drop(value, weight, noise, shared_axes)
 
 
 class LockedDropout(Regularizer):
@@ -118,18 +116,20 @@ class LockedDropout(Regularizer):
     weight : float, in [0, 1)
         The probability of zero.
     time_axis : int
-        The axis of time: 1 for outputs (batch, time, units), 0 for outputs (time, batch, units).
+        The axis of time: 1 for outputs (batch, time, units), 0 for outputs (time,
+        batch, units).
 
     Notes
     -----
-    ``switch(m, h / (1 - weight), 0)``, m = 1 with probability 1 - weight, of length 1 along `time_axis`. Where that
-    is 0, the mask is that of the output with its first two axes exchanged: the rows that noise depends on, and
-    that ``manager.row_offset`` counts, are those of the batch in both layouts.
+    ``switch(m, h / (1 - weight), 0)``, m = 1 with probability 1 - weight, of length 1
+    along `time_axis`. Where that is 0, the mask is that of the output with its first
+    two axes exchanged: the rows that noise depends on, and that ``manager.row_offset``
+    counts, are those of the batch in both layouts.
 
     References
     ----------
-    Y. Gal and Z. Ghahramani (2016). A theoretically grounded application of dropout in recurrent neural
-    networks. NIPS 29.
+    Y. Gal and Z. Ghahramani (2016). A theoretically grounded application of dropout in
+    recurrent neural networks. NIPS 29.
 
     Examples
     --------
@@ -142,19 +142,18 @@ class LockedDropout(Regularizer):
     time_axis: int = 1
 
     @hookimpl
-    def modify_graph(self, outputs, matched, weight, noise):
-        for name, h in matched.items():
-            axis = axis_of(h, self.time_axis, name, first=0)
-            if axis > 0:
-                outputs[name] = drop(h, weight, noise, [axis])
-                continue
-            if h.ndim < 2:
-                raise ValueError(
-                    f"{name!r} is {h.type}: with time on axis 0, axis 1 is the batch, which it has not"
-                )
-            exchanged = (1, 0, *range(2, h.ndim))
-            kept = noise.keep(h.dimshuffle(exchanged), weight, [1])
-            outputs[name] = scaled(h, weight, kept.dimshuffle(exchanged))
+    def modify_graph(self, name, value, weight, noise):
+        axis = axis_of(value, self.time_axis, name, first=0)
+        if axis > 0:
+            return drop(value, weight, noise, [axis])
+        if value.ndim < 2:
+            raise ValueError(
+                f"{name!r} is {value.type}: with time on axis 0, axis 1 is the batch, "
+                "which it has not"
+            )
+        exchanged = (1, 0, *range(2, value.ndim))
+        kept = noise.keep(value.dimshuffle(exchanged), weight, [1])
+        return scaled(value, weight, kept.dimshuffle(exchanged))
 
 
 class DropPath(Regularizer):
@@ -167,12 +166,14 @@ class DropPath(Regularizer):
 
     Notes
     -----
-    ``switch(m, h / (1 - weight), 0)``, m = 1 with probability 1 - weight, one a sample (axis 0). The output
-    that it acts on should be the branch of a residual block, before it is added.
+    ``switch(m, h / (1 - weight), 0)``, m = 1 with probability 1 - weight, one a sample
+    (axis 0). The output that it acts on should be the branch of a residual block,
+    before it is added.
 
     References
     ----------
-    G. Huang et al. (2016). Deep networks with stochastic depth. ECCV. (There one mask value a batch.)
+    G. Huang et al. (2016). Deep networks with stochastic depth. ECCV. (There one mask
+    value a batch.)
 
     Examples
     --------
@@ -184,9 +185,8 @@ class DropPath(Regularizer):
     weight: Annotated[float, Interval(ge=0, lt=1)]
 
     @hookimpl
-    def modify_graph(self, outputs, matched, weight, noise):
-        for name, h in matched.items():
-            outputs[name] = drop(h, weight, noise, range(1, h.ndim))
+    def modify_graph(self, value, weight, noise):
+        return drop(value, weight, noise, range(1, value.ndim))
 
 
 class AlphaDropout(Regularizer):
@@ -199,8 +199,9 @@ class AlphaDropout(Regularizer):
 
     Notes
     -----
-    ``a * switch(m, h, s) + b`` with s = -1.7580993408473766, ``a = 1 / sqrt((1 - p) (1 + p s ** 2))``,
-    ``b = -a p s`` and m = 1 with probability 1 - p: inputs of mean 0 and variance 1 keep both.
+    ``a * switch(m, h, s) + b`` with s = -1.7580993408473766, ``a = 1 / sqrt((1 - p) (1
+    + p s ** 2))``, ``b = -a p s`` and m = 1 with probability 1 - p: inputs of mean 0
+    and variance 1 keep both.
 
     References
     ----------
@@ -216,12 +217,10 @@ class AlphaDropout(Regularizer):
     weight: Annotated[float, Interval(ge=0, lt=1)]
 
     @hookimpl
-    def modify_graph(self, outputs, matched, weight, noise):
-        for name, h in matched.items():
-            T = tensor(h)
-            saturation = T.cast(
-                -1.7580993408473766, weight.dtype
-            )  # -lambda * alpha of SELU
-            a = 1 / T.sqrt((1 - weight) * (1 + weight * saturation * saturation))
-            b = -a * weight * saturation
-            outputs[name] = a * T.switch(noise.keep(h, weight), h, saturation) + b
+    def modify_graph(self, value, weight, noise):
+        T = tensor(value)
+        # -lambda * alpha of SELU
+        saturation = T.cast(-1.7580993408473766, weight.dtype)
+        a = 1 / T.sqrt((1 - weight) * (1 + weight * saturation * saturation))
+        b = -a * weight * saturation
+        return a * T.switch(noise.keep(value, weight), value, saturation) + b

@@ -254,7 +254,8 @@ def timm_drop_block(h, rate, block, couple_channels):
     seeds = ~keep(
         "drop_block", gamma, h.shape, shared_axes=(3,) if couple_channels else ()
     )
-    # the pooling begins half a block before; for even blocks timm cuts off the first of one row too many
+    # the pooling begins half a block before; for even blocks timm cuts off the first of
+    # one row too many
     dropped = pooled(seeds, kh, kw, (kh - 1) // 2, (kw - 1) // 2)
     return h * ~dropped * (dropped.size / (np.sum(~dropped) + 1e-7))
 

@@ -423,9 +423,8 @@ def test_change_that_applies_always_is_in_the_prediction():
         applies = "always"
 
         @hookimpl
-        def modify_graph(self, outputs, matched):
-            for name, h in matched.items():
-                outputs[name] = h / 2
+        def modify_graph(self, value):
+            return value / 2
 
     model = mlp()
     result = regplug.compose([Halved(pattern="logits:out")]).apply(model)

@@ -401,9 +401,8 @@ def test_validation_of_a_baked_number_is_refused():
         weight = 2.0
 
         @hookimpl
-        def modify_graph(self, outputs, matched):
-            for name, h in matched.items():
-                outputs[name] = self.weight * h
+        def modify_graph(self, value):
+            return self.weight * value
 
     manager = regplug.compose([Baked(pattern="hid1:out")])
     with pytest.raises(

@@ -1,8 +1,9 @@
 """Constraints on the norms and signs of weights, applied after each update.
 
-Norms are those of one unit's weights: along axis 0 of a matrix (inputs, units), along all axes but 0 of a kernel
-(units, ...), unless `axis` says otherwise. A norm within 100 units in the last place of what it should be
-(1.2e-5 in float32, 2.2e-14 in float64, relative) counts as right, and the weights stay as they are, to the bit.
+Norms are those of one unit's weights: along axis 0 of a matrix (inputs, units), along
+all axes but 0 of a kernel (units, ...), unless `axis` says otherwise. A norm within 100
+units in the last place of what it should be (1.2e-5 in float32, 2.2e-14 in float64,
+relative) counts as right, and the weights stay as they are, to the bit.
 """
 
 from __future__ import annotations
@@ -14,10 +15,10 @@ from annotated_types import Ge, Gt, Interval
 
 from regplug import OptionError, Regularizer, hookimpl
 from regplug.engine import norm, number, tensor
-from regplug_weights.parameters import check_axes, fan_in_axes, over, used
+from regplug_weights.parameters import OfMatrices, check_axes, fan_in_axes, over
 
 
-class MaxNorm(Regularizer):
+class MaxNorm(OfMatrices):
     """Scale the weights of a unit down to norm `limit` where they are longer.
 
     Parameters
@@ -25,18 +26,19 @@ class MaxNorm(Regularizer):
     limit : float, above 0
         Required: the largest norm.
     axis : int or tuple of int, optional
-        Along which axes the norm is taken; by default those of one unit's weights: 0 of a matrix (inputs, units),
-        all but 0 of a kernel (units, ...).
+        Along which axes the norm is taken; by default those of one unit's weights: 0 of
+        a matrix (inputs, units), all but 0 of a kernel (units, ...).
 
     Notes
     -----
-    After the update, ``w * min(norm, limit) / norm``; a norm of at most `limit` leaves w as it is, to the bit.
-    Parameters of one dimension are left as they are.
+    After the update, ``w * min(norm, limit) / norm``; a norm of at most `limit` leaves
+    w as it is, to the bit. Parameters of one dimension are left as they are.
 
     References
     ----------
     N. Srebro and A. Shraibman (2005). Rank, trace-norm and max-norm. COLT.
-    N. Srivastava et al. (2014). Dropout: a simple way to prevent neural networks from overfitting. JMLR 15.
+    N. Srivastava et al. (2014). Dropout: a simple way to prevent neural networks from
+    overfitting. JMLR 15.
 
     Examples
     --------
@@ -44,8 +46,7 @@ class MaxNorm(Regularizer):
     >>> manager = regplug.compose([("max_norm", {"pattern": "hid*.w", "limit": 3.0})])
     """
 
-    targets = "params"
-
+    weight = None
     limit: Annotated[float, Gt(0)]
     axis: int | tuple[int, ...] | None = None
 
@@ -58,24 +59,24 @@ class MaxNorm(Regularizer):
         )
 
 
-class UnitNorm(Regularizer):
+class UnitNorm(OfMatrices):
     """Scale the weights of each unit to norm 1.
 
     Parameters
     ----------
     axis : int or tuple of int, optional
-        Along which axes the norm is taken; by default those of one unit's weights: 0 of a matrix (inputs, units),
-        all but 0 of a kernel (units, ...).
+        Along which axes the norm is taken; by default those of one unit's weights: 0 of
+        a matrix (inputs, units), all but 0 of a kernel (units, ...).
 
     Notes
     -----
-    After the update, ``w / norm``; a norm of 1 leaves w as it is, to the bit, and weights of zeros stay zeros.
-    Parameters of one dimension are left as they are.
+    After the update, ``w / norm``; a norm of 1 leaves w as it is, to the bit, and
+    weights of zeros stay zeros. Parameters of one dimension are left as they are.
 
     References
     ----------
-    B. A. Olshausen and D. J. Field (1997). Sparse coding with an overcomplete basis set: a strategy employed by V1?
-    Vision Research 37.
+    B. A. Olshausen and D. J. Field (1997). Sparse coding with an overcomplete basis
+    set: a strategy employed by V1? Vision Research 37.
 
     Examples
     --------
@@ -83,8 +84,7 @@ class UnitNorm(Regularizer):
     >>> manager = regplug.compose([("unit_norm", {"pattern": "dictionary.w"})])
     """
 
-    targets = "params"
-
+    weight = None
     axis: int | tuple[int, ...] | None = None
 
     @hookimpl
@@ -92,7 +92,7 @@ class UnitNorm(Regularizer):
         return rescale(matched, self.axis, lambda T, norms: T.ones_like(norms))
 
 
-class MinMaxNorm(Regularizer):
+class MinMaxNorm(OfMatrices):
     """Bring the norm of the weights of each unit between two bounds.
 
     Parameters
@@ -102,13 +102,14 @@ class MinMaxNorm(Regularizer):
     rate : float, in [0, 1]
         How much of the way to go at each update; 0 is off.
     axis : int or tuple of int, optional
-        Along which axes the norm is taken; by default those of one unit's weights: 0 of a matrix (inputs, units),
-        all but 0 of a kernel (units, ...).
+        Along which axes the norm is taken; by default those of one unit's weights: 0 of
+        a matrix (inputs, units), all but 0 of a kernel (units, ...).
 
     Notes
     -----
-    After the update, ``w * (rate * clip(norm, low, high) + (1 - rate) * norm) / norm``; a norm between the bounds
-    leaves w as it is, to the bit, and weights of zeros stay zeros. Parameters of one dimension are left as they are.
+    After the update, ``w * (rate * clip(norm, low, high) + (1 - rate) * norm) / norm``;
+    a norm between the bounds leaves w as it is, to the bit, and weights of zeros stay
+    zeros. Parameters of one dimension are left as they are.
 
     References
     ----------
@@ -120,8 +121,7 @@ class MinMaxNorm(Regularizer):
     >>> manager = regplug.compose([("min_max_norm", {"pattern": "hid*.w", "low": 0.5, "high": 2.0, "rate": 0.9})])
     """
 
-    targets = "params"
-
+    weight = None
     low: Annotated[float, Ge(0)] = 0.0
     high: Annotated[float, Gt(0)] = 1.0
     rate: Annotated[float, Interval(ge=0, le=1)] = 1.0
@@ -147,11 +147,13 @@ class NonNegative(Regularizer):
 
     Notes
     -----
-    After the update, ``switch(w < 0, 0, w)``, for all matched parameters, those of one dimension, too.
+    After the update, ``switch(w < 0, 0, w)``, for all matched parameters, those of one
+    dimension, too.
 
     References
     ----------
-    D. D. Lee and H. S. Seung (1999). Learning the parts of objects by non-negative matrix factorization. Nature 401.
+    D. D. Lee and H. S. Seung (1999). Learning the parts of objects by non-negative
+    matrix factorization. Nature 401.
 
     Examples
     --------
@@ -160,22 +162,25 @@ class NonNegative(Regularizer):
     """
 
     targets = "params"
+    weight = None
 
     @hookimpl
     def constrain(self, matched):
-        return {
-            name: tensor(w).switch(tensor(w).lt(w, 0), 0, w)
-            for name, w in matched.items()
-        }
+        results = {}
+        for name, w in matched.items():
+            T = tensor(w)
+            results[name] = T.switch(T.lt(w, 0), 0, w)
+        return results
 
 
 def rescale(matched, axis, desired):
-    """Return each parameter of two dimensions or more with the norms that ``desired(T, norms)`` gives."""
-    given = None if axis is None else [axis] if isinstance(axis, int) else axis
+    """Return each parameter with the norms that ``desired(T, norms)`` gives."""
+    if isinstance(axis, int):
+        axis = [axis]
     results = {}
-    for name, w in used(matched).items():
+    for name, w in matched.items():
         T = tensor(w)
-        axes = fan_in_axes(w) if given is None else check_axes(name, w, given)
+        axes = fan_in_axes(w) if axis is None else check_axes(name, w, axis)
         norms = norm(w, axis=axes, keepdims=True)
         wanted = desired(T, norms)
         tolerance = number(100 * np.finfo(w.dtype).eps, w)

@@ -16,7 +16,8 @@ class WeightNoise(Regularizer):
 
     Notes
     -----
-    ``w + weight * normal``, in training only. All matched parameters get it, those of one dimension, too.
+    ``w + weight * normal``, in training only. All matched parameters get it, those of
+    one dimension, too.
 
     References
     ----------
@@ -31,11 +32,9 @@ class WeightNoise(Regularizer):
     targets = "params"
 
     @hookimpl
-    def modify_graph(self, outputs, matched, weight, noise):
-        for name, w in matched.items():
-            wide = widened(w)
-            noisy = wide + weight * noise.normal(wide)
-            outputs[name] = tensor(w).cast(noisy, w.dtype)
+    def modify_graph(self, value, weight, noise):
+        w = widened(value)
+        return tensor(w).cast(w + weight * noise.normal(w), value.dtype)
 
 
 class DropConnect(Regularizer):
@@ -48,13 +47,14 @@ class DropConnect(Regularizer):
 
     Notes
     -----
-    ``switch(m, w / (1 - weight), 0)``, m = 1 with probability 1 - weight, one mask for the whole batch, in training
-    only. All matched parameters get it, those of one dimension, too.
+    ``switch(m, w / (1 - weight), 0)``, m = 1 with probability 1 - weight, one mask for
+    the whole batch, in training only. All matched parameters get it, those of one
+    dimension, too.
 
     References
     ----------
-    L. Wan, M. Zeiler, S. Zhang, Y. LeCun and R. Fergus (2013). Regularization of neural networks using DropConnect.
-    ICML.
+    L. Wan, M. Zeiler, S. Zhang, Y. LeCun and R. Fergus (2013). Regularization of neural
+    networks using DropConnect. ICML.
 
     Examples
     --------
@@ -66,9 +66,7 @@ class DropConnect(Regularizer):
     weight: Annotated[float, Interval(ge=0, lt=1)]
 
     @hookimpl
-    def modify_graph(self, outputs, matched, weight, noise):
-        for name, w in matched.items():
-            scaled = widened(w) / (1 - widened(weight))
-            outputs[name] = tensor(w).switch(
-                noise.keep(w, weight), tensor(w).cast(scaled, w.dtype), 0
-            )
+    def modify_graph(self, value, weight, noise):
+        T = tensor(value)
+        scaled = T.cast(widened(value) / (1 - widened(weight)), value.dtype)
+        return T.switch(noise.keep(value, weight), scaled, 0)

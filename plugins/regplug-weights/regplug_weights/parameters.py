@@ -1,7 +1,8 @@
 """What the regularizers of this package share: which parameters count, and how they are read.
 
-A matrix is one for ``x @ w``, of shape (inputs, units). A convolution kernel has more dimensions,
-(units, ...), as both engines' convolutions take it, and is flattened where a matrix is needed.
+A matrix is one for ``x @ w``, of shape (inputs, units). A convolution kernel has more
+dimensions, (units, ...), as both engines' convolutions take it, and is flattened where
+a matrix is needed.
 """
 
 from __future__ import annotations
@@ -10,35 +11,28 @@ import math
 
 import numpy as np
 
-from regplug import NoMatchError, OptionError
+from regplug import OptionError, Regularizer
 from regplug.engine import engine_of, nonzero, norm, number, tensor
 
 
-def used(matched, biases=None):
-    """Return the parameters of two dimensions or more, by name; with ``biases=True`` all.
+class OfMatrices(Regularizer):
+    """A regularizer of parameters that leaves out those of one dimension (biases)."""
 
-    Parameters
-    ----------
-    biases : bool, optional
-        None where the regularizer has no such option.
+    targets = "params"
 
-    Raises
-    ------
-    NoMatchError
-        None is left.
-    """
-    found = {name: w for name, w in matched.items() if biases or w.ndim > 1}
-    if not found:
-        remedy = (
-            "match one of two dimensions or more"
-            if biases is None
-            else "biases=True includes them"
-        )
-        which = "parameter has" if len(matched) == 1 else "parameters have"
-        raise NoMatchError(
-            f"the {len(matched)} matched {which} less than two dimensions ({', '.join(matched)}): {remedy}"
-        )
-    return found
+    def selects(self, name, variable):
+        return variable.ndim > 1
+
+
+class OfWeights(Regularizer):
+    """A regularizer of parameters; those of one dimension (biases) are an option."""
+
+    targets = "params"
+
+    biases: bool = False
+
+    def selects(self, name, variable):
+        return self.biases or variable.ndim > 1
 
 
 def check_axes(name, w, axes):
@@ -68,8 +62,14 @@ def as_matrix(w):
     return w if w.ndim == 2 else w.reshape((w.shape[0], math.prod(w.shape[1:]))).T
 
 
-def groups(name, w, axis):
-    """Return the norms of the groups that lie along `axis`, kept broadcastable, and the root of a group's size."""
+def groups(name, w, axis, unit_axis):
+    """Return the norms of groups, kept broadcastable, and the root of a group's size.
+
+    A group is everything at one index of an axis: by default the rows of a matrix, and
+    what one unit of a kernel has.
+    """
+    if axis is None:
+        axis = 0 if w.ndim == 2 else unit_axis.get(name) or 0
     (axis,) = check_axes(name, w, [axis])
     others = [each for each in range(w.ndim) if each != axis]
     size = tensor(w).cast(math.prod(w.shape[each] for each in others), w.dtype)
@@ -84,9 +84,9 @@ def widened(w):
 def over(x, size):
     """Return ``x / size``, and `x` where the size is 0; the size is constant to gradients.
 
-    What does not depend on the length of `x` is best computed from ``over(x, size)``: the
-    gradient of a division squares what it divides by, and with lengths of about 1 that
-    neither overflows nor vanishes.
+    What does not depend on the length of `x` is best computed from ``over(x, size)``:
+    the gradient of a division squares what it divides by, and with lengths of about 1
+    that neither overflows nor vanishes.
     """
     T = tensor(x)
     size = engine_of(x).disconnected_grad(size)

@@ -8,16 +8,17 @@ from annotated_types import Interval
 
 from regplug import Regularizer, hookimpl
 from regplug.engine import mean, number
-from regplug_weights.parameters import groups, used
+from regplug_weights.parameters import OfMatrices, OfWeights, groups
 
 
-class WeightL2(Regularizer):
+class WeightL2(OfWeights):
     """Penalize the squares of the weights.
 
     Parameters
     ----------
     reduction : {"mean", "sum"}
-        ``mean``: the mean over the K parameters of their mean squares. ``sum``: the sum of all squares.
+        ``mean``: the mean over the K parameters of their mean squares. ``sum``: the sum
+        of all squares.
     half : bool
         Whether to halve the term, as optimizers' ``weight_decay`` implies.
     biases : bool
@@ -29,9 +30,10 @@ class WeightL2(Regularizer):
 
     References
     ----------
-    A. Krogh and J. A. Hertz (1992). A simple weight decay can improve generalization. NIPS 4.
-    L. Wu and J. Moody (1996). A smoothing regularizer for feedforward and recurrent neural networks. Neural
-    Computation 8.
+    A. Krogh and J. A. Hertz (1992). A simple weight decay can improve generalization.
+    NIPS 4.
+    L. Wu and J. Moody (1996). A smoothing regularizer for feedforward and recurrent
+    neural networks. Neural Computation 8.
 
     Examples
     --------
@@ -39,15 +41,12 @@ class WeightL2(Regularizer):
     >>> manager = regplug.compose([("weight_l2", {"pattern": "*.w", "weight": 1e-4})])
     """
 
-    targets = "params"
-
     reduction: Literal["mean", "sum"] = "mean"
     half: bool = False
-    biases: bool = False
 
     @hookimpl
     def loss(self, matched):
-        params = used(matched, self.biases).values()
+        params = matched.values()
         if self.reduction == "mean":
             total = sum(mean(w**2) for w in params) / len(params)
         else:
@@ -55,24 +54,26 @@ class WeightL2(Regularizer):
         return total / 2 if self.half else total
 
 
-class WeightL1(Regularizer):
+class WeightL1(OfWeights):
     """Penalize the absolute values of the weights, which makes them small and many of them nearly zero.
 
     Parameters
     ----------
     reduction : {"mean", "sum"}
-        ``mean``: the mean over the K parameters of their mean absolute values. ``sum``: the sum of all.
+        ``mean``: the mean over the K parameters of their mean absolute values. ``sum``:
+        the sum of all.
     biases : bool
         Whether parameters of one dimension count, too.
 
     Notes
     -----
-    ``(1 / K) sum_k mean(abs(w_k))``, or ``sum_k sum(abs(w_k))``. Gradient steps come near 0 and never stay
-    there: for exact zeros use ``soft_threshold``.
+    ``(1 / K) sum_k mean(abs(w_k))``, or ``sum_k sum(abs(w_k))``. Gradient steps come
+    near 0 and never stay there: for exact zeros use ``soft_threshold``.
 
     References
     ----------
-    R. Tibshirani (1996). Regression shrinkage and selection via the lasso. J. R. Stat. Soc. B 58.
+    R. Tibshirani (1996). Regression shrinkage and selection via the lasso. J. R. Stat.
+    Soc. B 58.
 
     Examples
     --------
@@ -80,20 +81,17 @@ class WeightL1(Regularizer):
     >>> manager = regplug.compose(["weight_l1=1e-4@*.w"])
     """
 
-    targets = "params"
-
     reduction: Literal["mean", "sum"] = "mean"
-    biases: bool = False
 
     @hookimpl
     def loss(self, matched):
-        params = used(matched, self.biases).values()
+        params = matched.values()
         if self.reduction == "mean":
             return sum(mean(abs(w)) for w in params) / len(params)
         return sum(abs(w).sum() for w in params)
 
 
-class ElasticNet(Regularizer):
+class ElasticNet(OfWeights):
     """Penalize absolute values and squares of the weights at once.
 
     Parameters
@@ -105,12 +103,13 @@ class ElasticNet(Regularizer):
 
     Notes
     -----
-    ``sum_k r sum(abs(w_k)) + (1 - r) / 2 sum(w_k ** 2)``: scikit-learn's ElasticNet with alpha = `weight`, where
-    the data loss is half the mean squared error.
+    ``sum_k r sum(abs(w_k)) + (1 - r) / 2 sum(w_k ** 2)``: scikit-learn's ElasticNet
+    with alpha = `weight`, where the data loss is half the mean squared error.
 
     References
     ----------
-    H. Zou and T. Hastie (2005). Regularization and variable selection via the elastic net. J. R. Stat. Soc. B 67.
+    H. Zou and T. Hastie (2005). Regularization and variable selection via the elastic
+    net. J. R. Stat. Soc. B 67.
 
     Examples
     --------
@@ -118,38 +117,40 @@ class ElasticNet(Regularizer):
     >>> manager = regplug.compose([("elastic_net", {"weight": 1e-4, "l1_ratio": 0.9})])
     """
 
-    targets = "params"
-
     l1_ratio: Annotated[float, Interval(ge=0, le=1)] = 0.5
-    biases: bool = False
 
     @hookimpl
     def loss(self, matched):
         total = 0
-        for w in used(matched, self.biases).values():
+        for w in matched.values():
             first, second = number(self.l1_ratio, w), number((1 - self.l1_ratio) / 2, w)
-            # not first * sum + second * sum: with l1_ratio 1 that is 0 * inf where squares overflow
+            # not first * sum + second * sum: with l1_ratio 1 that is 0 * inf where
+            # squares overflow
             total += (abs(w) * (first + second * abs(w))).sum()
         return total
 
 
-class GroupLasso(Regularizer):
+class GroupLasso(OfMatrices):
     """Penalize the norms of groups of weights, which makes whole groups small together.
 
     Parameters
     ----------
-    axis : int
-        What counts the groups: a group is everything at one index of this axis. 0: the rows of a matrix
-        (inputs, units), all weights of one input, and the filters of a kernel (units, ...). -1: the columns.
+    axis : int, optional
+        What counts the groups: a group is everything at one index of this axis. By
+        default 0 of a matrix (inputs, units), its rows, each all weights of one input;
+        and the axis of the units of a kernel, 0 where the graph does not show it. -1:
+        the columns.
 
     Notes
     -----
-    ``sum_k sum over groups g of sqrt(size of g) norm2(w_g)``, with gradient 0 at a group of zeros. Parameters of one
-    dimension do not count. For groups of exact zeros use ``group_soft_threshold``.
+    ``sum_k sum over groups g of sqrt(size of g) norm2(w_g)``, with gradient 0 at a
+    group of zeros. Parameters of one dimension do not count. For groups of exact zeros
+    use ``group_soft_threshold``.
 
     References
     ----------
-    M. Yuan and Y. Lin (2006). Model selection and estimation in regression with grouped variables.
+    M. Yuan and Y. Lin (2006). Model selection and estimation in regression with grouped
+    variables.
     J. R. Stat. Soc. B 68.
 
     Examples
@@ -158,15 +159,13 @@ class GroupLasso(Regularizer):
     >>> manager = regplug.compose(["group_lasso=1e-3@hid1.w"])
     """
 
-    targets = "params"
-
-    axis: int = 0
+    axis: int | None = None
 
     @hookimpl
-    def loss(self, matched):
+    def loss(self, matched, unit_axis):
         total = 0
-        for name, w in used(matched).items():
-            norms, scale = groups(name, w, self.axis)
+        for name, w in matched.items():
+            norms, scale = groups(name, w, self.axis, unit_axis)
             total += scale * norms.sum()
         return total
 
@@ -176,15 +175,16 @@ class L2Sp(Regularizer):
 
     Notes
     -----
-    ``sum_k sum((w_k - w0_k) ** 2)``. w0_k are the values that w_k has at the manager's first ``apply``; a later one on
-    the same parameters keeps them, another model under the same names is refused. They are in ``manager.state()``, and
-    a state that was restored wins. ``manager.restart()`` makes them the present values. All matched parameters count,
-    those of one dimension, too.
+    ``sum_k sum((w_k - w0_k) ** 2)``. w0_k are the values that w_k has at the manager's
+    first ``apply``; a later one on the same parameters keeps them, another model under
+    the same names is refused. They are in ``manager.state()``, and a state that was
+    restored wins. ``manager.restart()`` makes them the present values. All matched
+    parameters count, those of one dimension, too.
 
     References
     ----------
-    X. Li, Y. Grandvalet and F. Davoine (2018). Explicit inductive bias for transfer learning with convolutional
-    networks. ICML.
+    X. Li, Y. Grandvalet and F. Davoine (2018). Explicit inductive bias for transfer
+    learning with convolutional networks. ICML.
 
     Examples
     --------

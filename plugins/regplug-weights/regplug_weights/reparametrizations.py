@@ -8,13 +8,13 @@ from typing import Annotated
 import numpy as np
 from annotated_types import Gt, Interval
 
-from regplug import OptionError, Regularizer, hookimpl
+from regplug import hookimpl
 from regplug.engine import engine_of, mean, nonzero, norm, number, tensor
-from regplug_weights.parameters import as_matrix, fan_in_axes, over, widened
+from regplug_weights.parameters import OfMatrices, as_matrix, fan_in_axes, over, widened
 from regplug_weights.spectral import power_iteration
 
 
-class SpectralNorm(Regularizer):
+class SpectralNorm(OfMatrices):
     """Divide weights by their largest singular value, found by power iteration.
 
     Parameters
@@ -24,20 +24,22 @@ class SpectralNorm(Regularizer):
 
     Notes
     -----
-    ``w / sigma`` with ``sigma = norm2(w u)``, `iterations` times ``u <- unit(w' unit(w u))`` before; the gradient flows
-    through sigma and not through u. u is kept between steps (``result.updates``) and in ``manager.state()``; it begins,
-    at the first ``apply`` and again at ``manager.restart()``, with 15 rounds from a fixed start on the weights as they
-    are then. At prediction time the same rounds start from the u kept, which stays as it is. A parameter of one
-    dimension is left as it is, and refused where the pattern is its name; a kernel (units, ...) is flattened to
-    (inputs, units) for sigma.
+    ``w / sigma`` with ``sigma = norm2(w u)``, `iterations` times ``u <- unit(w' unit(w
+    u))`` before; the gradient flows through sigma and not through u. u is kept between
+    steps (``result.updates``) and in ``manager.state()``; it begins, at the first
+    ``apply`` and again at ``manager.restart()``, with 15 rounds from a fixed start on
+    the weights as they are then. At prediction time the same rounds start from the u
+    kept, which stays as it is. Parameters of one dimension are left as they are; a
+    kernel (units, ...) is flattened to (inputs, units) for sigma.
 
-    Weights of zeros, or with a side of 0, stay as they are, and u, too. float16 is computed in float32 and rounded
-    once. Squares of w are nowhere needed, so that w may be as large or small as its dtype holds.
+    Weights of zeros, or with a side of 0, stay as they are, and u, too. float16 is
+    computed in float32 and rounded once. Squares of w are nowhere needed, so that w may
+    be as large or small as its dtype holds.
 
     References
     ----------
-    T. Miyato, T. Kataoka, M. Koyama and Y. Yoshida (2018). Spectral normalization for generative adversarial networks.
-    ICLR.
+    T. Miyato, T. Kataoka, M. Koyama and Y. Yoshida (2018). Spectral normalization for
+    generative adversarial networks. ICLR.
 
     Examples
     --------
@@ -45,28 +47,21 @@ class SpectralNorm(Regularizer):
     >>> manager = regplug.compose([("spectral_norm", {"pattern": "hid*.w"})])
     """
 
-    targets = "params"
     applies = "always"
+    weight = None
 
     iterations: Annotated[int, Interval(ge=1, le=20)] = 1
 
     @hookimpl
-    def modify_graph(self, outputs, matched, state):
-        for name, w in matched.items():
-            outputs[name] = (
-                kept(self.pattern, name, w) if w.ndim < 2 else self.one(name, w, state)
-            )
-
-    def one(self, name, w, state):
-        """Return one parameter divided by sigma."""
-        wide = widened(w)
-        u = power_iteration(name, as_matrix(wide), state, self.iterations)
-        scaled = over(wide, norm(as_matrix(wide).dot(u)))
+    def modify_graph(self, name, value, state):
+        w = widened(value)
+        u = power_iteration(name, as_matrix(w), state, self.iterations)
+        scaled = over(w, norm(as_matrix(w).dot(u)))
         sigma = norm(as_matrix(scaled).dot(u))
-        return tensor(w).cast(scaled / nonzero(sigma), w.dtype)
+        return tensor(w).cast(scaled / nonzero(sigma), value.dtype)
 
 
-class WeightStandardization(Regularizer):
+class WeightStandardization(OfMatrices):
     """Bring the weights of each unit to mean 0 and variance 1.
 
     Parameters
@@ -76,18 +71,20 @@ class WeightStandardization(Regularizer):
 
     Notes
     -----
-    ``(w - mean) / sqrt(variance + epsilon)``, both over the weights of one unit: axis 0 of a matrix (inputs, units),
-    all axes but 0 of a kernel (units, ...). The variance is the mean square of the differences. A parameter of one
-    dimension is left as it is, and refused where the pattern is its name.
+    ``(w - mean) / sqrt(variance + epsilon)``, both over the weights of one unit: axis 0
+    of a matrix (inputs, units), all axes but 0 of a kernel (units, ...). The variance
+    is the mean square of the differences. Parameters of one dimension are left as they
+    are.
 
-    Equal weights become 0, exactly; a parameter with a side of 0 stays as it is. float16 is computed in float32 and
-    rounded once. Both parts of the division are divided by ``max(norm2(w - mean), sqrt(epsilon))`` before: w may be as
-    large or small as its dtype holds.
+    Equal weights become 0, exactly; a parameter with a side of 0 stays as it is.
+    float16 is computed in float32 and rounded once. Both parts of the division are
+    divided by ``max(norm2(w - mean), sqrt(epsilon))`` before: w may be as large or
+    small as its dtype holds.
 
     References
     ----------
-    S. Qiao, H. Wang, C. Liu, W. Shen and A. Yuille (2019). Micro-batch training with batch-channel normalization and
-    weight standardization. arXiv:1903.10520.
+    S. Qiao, H. Wang, C. Liu, W. Shen and A. Yuille (2019). Micro-batch training with
+    batch-channel normalization and weight standardization. arXiv:1903.10520.
 
     Examples
     --------
@@ -95,22 +92,16 @@ class WeightStandardization(Regularizer):
     >>> manager = regplug.compose([("weight_standardization", {"pattern": "conv*.w"})])
     """
 
-    targets = "params"
     applies = "always"
+    weight = None
 
     epsilon: Annotated[float, Gt(0)] = 1e-8
 
     @hookimpl
-    def modify_graph(self, outputs, matched):
-        for name, w in matched.items():
-            outputs[name] = kept(self.pattern, name, w) if w.ndim < 2 else self.one(w)
-
-    def one(self, w):
-        """Return one parameter standardized."""
-        engine, axes, centred = engine_of(w), fan_in_axes(w), widened(w)
-        for _ in range(
-            2
-        ):  # the first mean is rounded: of equal weights some would be left
+    def modify_graph(self, value):
+        engine, axes, centred = engine_of(value), fan_in_axes(value), widened(value)
+        # twice, as the first mean is rounded: of equal weights some would be left
+        for _ in range(2):
             centred = centred - mean(centred, axis=axes, keepdims=True)
         tiny = np.finfo(centred.dtype).tiny
         least = number(max(math.sqrt(self.epsilon), tiny), centred)
@@ -118,13 +109,4 @@ class WeightStandardization(Regularizer):
         size = engine.disconnected_grad(size)
         scaled = over(centred, size)
         variance = mean(scaled**2, axis=axes, keepdims=True) + (least / size) ** 2
-        return engine.T.cast(scaled / engine.T.sqrt(variance), w.dtype)
-
-
-def kept(pattern, name, w):
-    """Return a bias as it is (a new variable, because the hook replaces what it visits); refuse one that is named."""
-    if name in ([pattern] if isinstance(pattern, str) else pattern):
-        raise OptionError(
-            f"{name!r} has {w.ndim} dimension: match a parameter of two or more"
-        )
-    return w.copy()
+        return engine.T.cast(scaled / engine.T.sqrt(variance), value.dtype)

@@ -1,7 +1,7 @@
 """Penalties on the singular values of weights.
 
-Parameters of one dimension do not count. A kernel (units, ...) is a matrix (inputs, units) after flattening all
-axes but the first.
+Parameters of one dimension do not count. A kernel (units, ...) is a matrix (inputs,
+units) after flattening all axes but the first.
 """
 
 from __future__ import annotations
@@ -11,15 +11,15 @@ from typing import Annotated, Literal
 import numpy as np
 from annotated_types import Gt, Interval
 
-from regplug import Regularizer, hookimpl
+from regplug import hookimpl
 from regplug.engine import engine_of, mean, number, tensor
 from regplug.noise import reference
-from regplug_weights.parameters import as_matrix, unit, used
+from regplug_weights.parameters import OfMatrices, as_matrix, unit
 
 ROUNDS = 15  # of power iteration on the values at the start, as torch has them
 
 
-class Orthogonality(Regularizer):
+class Orthogonality(OfMatrices):
     """Push the columns, or the rows, of weights towards being orthogonal.
 
     Parameters
@@ -31,15 +31,17 @@ class Orthogonality(Regularizer):
 
     Notes
     -----
-    M is w, or its transpose for rows. ``gram``: ``sum_k sum((M'M - I) ** 2)``, the squared Frobenius norm.
-    ``cosine``: ``sum_k mean over pairs i < j of abs(cos(M_i, M_j))``, where a column of zeros has the cosine 0, and one
-    column, which is in no pair, the mean 0. More columns than rows cannot all be orthogonal. A parameter with a side
-    of 0 adds 0, parameters of one dimension do not count; a kernel (units, ...) is flattened to (inputs, units).
+    M is w, or its transpose for rows. ``gram``: ``sum_k sum((M'M - I) ** 2)``, the
+    squared Frobenius norm. ``cosine``: ``sum_k mean over pairs i < j of abs(cos(M_i,
+    M_j))``, where a column of zeros has the cosine 0, and one column, which is in no
+    pair, the mean 0. More columns than rows cannot all be orthogonal. A parameter with
+    a side of 0 adds 0, parameters of one dimension do not count; a kernel (units, ...)
+    is flattened to (inputs, units).
 
     References
     ----------
-    N. Bansal, X. Chen and Z. Wang (2018). Can we gain more from orthogonality regularizations in training deep
-    networks? NeurIPS.
+    N. Bansal, X. Chen and Z. Wang (2018). Can we gain more from orthogonality
+    regularizations in training deep networks? NeurIPS.
 
     Examples
     --------
@@ -47,14 +49,12 @@ class Orthogonality(Regularizer):
     >>> manager = regplug.compose([("orthogonality", {"weight": 1e-3, "kind": "cosine", "mode": "rows"})])
     """
 
-    targets = "params"
-
     kind: Literal["gram", "cosine"] = "gram"
     mode: Literal["columns", "rows"] = "columns"
 
     @hookimpl
     def loss(self, matched):
-        return sum(self.one(as_matrix(w)) for w in used(matched).values())
+        return sum(self.one(as_matrix(w)) for w in matched.values())
 
     def one(self, matrix):
         """Return the term of one matrix."""
@@ -69,13 +69,12 @@ class Orthogonality(Regularizer):
         if self.kind == "gram":
             is_empty = T.eq(matrix.size, 0)
             return T.switch(is_empty, 0, ((gram - identity) ** 2).sum())
-        pairs = T.cast(
-            T.maximum(count * (count - 1), 1), matrix.dtype
-        )  # each pair is there twice
+        # each pair is there twice
+        pairs = T.cast(T.maximum(count * (count - 1), 1), matrix.dtype)
         return (abs(gram) * (1 - identity)).sum() / pairs
 
 
-class SpectralPenalty(Regularizer):
+class SpectralPenalty(OfMatrices):
     """Penalize the largest singular value of the weights, found by power iteration.
 
     Parameters
@@ -85,17 +84,19 @@ class SpectralPenalty(Regularizer):
 
     Notes
     -----
-    ``sum_k sigma_k ** 2 / 2`` with ``sigma = norm2(w u)``, `iterations` times ``u <- unit(w' unit(w u))`` before, and
-    no gradient through u: the gradient is ``w u u'``. u is kept between steps (``result.updates``) and in
-    ``manager.state()``; it begins, at the first ``apply`` and again at ``manager.restart()``, with 15 rounds from a
-    fixed start on the weights as they are then. sigma is never more than the largest singular value and comes near it
-    from step to step. A parameter of zeros, or with a side of 0, adds 0 and leaves u as it is. Parameters of one
-    dimension do not count; a kernel (units, ...) is flattened to (inputs, units).
+    ``sum_k sigma_k ** 2 / 2`` with ``sigma = norm2(w u)``, `iterations` times ``u <-
+    unit(w' unit(w u))`` before, and no gradient through u: the gradient is ``w u u'``.
+    u is kept between steps (``result.updates``) and in ``manager.state()``; it begins,
+    at the first ``apply`` and again at ``manager.restart()``, with 15 rounds from a
+    fixed start on the weights as they are then. sigma is never more than the largest
+    singular value and comes near it from step to step. A parameter of zeros, or with a
+    side of 0, adds 0 and leaves u as it is. Parameters of one dimension do not count; a
+    kernel (units, ...) is flattened to (inputs, units).
 
     References
     ----------
-    Y. Yoshida and T. Miyato (2017). Spectral norm regularization for improving the generalizability of deep learning.
-    arXiv:1705.10941.
+    Y. Yoshida and T. Miyato (2017). Spectral norm regularization for improving the
+    generalizability of deep learning. arXiv:1705.10941.
 
     Examples
     --------
@@ -103,41 +104,42 @@ class SpectralPenalty(Regularizer):
     >>> manager = regplug.compose(["spectral_penalty=0.01@*.w"])
     """
 
-    targets = "params"
-
     iterations: Annotated[int, Interval(ge=1, le=20)] = 1
 
     @hookimpl
     def loss(self, matched, state):
         total = 0
-        for name, w in used(matched).items():
+        for name, w in matched.items():
             matrix = as_matrix(w)
             u = power_iteration(name, matrix, state, self.iterations)
             total += (matrix.dot(u) ** 2).sum() / 2
         return total
 
 
-class NuclearNorm(Regularizer):
+class NuclearNorm(OfMatrices):
     """Penalize the sum of the singular values of the weights, which makes their rank low.
 
     Parameters
     ----------
     epsilon : float, above 0
-        A singular value of at most `epsilon` times the largest counts as 0 and has the gradient 0. The default is
-        the rounding of float32: what is smaller is noise in a parameter of that dtype.
+        A singular value of at most `epsilon` times the largest counts as 0 and has the
+        gradient 0. The default is the rounding of float32: what is smaller is noise in
+        a parameter of that dtype.
 
     Notes
     -----
-    ``sum_k sum(G_k * w_k)`` with ``G = U_r V_r'`` from the singular value decomposition ``w = U diag(s) V'``, where r
-    are those of ``s > epsilon * max(s)``. This is the sum of these singular values, and with G held constant its
-    gradient is G, the subgradient of least norm. Computed in float64 and rounded once. A parameter of zeros, or with a
-    side of 0, adds 0 and has the gradient 0. No second derivatives. Parameters of one dimension do not count; a kernel
-    (units, ...) is flattened to (inputs, units).
+    ``sum_k sum(G_k * w_k)`` with ``G = U_r V_r'`` from the singular value decomposition
+    ``w = U diag(s) V'``, where r are those of ``s > epsilon * max(s)``. This is the sum
+    of these singular values, and with G held constant its gradient is G, the
+    subgradient of least norm. Computed in float64 and rounded once. A parameter of
+    zeros, or with a side of 0, adds 0 and has the gradient 0. No second derivatives.
+    Parameters of one dimension do not count; a kernel (units, ...) is flattened to
+    (inputs, units).
 
     References
     ----------
-    B. Recht, M. Fazel and P. A. Parrilo (2010). Guaranteed minimum-rank solutions of linear matrix equations via
-    nuclear norm minimization. SIAM Review 52.
+    B. Recht, M. Fazel and P. A. Parrilo (2010). Guaranteed minimum-rank solutions of
+    linear matrix equations via nuclear norm minimization. SIAM Review 52.
 
     Examples
     --------
@@ -145,13 +147,11 @@ class NuclearNorm(Regularizer):
     >>> manager = regplug.compose(["nuclear_norm=1e-3@*.w"])
     """
 
-    targets = "params"
-
     epsilon: Annotated[float, Gt(0)] = 1.2e-7
 
     @hookimpl
     def loss(self, matched):
-        return sum(self.one(as_matrix(w)) for w in used(matched).values())
+        return sum(self.one(as_matrix(w)) for w in matched.values())
 
     def one(self, matrix):
         """Return the term of one matrix."""
@@ -194,7 +194,8 @@ def power_iteration(name, matrix, state, iterations):
 def direction(vector, otherwise):
     """Return a vector divided by its norm; `otherwise` where that is 0, less than normal numbers, or NaN.
 
-    Not by `norm`, which gradients go through: 20 rounds of it are a graph too deep for Theano.
+    Not by `norm`, which gradients go through: 20 rounds of it are a graph too deep for
+    Theano.
     """
     T = tensor(vector)
     # squares overflow and vanish long before means do

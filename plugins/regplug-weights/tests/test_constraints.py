@@ -119,7 +119,7 @@ def test_constraint_refuses_bad_options_when_composing(name, options, words):
 def test_min_max_norm_refuses_low_above_high(constrained):
     with pytest.raises(
         regplug.OptionError,
-        match=r"min_max_norm: low 2.0 is above high 1.0: give 0 <= low <= high",
+        match=r"min_max_norm .*low 2.0 is above high 1.0: give 0 <= low <= high",
     ):
         constrained(
             [("min_max_norm", {"low": 2.0, "high": 1.0})], {"w": np.ones((2, 2))}
@@ -136,7 +136,7 @@ def test_norm_constraint_refuses_an_axis_that_is_not_there(
 ):
     with pytest.raises(
         regplug.OptionError,
-        match=rf"{name}: axis (2|-3) is not there: 'w' has 2 dimensions",
+        match=rf"{name} .*axis (2|-3) is not there: 'w' has 2 dimensions",
     ):
         constrained([(name, {**options, "axis": axis})], {"w": np.ones((2, 2))})
 
@@ -147,6 +147,6 @@ def test_norm_constraint_refuses_an_axis_that_is_not_there(
 )
 def test_norm_constraint_of_a_vector_alone_is_refused(name, options, constrained):
     with pytest.raises(
-        regplug.NoMatchError, match=rf"{name}: .*less than two dimensions \(b\)"
+        regplug.NoMatchError, match=rf"{name} .* matches b \(.*on which it does not act"
     ):
         constrained([(name, options)], {"b": np.ones(2)})

@@ -125,10 +125,10 @@ def test_proximal_step_without_learning_rate_is_refused(name, constrained):
 
 @pytest.mark.parametrize(
     ("name", "remedy"),
-    [("soft_threshold", "biases=True"), ("group_soft_threshold", "two dimensions")],
+    [("soft_threshold", "biases"), ("group_soft_threshold", "leave")],
 )
 def test_proximal_step_of_a_vector_alone_is_refused(name, remedy, constrained):
-    with pytest.raises(regplug.NoMatchError, match=rf"{name}: .*\(b\).*{remedy}"):
+    with pytest.raises(regplug.NoMatchError, match=rf"{name} .* b \(.*{remedy}"):
         constrained([(name, 0.5)], {"b": np.ones(2)}, learning_rate=0.1)
 
 

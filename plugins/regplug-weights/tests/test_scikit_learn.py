@@ -1,7 +1,8 @@
 """Linear models on scikit-learn's diabetes data (442 patients, 10 columns), trained through regplug.
 
-The columns are brought to variance 1, the data loss is half the mean squared error. Coefficients are compared
-relative to the largest one (some tens), to 1e-5, and the sets of exact zeros are compared as sets.
+The columns are brought to variance 1, the data loss is half the mean squared error.
+Coefficients are compared relative to the largest one (some tens), to 1e-5, and the sets
+of exact zeros are compared as sets.
 """
 
 from __future__ import annotations
@@ -84,7 +85,8 @@ def test_soft_threshold_and_weight_l2_reach_the_elastic_net_of_scikit_learn(
 def minimum(engine, data, regularizers, is_split):
     """Return the minimizer of data loss plus penalty by L-BFGS-B on the engine's values and gradients.
 
-    Split: w = p - q with p, q > 0, where the absolute values have a derivative; both at their bound is a zero.
+    Split: w = p - q with p, q > 0, where the absolute values have a derivative; both at
+    their bound is a zero.
     """
     count, tiny = data[0].shape[1], 1e-12
     p = engine.shared(np.full((count, 1), 1.0), name="p")

@@ -245,7 +245,8 @@ def run_of(name, w, steps=2):
     return np.array(sigmas)
 
 
-# the singular values 3, 2.9, 2.8: power iteration is slow, so that the steps tell where they began
+# the singular values 3, 2.9, 2.8: power iteration is slow, so that the steps tell where
+# they began
 SLOW = np.array([[3.0, 0, 0], [0, 2.9, 0], [0, 0, 2.8], [0, 0, 0]])
 
 

@@ -1,0 +1,88 @@
+"""Constraints: an optimizer's updates, projected."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from regplug.composition.graph_pass import require_float
+from regplug.composition.hook_arguments import HookArguments, common_dtype
+from regplug.composition.hook_results import refine_type
+from regplug.composition.model_updates import as_ordered
+from regplug.errors import ModelError, NoMatchError, OptionError, listing
+
+__all__ = ["constrain"]
+
+
+def constrain(hooks: HookArguments, updates: Any, learning_rate: Any) -> dict[Any, Any]:
+    """Return the updates with the projections applied, each in the user's order."""
+    updates, params = as_ordered(updates, "constrain"), hooks.model.params
+    constraining = [
+        member for member in hooks.matches if member.hooks["constrain"] is not None
+    ]
+    if constraining and updates.keys().isdisjoint(params.values()):
+        what = "the updates change none of the model's parameters"
+        raise NoMatchError(f"constrain: {what}: {listing(params)}.")
+    for member in constraining:
+        updates.update(_projected(hooks, member, updates, learning_rate))
+    return updates
+
+
+def _projected(hooks, member, updates, learning_rate):
+    """Return the updates that one regularizer projects."""
+    params, updated = {}, {}
+    for name, param in hooks.matches[member].items():
+        if param in updates:
+            params[name] = param
+            updated[name] = _as_update(hooks, name, param, updates[param])
+    if not updated:
+        return {}
+    _check_arguments(member, updated, learning_rate)
+    wide = hooks.widened(updated)
+    results = member.call(
+        "constrain",
+        matched=dict(wide),
+        before=hooks.widened(params),
+        weight=hooks.weights.get(member, common_dtype(wide.values())),
+        learning_rate=learning_rate,
+        unit_axis=hooks.unit_axis(member, "constrain"),
+    )
+    member.require_used_weight()
+    if not isinstance(results, Mapping) or results.keys() - updated.keys():
+        expected = f"a dict with keys of {', '.join(updated)}"
+        what = f"returned {results!r}, expected {expected}"
+        raise member.fault("constrain", "", what)
+    engine, projected = hooks.engine, {}
+    for name, new in results.items():
+        fault = partial(member.fault, "constrain", name)
+        new = refine_type(new, wide[name], engine, fault)
+        new = engine.T.cast(new, updated[name].dtype)
+        projected[params[name]] = engine.refine_type(new, params[name])
+    return projected
+
+
+def _check_arguments(member, updated, learning_rate):
+    if learning_rate is None and "learning_rate" in member.hooks["constrain"]:
+        remedy = "constrain(updates, learning_rate=...) is needed"
+        raise OptionError(f"{member.label} ({member.provenance}): {remedy}.")
+    for name, new in updated.items():
+        require_float(name, new, partial(member.fault, "constrain", name))
+
+
+def _as_update(hooks, name, param, new):
+    """Return an update as a variable; refuse what is not of the parameter's type."""
+    engine = hooks.engine
+    if not hasattr(new, "owner"):
+        try:
+            new = engine.T.as_tensor_variable(np.asarray(new, param.dtype))
+        except (TypeError, ValueError) as error:
+            what = f"{new!r}, which is no {param.type}"
+            raise ModelError(f"constrain: the update of {name!r} is {what}.") from error
+    is_tensor = engine.is_dense(new)
+    if not is_tensor or (new.dtype, new.ndim) != (param.dtype, param.ndim):
+        what = f"{new.type}, and the parameter is {param.type}"
+        raise ModelError(f"constrain: the update of {name!r} is {what}.")
+    return new
