@@ -41,7 +41,17 @@ if TYPE_CHECKING:
     from regplug.authoring.regularizer import Regularizer
     from regplug.discovery.source import SourceInfo
 
-__all__ = ["Entry", "available", "block", "get_entry", "load", "origin", "snake_case"]
+__all__ = [
+    "ADVICE",
+    "GROUP",
+    "Entry",
+    "available",
+    "block",
+    "get_entry",
+    "load",
+    "origin",
+    "snake_case",
+]
 
 GROUP = "regplug.regularizers"
 ADVICE = "Other regularizers are unaffected. See: regplug doctor {}"

@@ -6,7 +6,7 @@ import importlib
 from types import ModuleType
 from typing import Any
 
-__all__ = ["ENGINES", "NAMES", "engine_of", "name_of", "renew_test_values", "tensor"]
+__all__ = ["ENGINES", "NAMES", "engine_of", "name_of", "tensor"]
 
 ENGINES = ("pytensor", "theano")
 
@@ -67,8 +67,3 @@ def tensor(variable: Any) -> ModuleType:
     True
     """
     return engine_of(variable).T
-
-
-def renew_test_values(node: Any) -> None:
-    """Compute the test values of a node whose inputs were replaced (Theano)."""
-    engine_of(node.outputs[0]).renew_test_values(node)

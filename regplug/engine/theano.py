@@ -22,6 +22,7 @@ from theano.tensor.raw_random import RandomStateType
 
 from regplug.engine.draw_theano import Draw
 from regplug.engine.facade import NAMES
+from regplug.engine.gate import GateBase
 
 __all__ = list(NAMES)
 
@@ -109,24 +110,7 @@ def working_dtype(dtype):
     return dtype
 
 
-class Gate(ViewOp):
-    """The value of its input; the gradient where ``is_open`` holds, else 0.
-
-    It is 0 whatever came in. Compiling removes it: it costs nothing forward, and
-    backward a switch.
-
-    Parameters
-    ----------
-    is_open : bool scalar variable
-    """
-
-    __props__ = ("is_open",)
-
-    def __init__(self, is_open):
-        self.is_open = is_open
-
-    def grad(self, inputs, cotangents):
-        return [T.switch(self.is_open, each, 0) for each in cotangents]
-
-    def R_op(self, inputs, eval_points):
-        return [T.switch(self.is_open, each, 0) for each in eval_points]
+class Gate(GateBase, ViewOp):
+    # the metaclass looks only here, not at the bases
+    __props__ = GateBase.__props__
+    grad = R_op = GateBase.pass_back

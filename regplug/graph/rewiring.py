@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any
 
-from regplug.engine import renew_test_values
+from regplug.engine import engine_of
 
 __all__ = ["positions", "rewire", "toposort"]
 
@@ -86,7 +86,7 @@ def rewire(
         if not memo.keys().isdisjoint(node.inputs):
             inputs = [memo.get(variable, variable) for variable in node.inputs]
             rebuilt = node.clone_with_new_inputs(inputs)
-            renew_test_values(rebuilt)
+            engine_of(rebuilt.outputs[0]).renew_test_values(rebuilt)
             outputs = rebuilt.outputs
         for old, new in zip(node.outputs, outputs, strict=True):
             new.name = old.name
