@@ -1,8 +1,8 @@
-"""Tables for people: they fit a terminal, and are complete where the output is piped."""
+"""Text and tables for people: they fit a terminal, and are complete in a pipe."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sized
 
 from rich.console import Console
 from rich.table import Table
@@ -23,23 +23,39 @@ COLOURS = {
 
 
 def console() -> Console:
-    """Return the console: as wide as the terminal; as wide as the lines, where there is none."""
-    output = Console(highlight=False, emoji=False, markup=False)
+    """Return the console, as wide as the terminal; in a pipe, as wide as the lines.
+
+    Long lines of text stay whole, so that what is copied from a terminal is, too.
+    """
+    output = Console(highlight=False, emoji=False, markup=False, soft_wrap=True)
     if not output.is_terminal:
         output.width = 1_000_000
     return output
 
 
+def labelled(label: str, text: object, style: str = "bold") -> Text:
+    """Return a line whose beginning has a style."""
+    return Text.assemble((label, style), str(text))
+
+
 def table(
     columns: Iterable[str], rows: Iterable[Iterable[object]], wraps: Iterable[str] = ()
 ) -> Table:
-    """Return a table; names are never cut, and the columns in `wraps` take the width that is left."""
+    """Return a table.
+
+    Names are never cut; the columns in `wraps` take the width that is left.
+    """
     result = Table(box=None, padding=(0, 2, 0, 0), header_style="bold", pad_edge=False)
     wraps = set(wraps)
     for column in columns:
         result.add_column(column, no_wrap=column not in wraps, overflow="fold")
     for row in rows:
-        result.add_row(
-            *(Text(str(cell), style=COLOURS.get(str(cell), "")) for cell in row)
-        )
+        texts = map(str, row)
+        result.add_row(*(Text(text, style=COLOURS.get(text, "")) for text in texts))
     return result
+
+
+def counted(things: Sized, noun: str) -> str:
+    """Return how many there are, such as ``1 output`` or ``5 outputs``."""
+    ending = "s" * (len(things) != 1)
+    return f"{len(things)} {noun}{ending}"

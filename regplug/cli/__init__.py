@@ -1,7 +1,5 @@
 """The command line: one module a command, imported when the command is used."""
 
-from __future__ import annotations
-
 import os
 import sys
 
@@ -9,19 +7,21 @@ import sys
 def main() -> None:
     """Run the command line."""
     if sys.argv[1:] in (["list"], ["list", "--json"], ["list", "--names"]):
-        _list(*sys.argv[2:])  # click alone would take as long as the rest
+        # click alone would take as long as the rest
+        _list(*sys.argv[2:])
     else:
-        from regplug.cli.group import group
+        from regplug.cli.lazy_group import command_line
 
-        group(prog_name="regplug")
+        command_line(prog_name="regplug")
 
 
-def _list(*form: str) -> None:
-    from regplug.cli import listing
+def _list(*form):
+    from regplug.cli import installed
 
     try:
-        listing.show(*form)
+        installed.print_as(*form)
         sys.stdout.flush()
-    except BrokenPipeError:  # whoever reads has had enough, as `head` has
+    except BrokenPipeError:
+        # whoever reads has had enough, as `head` has
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)

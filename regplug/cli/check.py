@@ -1,19 +1,16 @@
 """``regplug check``: the conformance kit, from the command line."""
 
-from __future__ import annotations
-
-import importlib
 import json
 import sys
-from collections.abc import Callable
 from functools import partial
-from typing import Any
 
 import click
-from packaging.utils import canonicalize_name
 
+from regplug.cli.entries import find_entries
+from regplug.cli.imports import import_object
 from regplug.discovery import registry
-from regplug.errors import OptionError, PluginLoadError
+from regplug.errors import PluginLoadError
+from regplug.tables import console, labelled, table
 
 
 @click.command("check")
@@ -22,14 +19,15 @@ from regplug.errors import OptionError, PluginLoadError
 def command(target: str, as_json: bool) -> None:
     """Check that a regularizer keeps what all regularizers promise.
 
-    TARGET is the name of an installed regularizer, the name of an installed package (all its
-    regularizers), or module:Class. In the place of the class there may be an instance, which
-    says with which options to check. Exits with 1 where anything is wrong.
+    TARGET is the name of an installed regularizer, the name of an installed package
+    (all its regularizers), or module:Class. In the place of the class there may be an
+    instance, which says with which options to check. Exits with 1 where anything is
+    wrong.
     """
     from regplug.testing.conformance import check_regularizer, not_loaded
 
     reports = []
-    for name, load in found(target).items():
+    for name, load in _subjects(target).items():
         try:
             report = check_regularizer(load())
         except PluginLoadError as error:
@@ -44,59 +42,29 @@ def command(target: str, as_json: bool) -> None:
         sys.exit(1)
 
 
-def found(target: str) -> dict[str, Callable[[], Any]]:
+def _subjects(target):
     """Return what is meant, by name: functions that load a class, or an instance."""
     if ":" in target:
-        return {target: partial(_imported, target)}
-    entries = registry.available()
-    package = [
-        entry
-        for entry in entries
-        if canonicalize_name(entry.package) == canonicalize_name(target)
-    ]
-    if any(target in (entry.name, *entry.aliases) for entry in entries) or not package:
-        package = [registry.get_entry(target)]
-    return {str(entry): partial(registry.load, entry) for entry in package}
+        return {target: partial(import_object, target)}
+    entries = find_entries([target])
+    return {str(entry): partial(registry.load, entry) for entry in entries}
 
 
-def _imported(target: str) -> Any:
-    module, _, attribute = target.partition(":")
-    sys.path.insert(0, "")
-    try:
-        return getattr(importlib.import_module(module), attribute)
-    except (Exception, SystemExit) as error:
-        what = f"{type(error).__name__}: {error}"
-        raise OptionError(
-            f"{target!r} could not be imported: {what}. Write module:Class."
-        ) from error
-
-
-def _print(report: Any) -> None:
-    from rich.text import Text
-
-    from regplug.tables import console, table
-
-    output = console()
-    rows = [
-        (o.check, o.status, "see below" if o.is_wrong else o.message) for o in report
-    ]
-    output.print(f"\n{report.name}", style="bold")
-    output.print(
-        table(("Check", "Result", "What was seen"), rows, wraps=["What was seen"])
-    )
+def _print(report):
+    rows, wrong = [], []
     for outcome in report:
+        seen = outcome.message
         if outcome.is_wrong:
-            output.print(
-                Text.assemble(
-                    "\n", (outcome.check, "bold red"), f": {outcome.message}"
-                ),
-                soft_wrap=True,
-            )
-            output.print(
-                Text.assemble(("  Why: ", "bold"), outcome.reason), soft_wrap=True
-            )
-            output.print(
-                Text.assemble(("  What to do: ", "bold"), f"{outcome.remedy}."),
-                soft_wrap=True,
-            )
-    output.print(f"\n{report.closing}", soft_wrap=True)
+            wrong.append(outcome)
+            seen = "see below"
+        rows.append((outcome.check, outcome.status, seen))
+    output = console()
+    output.print(f"\n{report.name}", style="bold")
+    columns = ("Check", "Result", "What was seen")
+    output.print(table(columns, rows, wraps=["What was seen"]))
+    for outcome in wrong:
+        output.print()
+        output.print(labelled(outcome.check, f": {outcome.message}", "bold red"))
+        output.print(labelled("  Why: ", outcome.reason))
+        output.print(labelled("  What to do: ", f"{outcome.remedy}."))
+    output.print(f"\n{report.closing}")

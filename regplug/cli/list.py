@@ -1,10 +1,8 @@
 """``regplug list``: what is installed, importing no plugin and no engine."""
 
-from __future__ import annotations
-
 import click
 
-from regplug.cli import listing
+from regplug.cli import installed
 
 
 @click.command("list")
@@ -18,9 +16,10 @@ from regplug.cli import listing
 def command(**forms: bool) -> None:
     """List the regularizers that are installed.
 
-    Nothing is imported: what a package says of itself is read from its metadata and its source.
+    Nothing is imported: what a package says of itself is read from its metadata and
+    its source.
     """
     chosen = [f"--{form}" for form, is_chosen in forms.items() if is_chosen]
     if len(chosen) > 1:
         raise click.UsageError(f"{' and '.join(chosen)} exclude each other.")
-    listing.show(*chosen)
+    installed.print_as(*chosen)

@@ -1,36 +1,26 @@
 """``regplug new``: write the package that a careful author would have."""
 
-from __future__ import annotations
-
 import datetime
 import json
 import keyword
 import re
-from importlib.resources import files
 from pathlib import Path
 from string import Template
 
 import click
 
+from regplug.cli.entries import release
 from regplug.discovery import registry
 from regplug.errors import OptionError
 from regplug.version import __version__
 
-# template -> the file of the package
-FILES = {
-    "pyproject.toml": "pyproject.toml",
-    "$target.py": "$module.py",
-    "test_$target.py": "tests/test_$module.py",
-    "tox.ini": "tox.ini",
-    "README.md": "README.md",
-    "CHANGELOG.md": "CHANGELOG.md",
-    "LICENSE": "LICENSE",
-    "gitignore": ".gitignore",
-    "ci.yml": ".github/workflows/tests.yml",
-}
-_TAKEN = ("Annotated", "Gt", "Regularizer")  # what the templates import
-LONGEST = 40  # characters of a name: users type it, and the lines of the templates have room for it
+# characters of a name: users type it, and the lines of the templates have room for it
+LONGEST = 40
+# what the templates import
+_TAKEN = ("Annotated", "Gt", "Regularizer")
 _EXAMPLES = {"params": "1e-4@*.w", "outputs": "0.1@hid*:out"}
+# the folders in it are laid out as the package will be
+_TEMPLATE = Path(__file__).with_name("template")
 
 
 @click.command("new")
@@ -46,11 +36,11 @@ _EXAMPLES = {"params": "1e-4@*.w", "outputs": "0.1@hid*:out"}
 @click.option(
     "--target",
     "--targets",
-    "target",
-    type=click.Choice(["params", "outputs"]),
+    type=click.Choice(list(_EXAMPLES)),
     default="params",
     show_default=True,
-    help="What it regularizes: a penalty on parameters, or noise on outputs, to begin with.",
+    help="What it regularizes: a penalty on parameters, or noise on outputs, to begin "
+    "with.",
 )
 @click.option(
     "--author", metavar="'NAME <EMAIL>'", help="By default: The authors of the package."
@@ -58,36 +48,37 @@ _EXAMPLES = {"params": "1e-4@*.w", "outputs": "0.1@hid*:out"}
 def command(name: str, folder: str, target: str, author: str | None) -> None:
     """Write a new package with one regularizer, its tests and all that goes with it.
 
-    NAME is what users will type, such as group_lasso; the package is then regplug-group-lasso.
-    Existing files are never overwritten.
+    NAME is what users will type, such as group_lasso; the package is then
+    regplug-group-lasso. Existing files are never overwritten.
     """
     words = name_words(name)
+    name = "_".join(words)
     package = "-".join(["regplug", *words])
+    if author is None:
+        author = f"The authors of {package}"
     values = {
-        "target": target,
-        "name": "_".join(words),
+        "name": name,
         "package": package,
         "module": package.replace("-", "_"),
-        "cls": "".join(word.capitalize() for word in words),
+        "cls": _class_name(words),
         "title": " ".join(words).capitalize(),
-        "summary": f"The regularizer {'_'.join(words)} for regplug",
         "regplug": ".".join(__version__.split(".")[:2]),
         "example": _EXAMPLES[target],
         "year": str(datetime.date.today().year),
-        **_author(f"The authors of {package}" if author is None else author),
+        **_author(author),
     }
-    home = Path(folder) / package
-    for path in write(home, values):
+    home = Path(folder, package)
+    for path in _write(home, target, values):
         click.echo(path)
     for entry in registry.available():
-        if values["name"] in (entry.name, *entry.aliases) and entry.package != package:
+        if name in (entry.name, *entry.aliases) and entry.package != package:
             click.echo(
-                f"\n{entry.package} {entry.version}, which is installed, offers {values['name']!r}, too: "
-                f"users of both will have to write {package}/{values['name']}."
+                f"\n{release(entry)}, which is installed, offers {name!r}, too: "
+                f"users of both will have to write {package}/{name}."
             )
     click.echo(
-        f"\nNext:\n  cd {home}\n  python -m pip install -e '.[test]'\n  python -m pytest\n"
-        f"  regplug check {values['name']}"
+        f"\nNext:\n  cd {home}\n  python -m pip install -e '.[test]'\n"
+        f"  python -m pytest\n  regplug check {name}"
     )
 
 
@@ -99,66 +90,69 @@ def name_words(name: str) -> list[str]:
     OptionError
         No package, module or class can be named so.
     """
-    words = re.sub(r"^regplug[-_]", "", name).lower().replace("-", "_").split("_")
-    cls = "".join(word.capitalize() for word in words)
-    if (
-        not all(re.fullmatch(r"[a-z0-9]+", word) for word in words)
-        or not words[0][0].isalpha()
-    ):
-        raise OptionError(
-            f"{name!r} is no name: write letters, digits and underscores, a letter first: group_lasso."
-        )
-    if (length := len("_".join(words))) > LONGEST:
-        raise OptionError(
-            f"{name!r} is no name: {length} characters are more than {LONGEST}, and users type it."
-        )
-    if keyword.iskeyword(cls) or cls in _TAKEN:
-        raise OptionError(
-            f"{name!r} is no name: its class would be {cls!r}, which means something else; choose another."
-        )
+    snake = re.sub(r"^regplug[-_]", "", name).lower().replace("-", "_")
+    words = snake.split("_")
+    cls = _class_name(words)
+    problem = ""
+    if not re.fullmatch(r"[a-z][a-z0-9]*(_[a-z0-9]+)*", snake):
+        problem = "write letters, digits and underscores, a letter first: group_lasso"
+    elif len(snake) > LONGEST:
+        more = f"{len(snake)} characters are more than {LONGEST}"
+        problem = f"{more}, and users type it"
+    elif keyword.iskeyword(cls) or cls in _TAKEN:
+        problem = f"its class would be {cls!r}, which means something else"
+        problem += "; choose another"
+    if problem:
+        raise OptionError(f"{name!r} is no name: {problem}.")
     return words
 
 
-def write(home: Path, values: dict[str, str]) -> list[Path]:
+def _class_name(words):
+    return "".join(map(str.capitalize, words))
+
+
+def _write(home, target, values):
     """Write the files of the package; return their paths.
 
     Raises
     ------
     OptionError
-        Some exist; nothing was written.
+        Some exist, and nothing was written; or one cannot be written.
     """
-    template = files("regplug.cli").joinpath("template")
     contents = {}
-    for names in FILES.items():
-        source, target = (Template(each).substitute(values) for each in names)
-        contents[home / target] = Template(
-            template.joinpath(f"{source}.in").read_text("utf-8")
-        ).substitute(values)
-    if existing := [str(path) for path in contents if path.exists()]:
+    for folder in (_TEMPLATE / "common", _TEMPLATE / target):
+        for source in sorted(folder.rglob("*.in")):
+            name = source.relative_to(folder).with_suffix("")
+            path = Path(home, Template(str(name)).substitute(values))
+            text = source.read_text("utf-8")
+            contents[path] = Template(text).substitute(values)
+    existing = [str(path) for path in contents if path.exists()]
+    if existing:
         raise OptionError(
-            f"nothing was written, for these exist: {', '.join(existing)}. Choose another name or --dir."
+            f"nothing was written, for these exist: {', '.join(existing)}. "
+            "Choose another name or --dir."
         )
-    try:
-        for path, text in contents.items():
+    for path, text in contents.items():
+        try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            with path.open("x", encoding="utf-8") as file:
-                file.write(text)
-    except OSError as error:
-        raise OptionError(
-            f"{path} cannot be written: {error.strerror}. Choose another --dir."
-        ) from error
+            path.write_text(text, "utf-8")
+        except OSError as error:
+            raise OptionError(
+                f"{path} cannot be written: {error.strerror}. Choose another --dir."
+            ) from error
     return list(contents)
 
 
-def _author(author: str) -> dict[str, str]:
-    found = re.fullmatch(r"\s*(.*?)\s*<(.+@.+)>\s*", author)
-    name, email = found.groups() if found else (author.strip(), None)
+def _author(author):
+    """Return the author as the templates have it: by name, and as a table of TOML."""
+    found = re.fullmatch(r"(.*?)\s*<(.+@.+)>", author.strip())
+    name, email = found.groups() if found else (author.strip(), "")
     if not name:
         raise OptionError(
-            f"--author {author!r} has no name: write NAME, or 'NAME <EMAIL>': 'Ada L. <ada@example.org>'."
+            f"--author {author!r} has no name: write NAME, or 'NAME <EMAIL>': "
+            "'Ada L. <ada@example.org>'."
         )
     table = f"name = {json.dumps(name, ensure_ascii=False)}"
-    return {
-        "author": name,
-        "author_table": table + (f", email = {json.dumps(email)}" if email else ""),
-    }
+    if email:
+        table += f", email = {json.dumps(email)}"
+    return {"author": name, "author_table": table}

@@ -1,39 +1,46 @@
-"""``regplug plan``: which regularizer touches what in the user's own model."""
-
-from __future__ import annotations
+"""``regplug plan``: which regularizer acts on what in the user's own model."""
 
 import contextlib
-import importlib
-import inspect
-import os
-import sys
 import warnings
-from collections.abc import Sized
 from typing import Any, NamedTuple
 
 import click
 
 from regplug.authoring.schedules import Schedule
-from regplug.composition import compose as composition
+from regplug.cli.imports import describe_error, import_object
+from regplug.composition.bound import BoundRegularizer
+from regplug.composition.compose import compose, read
 from regplug.composition.manager import Manager
-from regplug.errors import ModelError, RegplugWarning, nearest
+from regplug.engine import shape_text
+from regplug.errors import ModelError, RegplugWarning
 from regplug.graph.rewiring import rewire, toposort
 from regplug.models.adapters import as_model
 from regplug.models.model import Model
+from regplug.tables import console, counted, labelled, table
 
-_DOES = {
+_EFFECTS = {
     "modify_graph": "replaces it",
     "loss": "penalizes it",
     "constrain": "constrains it after updates",
 }
 
 
-class Touch(NamedTuple):
-    """One regularizer at one output or parameter: the call, its canonical name, and the variable."""
+class Action(NamedTuple):
+    """What one regularizer does to one output or parameter.
 
-    label: str
+    Attributes
+    ----------
+    member : BoundRegularizer
+    hook : str
+    names : list of str
+        All of the variable's names, the canonical one in front.
+    variable : variable
+        As it stands in the user's graph.
+    """
+
+    member: BoundRegularizer
     hook: str
-    name: str
+    names: list[str]
     variable: Any
 
 
@@ -56,8 +63,9 @@ def command(
 ) -> None:
     """Show which regularizer touches what in your own model.
 
-    MODULE:OBJECT is a mapping of outputs, an object with `layers` and `outputs`, or a function
-    without arguments that returns one. The current directory is on the path. Nothing is compiled.
+    MODULE:OBJECT is a mapping of outputs, an object with `layers` and `outputs`, or a
+    function without arguments that returns one. The current directory is on the path.
+    Nothing is compiled.
 
     \b
     Example: regplug plan mymodel:outputs -r 'dropout=0.5@hid*:out' -r weight_l2=1e-4
@@ -66,243 +74,144 @@ def command(
         raise click.UsageError(
             "Say which regularizers: -r NAME[=WEIGHT][@PATTERN], or -c FILE."
         )
-    manager = _manager(forms, config, seed)
-    model = find_model(object)
-    _print(object, manager, model, touches(manager, model))
+    written = compose([]) if config is None else _read(config)
+    members = [member.regularizer for member in written.members]
+    if seed is None:
+        seed = written.seed
+    manager = compose([*members, *forms], seed=seed)
+    model = _find_model(object)
+    engine = model.engine.T.__name__.partition(".")[0]
+    sizes = f"{counted(model.outputs, 'output')}, {counted(model.params, 'parameter')}"
+    about = f"  {sizes}, {engine}; seed {manager.seed}\n"
+    actions = find_actions(manager, model)
+    console().print(labelled(object, about, "bold cyan"))
+    _print(actions, manager, model)
 
 
-def _manager(forms: tuple[str, ...], config: str | None, seed: int | None) -> Manager:
-    if config is None:
-        return composition.compose(forms, seed=0 if seed is None else seed)
+def _read(config):
+    """Read a composition; each warning becomes one line."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", RegplugWarning)
-        manager = composition.read(config)
+        manager = read(config)
     for warning in caught:
         click.echo(f"Warning: {warning.message}", err=True)
-    members = [member.regularizer for member in manager.members]
-    return composition.compose(
-        [*members, *forms], seed=manager.seed if seed is None else seed
-    )
+    return manager
 
 
-def find_model(reference: str) -> Model:
-    """Return the model behind ``module:object``; what is no model is called, where it can be.
+def _find_model(reference):
+    """Return the model behind ``module:object``; what is no model is called.
 
     Raises
     ------
     ModelError
-        The module cannot be imported, has no such object, or the object is no model.
+        There is no such object, or it is no model, and no function that returns one.
     """
-    module_name, _, path = reference.partition(":")
-    if not module_name or not path or module_name.endswith(".py"):
-        raise ModelError(
-            f"{reference!r} is not of the form MODULE:OBJECT, such as mymodel:outputs."
-        )
-    sys.path.insert(0, os.getcwd())
-    found: Any = _import(module_name, reference)
-    for part in path.split("."):
-        if not hasattr(found, part):
-            near = nearest(
-                part, [name for name in dir(found) if not name.startswith("_")]
-            )
-            hint = f" Did you mean {near!r}?" if near else ""
-            raise ModelError(
-                f"{reference}: {getattr(found, '__name__', found)} has no {part!r}.{hint}"
-            )
-        found = getattr(found, part)
+    found = import_object(reference)
     try:
         return as_model(found)
     except ModelError as error:
         if not callable(found):
             raise ModelError(f"{reference}: {error}") from error
-    return _called(found, reference)
-
-
-def _import(module: str, reference: str) -> Any:
     try:
-        return importlib.import_module(module)
+        return as_model(found())
     except (Exception, SystemExit) as error:
-        if (
-            isinstance(error, ModuleNotFoundError)
-            and error.name == module.partition(".")[0]
-        ):
-            raise ModelError(
-                f"{reference}: no module named {module!r}, in {os.getcwd()} or installed."
-            ) from error
-        raise ModelError(
-            f"{reference}: importing {module} raised {_told(error)}."
-        ) from error
+        what = f"calling it without arguments led to {describe_error(error)}"
+        raise ModelError(f"{reference} is no model, and {what}.") from error
 
 
-def _called(function: Any, reference: str) -> Model:
-    try:
-        inspect.signature(function).bind()
-    except (TypeError, ValueError) as error:
-        raise ModelError(
-            f"{reference} is no model, and cannot be called without arguments: {error}."
-        ) from error
-    try:
-        model = function()
-    except (Exception, SystemExit) as error:
-        raise ModelError(f"{reference}: calling it raised {_told(error)}.") from error
-    try:
-        return as_model(model)
-    except ModelError as error:
-        raise ModelError(f"{reference} was called: {error}") from error
+def find_actions(manager: Manager, model: Model) -> list[Action]:
+    """Apply; return what is done in the order in which it is done.
 
-
-def _told(error: BaseException) -> str:
-    """Return the error's kind and text, and the last line of the user's own that led to it."""
-    trace, place = error.__traceback__, ""
-    while trace is not None:
-        file = trace.tb_frame.f_code.co_filename
-        if file.startswith(os.getcwd() + os.sep):
-            place = f" ({os.path.relpath(file)}, line {trace.tb_lineno})"
-        trace = trace.tb_next
-    return f"{type(error).__name__}: {error}{place}"
-
-
-def touches(manager: Manager, model: Model) -> list[Touch]:
-    """Apply; return the calls in the order in which they are made: replacements along the graph, then the rest.
-
-    A parameter that matches but is no part of the term (a bias that a penalty of weights leaves out) is not touched.
+    The replacements come along the graph, then all penalties, then all constraints. A
+    parameter that matches, and that its term is not computed from, is not penalized: a
+    bias that a penalty of weights leaves out.
     """
     with model.engine.no_traceback():
         result = manager.apply(model)
-    table = {
-        variable: names[0]
-        for names_of in model.names.values()
-        for variable, names in names_of.items()
-    }
-    found = []
-    for target in ("params", "outputs"):
-        for variable in model.names[target]:
-            found += [
-                Touch(m.label, "modify_graph", table[variable], variable)
-                for m in manager.members
-                if m.regularizer.targets == target
-                and table[variable] in result.matches[m.label]
-                and m.hooks["modify_graph"] is not None
-            ]
-    for hook in ("loss", "constrain"):
-        for member in manager.members:
-            if member.hooks[hook] is None or (
-                hook == "loss" and member.label not in result.terms
-            ):
+    replacements, penalties, constraints = [], [], []
+    for member in manager.members:
+        target = member.regularizer.targets
+        ancestors = _ancestors(result.terms.get(member.label))
+        for variable, names in model.names[target].items():
+            if names[0] not in result.matches[member.label]:
                 continue
-            target = member.regularizer.targets
-            variables = [
-                getattr(model, target)[name] for name in result.matches[member.label]
-            ]
-            if hook == "loss" and target == "params":
-                used = {
-                    variable
-                    for node in toposort([result.terms[member.label]])
-                    for variable in node.inputs
-                }
-                variables = [variable for variable in variables if variable in used]
-            found += [
-                Touch(member.label, hook, table[variable], variable)
-                for variable in variables
-            ]
-    return found
+            if member.hooks["modify_graph"] is not None:
+                replacements.append(Action(member, "modify_graph", names, variable))
+            # an output is in the term as the replacements left it
+            if variable in ancestors or (ancestors and target == "outputs"):
+                penalties.append(Action(member, "loss", names, variable))
+            if member.hooks["constrain"] is not None:
+                constraints.append(Action(member, "constrain", names, variable))
+    along_graph = [*model.names["params"], *model.names["outputs"]]
+    place = {variable: number for number, variable in enumerate(along_graph)}
+    replacements.sort(key=lambda action: place[action.variable])
+    return [*replacements, *penalties, *constraints]
 
 
-def _print(reference: str, manager: Manager, model: Model, found: list[Touch]) -> None:
-    from rich.text import Text
+def _ancestors(term):
+    """Return all that a term is computed from; nothing where there is no term."""
+    if term is None:
+        return set()
+    return {variable for node in toposort([term]) for variable in node.inputs}
 
-    from regplug.tables import console, table
 
+def _print(actions, manager, model):
     output = console()
-    engine = model.engine.T.__name__.partition(".")[0]
-    output.print(
-        Text.assemble(
-            (reference, "bold cyan"),
-            f"  {_count(model.outputs, 'output')}, {_count(model.params, 'parameter')}, "
-            f"{engine}; seed {manager.seed}\n",
-        )
-    )
-    scheduled = {m.label for m in manager.members if isinstance(m.weight, Schedule)}
-    weights = {
-        label: f"{weight:g}" + " at step 0" * (label in scheduled)
-        for label, weight in manager.weights.items()
-    }
-    known = shapes(model)
-    rows = []
-    for number, touch in enumerate(found, 1):
-        aliases = {**model.names["params"], **model.names["outputs"]}[touch.variable][
-            1:
-        ]
-        name = touch.name + "".join(f" = {alias}" for alias in aliases)
-        weight = weights.get(touch.label, "")
-        rows.append(
-            (
-                number,
-                touch.label,
-                weight,
-                _DOES[touch.hook],
-                name,
-                touch.variable.dtype,
-                known[touch.variable],
-            )
-        )
     columns = ("#", "Regularizer", "Weight", "What it does", "Where", "Dtype", "Shape")
+    rows = _rows(actions, manager, _shape_texts(model))
     output.print(table(columns, rows, wraps=["What it does"]))
-    touched = {touch.variable for touch in found}
     output.print()
-    for target, kind in (("outputs", "outputs"), ("params", "parameters")):
-        rest = [
-            name
-            for name, variable in getattr(model, target).items()
-            if variable not in touched
-        ]
-        output.print(
-            Text.assemble((f"Untouched {kind}: ", "bold"), ", ".join(rest) or "none"),
-            soft_wrap=True,
-        )
-    idle = [
-        member.label
-        for member in manager.members
-        if member.label not in {touch.label for touch in found}
-    ]
+    touched = {action.variable for action in actions}
+    for kind, variables in (("outputs", model.outputs), ("parameters", model.params)):
+        rest = [name for name, each in variables.items() if each not in touched]
+        output.print(labelled(f"Untouched {kind}: ", ", ".join(rest) or "none"))
+    active = {action.member for action in actions}
+    idle = [member.label for member in manager.members if member not in active]
     if idle:
-        warning = Text.assemble(
-            ("Regularizers that touch nothing: ", "bold yellow"), ", ".join(idle)
+        label = "Regularizers that touch nothing: "
+        output.print(labelled(label, ", ".join(idle), "bold yellow"))
+
+
+def _rows(actions, manager, shapes):
+    for number, (member, hook, names, variable) in enumerate(actions, 1):
+        # what only constrains has no weight
+        weight = ""
+        if member.label in manager.weights:
+            weight = f"{manager.weights[member.label]:g}"
+        if isinstance(member.weight, Schedule):
+            weight += " at step 0"
+        yield (
+            number,
+            member.label,
+            weight,
+            _EFFECTS[hook],
+            " = ".join(names),
+            variable.dtype,
+            shapes[variable],
         )
-        output.print(warning, soft_wrap=True)
 
 
-def _count(names: Sized, what: str) -> str:
-    return f"{len(names)} {what}{'s' * (len(names) != 1)}"
+def _shape_texts(model):
+    """Return the shape of each output and parameter, ``?`` where it is unknown.
 
-
-def shapes(model: Model) -> dict[Any, str]:
-    """Return the shape of each output and parameter as a user reads it, ``?`` where it is unknown.
-
-    Shared variables have their values' shapes; PyTensor infers from these what lies downstream.
+    Shared variables have their values' shapes; PyTensor infers from these what lies
+    downstream.
     """
-    shared = {
-        v: v.get_value(borrow=True).shape
-        for node in model.nodes
-        for v in node.inputs
-        if isinstance(v, model.engine.SharedVariable) and hasattr(v.type, "ndim")
-    }
-    memo: dict[Any, Any] = {}
-    with contextlib.suppress(
-        Exception
-    ):  # what cannot be rebuilt, or does not fit, costs the shapes from there on
-        memo.update(
-            {
-                v: model.engine.T.specify_shape(v, lengths)
-                for v, lengths in shared.items()
-            }
-        )
-        rewire(model.nodes, {}, memo)
-    found = {}
+    shapes = {}
+    for node in model.nodes:
+        for variable in node.inputs:
+            is_shared = isinstance(variable, model.engine.SharedVariable)
+            # a generator has no shape
+            if is_shared and hasattr(variable.type, "ndim"):
+                shapes[variable] = variable.get_value(borrow=True).shape
+    sized = {}
+    # what cannot be rebuilt, or does not fit, costs the shapes from there on
+    with contextlib.suppress(Exception):
+        for variable, shape in shapes.items():
+            sized[variable] = model.engine.T.specify_shape(variable, shape)
+        rewire(model.nodes, {}, sized)
+    texts = {variable: str(shape) for variable, shape in shapes.items()}
     for variable in (*model.params.values(), *model.outputs.values()):
-        lengths = shared.get(variable) or model.engine.static_shape(
-            memo.get(variable, variable)
-        )
-        text = ", ".join("?" if length is None else str(length) for length in lengths)
-        found[variable] = f"({text},)" if len(lengths) == 1 else f"({text})"
-    return found
+        if variable not in texts:
+            texts[variable] = shape_text(sized.get(variable, variable))
+    return texts

@@ -1,1 +1,4 @@
-"""The demo: a small network on real data, with and without regularizers; ``regplug demo`` runs it."""
+"""The demo: a small network on real data, with and without regularizers.
+
+``regplug demo`` runs it.
+"""

@@ -119,7 +119,6 @@ def _axes(axis):
 
 def _count(x, axis):
     """Return how many entries `x` has along some axes."""
-    axes = _axes(axis)
-    if axes is None:
-        axes = range(x.ndim)
-    return math.prod(x.shape[each] for each in axes)
+    if axis is None:
+        return x.size
+    return math.prod(x.shape[each] for each in _axes(axis))

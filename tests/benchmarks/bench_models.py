@@ -44,7 +44,7 @@ from rich.console import Console
 from rich.table import Table
 
 import regplug
-from regplug.cli.plan import touches
+from regplug.cli.plan import find_actions
 from regplug.models import adapters
 
 TARGETS = {"plan": 1.0, "walk": 1.5, "by hand": 1.5, "nodes": None}
@@ -147,7 +147,7 @@ def apply(model, composition):
 
 def plan(model, composition):
     """Return what touches what, as ``regplug plan`` does."""
-    return touches(regplug.compose(composition), regplug.as_model(model))
+    return find_actions(regplug.compose(composition), regplug.as_model(model))
 
 
 def measure(library, layers, repeats):

@@ -7,7 +7,7 @@ import sys
 import pytest
 from click.testing import CliRunner
 
-from regplug.cli.group import group
+from regplug.cli.lazy_group import command_line
 
 MODEL = """
 import numpy as np
@@ -27,6 +27,9 @@ number = 3
 def build():
     return outputs
 
+def count():
+    return number
+
 def sized(units):
     return outputs
 
@@ -44,7 +47,9 @@ net = Net()
 @pytest.fixture
 def run():
     """Return a function that runs the command line in this process."""
-    return lambda *words: CliRunner().invoke(group, list(words), prog_name="regplug")
+    return lambda *words: CliRunner().invoke(
+        command_line, list(words), prog_name="regplug"
+    )
 
 
 @pytest.fixture

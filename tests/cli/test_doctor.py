@@ -165,6 +165,19 @@ def test_doctor_takes_a_warning_at_import_for_no_print(run, package, source):
     assert run("doctor", "warns").exit_code == 0
 
 
+def test_doctor_on_a_terminal_takes_nothing_of_its_own_for_a_print(
+    run, package, source, monkeypatch
+):
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    first = "import time; time.sleep(0.3)"
+    package("rp-slow", {"slow": "rp_slow:Slow"}, "rp_slow", source("Slow", first))
+
+    result = run("doctor", "slow")
+
+    assert result.exit_code == 0
+    assert "it prints" not in result.output
+
+
 def test_doctor_shows_a_deprecated_argument_and_exits_with_0(run, monkeypatch):
     monkeypatch.setattr(
         doctor,
@@ -186,6 +199,10 @@ def test_doctor_takes_the_name_of_a_package(run, package, source):
     package("rp-pair", points, "rp_pair", source("One") + source("Two"))
 
     assert "2 of 2 right." in run("doctor", "rp-pair").output
+
+
+def test_doctor_takes_a_regularizer_and_its_package_for_one(run):
+    assert "10 of 10 right." in run("doctor", "dropout", "regplug-noise").output
 
 
 def test_doctor_of_an_unknown_name_is_an_error(run):

@@ -9,7 +9,7 @@ import sys
 import pytest
 from rich.console import Console
 
-from regplug.cli import listing
+from regplug.cli import installed
 
 HEAVY = ("theano", "pytensor", "numpy", "regplug_noise", "regplug_weights")
 
@@ -53,7 +53,7 @@ def test_list_on_a_terminal_fits_it_and_cuts_no_name(monkeypatch, capsys, width)
     )
     monkeypatch.setattr("sys.stdout.isatty", lambda: True)
 
-    listing.print_table()
+    installed.print_table()
 
     lines = capsys.readouterr().out.splitlines()
     assert max(map(len, lines)) <= width
@@ -161,7 +161,7 @@ def test_list_says_how_to_name_what_two_packages_offer(run, package, source):
 
 
 def test_list_without_regularizers_says_what_to_install(run, monkeypatch):
-    monkeypatch.setattr("regplug.cli.listing.available", list)
+    monkeypatch.setattr("regplug.cli.installed.available", list)
 
     assert "python -m pip install regplug-noise" in run("list").output
 
@@ -183,7 +183,7 @@ def test_command_imports_no_engine_no_numpy_and_no_plugin(words):
 @pytest.mark.parametrize(
     ("words", "aside"),
     [
-        (["list"], {"click", "rich", "pluggy"}),
+        (["list"], {"click", "rich", "pluggy", "docstring_parser"}),
         (
             ["list", "--names"],
             {"click", "rich", "pluggy", "packaging", "regplug.discovery.source"},
@@ -203,7 +203,7 @@ def test_help_lists_the_commands_without_importing_them():
     code = (
         "import sys; from regplug.cli import main; sys.argv[1:] = ['--help']\n"
         "try: main()\nexcept SystemExit: pass\n"
-        "from regplug.cli.group import COMMANDS\n"
+        "from regplug.cli.lazy_group import COMMANDS\n"
         "print('imported:', [name for name in COMMANDS if f'regplug.cli.{name}' in sys.modules])"
     )
 

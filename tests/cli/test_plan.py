@@ -117,20 +117,23 @@ def test_plan_reads_a_composition_and_adds_to_its_end(run, model):
     ("reference", "message"),
     [
         ("mymodel", "'mymodel' is not of the form MODULE:OBJECT"),
-        ("nomodel:x", "nomodel:x: no module named 'nomodel', in "),
+        (
+            "nomodel:x",
+            "'nomodel:x' could not be imported: ModuleNotFoundError: No module named 'nomodel'. ",
+        ),
         (
             "mymodel.py:outputs",
             "'mymodel.py:outputs' is not of the form MODULE:OBJECT, such as mymodel:outputs",
         ),
         (
             "broken:x",
-            "broken:x: importing broken raised ZeroDivisionError: division by zero (broken.py, line 2).",
+            "'broken:x' could not be imported: ZeroDivisionError: division by zero (broken.py, line 2).",
         ),
         (
             "needing:x",
-            "needing:x: importing needing raised ModuleNotFoundError: No module named 'nowhere_found'",
+            "No module named 'nowhere_found' (needing.py, line 1)",
         ),
-        ("leaving:x", "leaving:x: importing leaving raised SystemExit: 4"),
+        ("leaving:x", "'leaving:x' could not be imported: SystemExit: 4"),
         (
             "mymodel:output",
             "mymodel:output: mymodel has no 'output'. Did you mean 'outputs'?",
@@ -138,14 +141,19 @@ def test_plan_reads_a_composition_and_adds_to_its_end(run, model):
         ("mymodel:number", "mymodel:number: 3 (builtins.int) is no model: "),
         (
             "mymodel:sized",
-            "cannot be called without arguments: missing a required argument: 'units'.",
+            "TypeError: sized() missing 1 required positional argument: 'units'.",
         ),
         (
             "mymodel:failing",
-            "mymodel:failing: calling it raised ValueError: no data (mymodel.py, line ",
+            "calling it without arguments led to ValueError: no data (mymodel.py, line ",
         ),
-        ("mymodel:np.zeros", "mymodel:np.zeros is no model, and cannot be called"),
+        (
+            "mymodel:np.zeros",
+            "mymodel:np.zeros is no model, and calling it without arguments led to TypeError",
+        ),
         ("mymodel:dict", "mymodel has no 'dict'"),
+        ("mymodel:count", "mymodel:count is no model, and calling it without"),
+        ("mymodel:count", "ModelError: 3 (builtins.int) is no model: "),
     ],
 )
 def test_plan_refuses_what_is_no_model(run, model, reference, message):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 
+import regplug
+
 SOURCE = '''
 from typing import Annotated, Literal
 from annotated_types import Interval
@@ -132,6 +134,59 @@ def test_show_json_has_a_schema_of_the_options(run, package):
     }
     assert options["properties"]["kind"] == {"enum": ["a", "b"], "default": "a"}
     assert options["properties"]["pattern"]["default"] == "*.w"
+
+
+def test_show_json_has_a_complete_schema_of_every_installed_regularizer(run):
+    for entry in regplug.available():
+        shown = json.loads(run("show", entry.qualified_name, "--json").output)
+        schema = shown["options"]
+
+        assert schema.keys() == {
+            "type",
+            "properties",
+            "required",
+            "additionalProperties",
+        }
+        assert set(schema["required"]) <= set(schema["properties"])
+        for option in schema["properties"].values():
+            assert option["description"]
+            assert not {"type", "enum", "anyOf"}.isdisjoint(option)
+
+
+def test_show_takes_what_an_option_means_from_the_class_that_declares_it(run, package):
+    source = (
+        SOURCE
+        + """
+
+class Twice(Ridge):
+    '''Penalize the squares twice.'''
+"""
+    )
+    package("rp-ridge", {"twice": "rp_ridge:Twice"}, "rp_ridge", source)
+
+    shown = json.loads(run("show", "twice", "--json").output)
+
+    assert shown["summary"] == "Penalize the squares twice."
+    assert shown["options"]["properties"]["high"]["description"] == "Both ends."
+    assert shown["formula"] == ""
+    assert shown["references"] == []
+
+
+def test_show_of_a_class_without_a_docstring_does_not_show_its_base(run, package):
+    source = (
+        SOURCE.partition("class Ridge")[0]
+        + """
+class Bare(Regularizer):
+    @hookimpl
+    def loss(self, matched):
+        return 0
+"""
+    )
+    package("rp-bare", {"bare": "rp_bare:Bare"}, "rp_bare", source)
+
+    lines = run("show", "bare").output.splitlines()
+
+    assert lines[1] == "No summary: its class has no docstring."
 
 
 def test_show_leaves_out_a_weight_that_the_class_does_not_use(run, package):

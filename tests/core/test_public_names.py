@@ -28,7 +28,7 @@ PLUGINS = sorted(
         *ROOT.glob("plugins/*/regplug_*.py"),
         *ROOT.glob("plugins/*/regplug_*/**/*.py"),
         *ROOT.glob("tests/sample-plugin/*.py"),
-        *ROOT.glob("regplug/cli/template/*.py.in"),
+        *ROOT.glob("regplug/cli/template/**/*.py.in"),
     ]
     if not path.name.startswith(".")
 )

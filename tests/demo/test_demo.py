@@ -135,6 +135,8 @@ def test_tables_fit_80_columns_and_show_paired_differences():
 
 def test_demo_says_what_to_install_without_matplotlib(monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib", None)
+    monkeypatch.delitem(sys.modules, "regplug.demo.report")
+    monkeypatch.delattr("regplug.demo.report")
     result = CliRunner().invoke(command, [])
     assert result.exit_code == 1
     assert "pip install 'regplug[demo]'" in result.output

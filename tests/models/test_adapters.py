@@ -9,7 +9,7 @@ import pytest
 
 import regplug
 from regplug import ModelError, NameConflictError, PluginLoadError
-from regplug.cli import listing
+from regplug.cli import installed
 from regplug.models import adapters
 
 MODEL = """
@@ -243,7 +243,7 @@ def test_model_of_two_engines_is_refused(adapter, engine, T):
 
 def test_adapters_are_listed_without_importing_them(adapter, capsys):
     adapter(requires=["no-such-library>=2"])
-    listing.show("--models")
+    installed.print_as("--models")
     lines = capsys.readouterr().out.splitlines()
     line = next(line for line in lines if line.startswith("rp_nets"))
     for part in (

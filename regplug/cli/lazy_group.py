@@ -1,6 +1,4 @@
-"""The group of commands, and how errors reach the user."""
-
-from __future__ import annotations
+"""The commands, each imported when it is used, and how errors reach the user."""
 
 import importlib
 from typing import Any
@@ -8,20 +6,21 @@ from typing import Any
 import click
 
 import regplug
-from regplug.errors import RegplugError, nearest
+from regplug.errors import RegplugError, did_you_mean
 
 COMMANDS = {
     "list": "List the regularizers that are installed.",
     "show": "Show one regularizer: what it does, its options, its formula.",
     "plan": "Show which regularizer touches what in your own model.",
     "doctor": "Load each regularizer, and say what is wrong and what to do.",
-    "new": "Write a new package with one regularizer, its tests and all that goes with it.",
+    "new": "Write a new package with one regularizer, its tests and all that goes "
+    "with it.",
     "check": "Check that a regularizer keeps what all regularizers promise.",
     "demo": "Train a small network on real data, with and without regularizers.",
 }
 
 
-def _block(ctx: click.Context, option: click.Parameter, words: tuple[str, ...]) -> None:
+def _block(ctx, option, words):
     from regplug.discovery.registry import block
 
     for word in words:
@@ -37,12 +36,13 @@ BLOCK = click.Option(
     expose_value=False,
     is_eager=True,
     callback=_block,
-    help="Block a regularizer or a package, before anything is imported. May be repeated.",
+    help="Block a regularizer or a package, before anything is imported. "
+    "May be repeated.",
 )
 
 
-class Group(click.Group):
-    """A group whose commands are the modules ``regplug.cli.NAME``, imported when they are used."""
+class LazyGroup(click.Group):
+    """A group whose commands are ``regplug.cli.NAME``, imported when they are used."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the commands in the order in which a newcomer needs them."""
@@ -59,9 +59,9 @@ class Group(click.Group):
 
     def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
         """Find the command that was typed; suggest one where there is none."""
-        near = nearest(args[0], COMMANDS)
-        if args[0] not in COMMANDS and near and not args[0].startswith("-"):
-            ctx.fail(f"No such command {args[0]!r}. Did you mean {near!r}?")
+        hint = did_you_mean(args[0], COMMANDS)
+        if args[0] not in COMMANDS and hint:
+            ctx.fail(f"No such command {args[0]!r}.{hint}")
         return super().resolve_command(ctx, args)
 
     def format_commands(
@@ -80,13 +80,15 @@ class Group(click.Group):
 
 
 @click.group(
-    cls=Group, params=[BLOCK], context_settings={"help_option_names": ["-h", "--help"]}
+    cls=LazyGroup,
+    params=[BLOCK],
+    context_settings={"help_option_names": ["-h", "--help"]},
 )
-@click.version_option(
-    regplug.__version__, prog_name="regplug", message="%(prog)s %(version)s"
-)
-def group() -> None:
-    """Regularizers as plugins, for models that are symbolic graphs of Theano or PyTensor.
+@click.version_option(regplug.__version__, message="%(prog)s %(version)s")
+def command_line() -> None:
+    """Regularizers as plugins, for models that are symbolic graphs of Theano or
+    PyTensor.
 
-    Install packages that offer regularizers with pip; compose them by name with regplug.compose.
+    Install packages that offer regularizers with pip; compose them by name with
+    regplug.compose.
     """
