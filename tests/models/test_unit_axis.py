@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+
 import numpy as np
 import pytest
 
@@ -80,11 +82,13 @@ def test_channels_follow_their_axis(T, shared):
     assert [axes[name] for name in outputs] == [0, 1, 1, None, None, None]
 
 
-def test_kernel_of_a_convolution_has_units_on_axis_0(engine, T, shared):
+@pytest.mark.parametrize("module", ["abstract_conv", "conv"])
+def test_kernel_of_a_convolution_has_units_on_axis_0(engine, T, shared, module):
     if not engine.__name__.endswith("theano"):
         pytest.skip("PyTensor has no convolution of channels")
     x, w = T.tensor4("x"), shared("w", 8, 3, 5, 5)
-    y = T.nnet.conv2d(x, w)
+    # the second is what theanets calls
+    y = importlib.import_module(f"theano.tensor.nnet.{module}").conv2d(x, w)
     model = regplug.as_model({"y": y, "last": T.nnet.relu(y.dimshuffle(0, 2, 3, 1))})
     assert model.unit_axis == {"y": 1, "last": 3, "w": 0}
 
