@@ -82,6 +82,7 @@ def test_channels_follow_their_axis(T, shared):
     assert [axes[name] for name in outputs] == [0, 1, 1, None, None, None]
 
 
+@pytest.mark.filterwarnings("ignore:theano.tensor.nnet.conv.conv2d is deprecated")
 @pytest.mark.parametrize("module", ["abstract_conv", "conv"])
 def test_kernel_of_a_convolution_has_units_on_axis_0(engine, T, shared, module):
     if not engine.__name__.endswith("theano"):
