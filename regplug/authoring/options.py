@@ -32,6 +32,7 @@ _SCHEMA = {
     "le": "maximum",
     "lt": "exclusiveMaximum",
 }
+_UNIONS = (typing.Union, types.UnionType)
 _NUMBERS: dict[Any, Any] = {float: Real, int: Integral}
 _JSON = {
     float: "number",
@@ -125,6 +126,7 @@ def _options_of(cls):
     for name, hint in typing.get_type_hints(cls, include_extras=True).items():
         if not name.startswith("_") and get_origin(hint) is not ClassVar:
             declared[name] = Option(name, hint, getattr(cls, name, REQUIRED))
+    # "none": the class has no weight
     if getattr(cls, "weight", REQUIRED) is None:
         del declared["weight"]
     _, *parameters = inspect.signature(cls.__init__).parameters.values()
@@ -186,7 +188,7 @@ def _type_name(kind):
     origin, parts = get_origin(kind), get_args(kind)
     if origin is Literal:
         return " | ".join(map(repr, parts))
-    if _is_union(origin):
+    if origin in _UNIONS:
         return _type_names(parts, " | ")
     if origin is not None:
         return f"{origin.__name__}[{_type_names(parts)}]"
@@ -200,15 +202,11 @@ def _type_names(kinds, mark=", "):
     return mark.join(map(_type_name, kinds))
 
 
-def _is_union(origin):
-    return origin in (typing.Union, types.UnionType)
-
-
 def _convert(kind, value):
     origin, parts = get_origin(kind), get_args(kind)
     if kind is Any:
         return value
-    if _is_union(origin):
+    if origin in _UNIONS:
         return _convert_union(kind, parts, value)
     if origin is Literal:
         return _convert_choice(kind, parts, value)
@@ -270,7 +268,7 @@ def _schema(kind):
     origin, parts = get_origin(kind), get_args(kind)
     if origin is Literal:
         return {"enum": list(parts)}
-    if _is_union(origin):
+    if origin in _UNIONS:
         return {"anyOf": [Option("", part).schema() for part in parts]}
     if origin in (list, tuple):
         return {"type": "array", "items": Option("", parts[0]).schema()}
