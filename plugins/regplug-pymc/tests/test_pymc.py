@@ -431,7 +431,7 @@ def test_deterministic_that_depends_on_no_free_variable_warns_by_name():
 
 
 def test_every_installed_regularizer_is_a_prior_or_refused_by_name():
-    """What is accepted has a finite term; the rest is refused with package and reason."""
+    """What is accepted has a finite term; the rest is refused with its reason."""
     rng = np.random.default_rng(0)
     with pm.Model() as model:
         X = pm.Data("X", rng.normal(size=(6, 3)))
