@@ -1,4 +1,4 @@
-"""regplug: regularizers as plugins, for models that are symbolic graphs of Theano or PyTensor."""
+"""regplug: regularizers as plugins, for symbolic models of Theano or PyTensor."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 __all__ = [
     "CompositionError",
     "ModelError",
-    "OptionError",
     "CopyError",
     "Layer",
     "Manager",
     "Model",
     "NameConflictError",
     "NoMatchError",
+    "OptionError",
     "PluginLoadError",
     "RegplugError",
     "RegplugWarning",
@@ -27,9 +27,12 @@ __all__ = [
     "available",
     "block",
     "compose",
+    "engine",
     "hookimpl",
     "load",
+    "noise",
     "read",
+    "schedules",
 ]
 
 from regplug.discovery.registry import available, block, load
@@ -50,6 +53,8 @@ from regplug.errors import (
 from regplug.version import __version__
 
 if TYPE_CHECKING:
+    from regplug import engine, noise
+    from regplug.authoring import schedules
     from regplug.authoring.hookspecs import hookimpl
     from regplug.authoring.regularizer import Regularizer
     from regplug.composition.compose import compose, read
@@ -57,7 +62,7 @@ if TYPE_CHECKING:
     from regplug.models.adapters import as_model
     from regplug.models.model import Layer, Model
 
-# imported when they are used: a plugin that needs Regularizer alone pays for nothing else
+# imported when used: a plugin that needs Regularizer alone pays for nothing else
 _HOMES = {
     "Layer": "models.model",
     "Manager": "composition.manager",
@@ -66,20 +71,22 @@ _HOMES = {
     "Result": "composition.manager",
     "as_model": "models.adapters",
     "compose": "composition.compose",
+    "engine": "engine",
     "hookimpl": "authoring.hookspecs",
+    "noise": "noise",
     "read": "composition.compose",
+    "schedules": "authoring.schedules",
 }
-_MODULES = {"engine": "engine", "noise": "noise", "schedules": "authoring.schedules"}
 
 
 def __getattr__(name: str) -> Any:
-    if name in _MODULES:
-        return importlib.import_module(f"regplug.{_MODULES[name]}")
     if name not in _HOMES:
         hint = did_you_mean(name, __all__)
         raise AttributeError(f"module 'regplug' has no attribute {name!r}.{hint}")
-    return getattr(importlib.import_module(f"regplug.{_HOMES[name]}"), name)
+    module = importlib.import_module(f"regplug.{_HOMES[name]}")
+    # three names are modules themselves
+    return getattr(module, name, module)
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__, *_MODULES})
+    return sorted({*globals(), *__all__})

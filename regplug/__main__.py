@@ -2,4 +2,6 @@
 
 from regplug.cli import main
 
+__all__: list[str] = []
+
 main()

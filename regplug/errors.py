@@ -1,9 +1,29 @@
-"""The errors of regplug: each says what was asked, what is wrong, what is valid and what to do."""
+"""The errors of regplug.
+
+Each says what was asked, what is wrong, what is valid and what to do.
+"""
 
 from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+
+__all__ = [
+    "CompositionError",
+    "CopyError",
+    "ModelError",
+    "NameConflictError",
+    "NoMatchError",
+    "OptionError",
+    "PluginLoadError",
+    "RegplugError",
+    "RegplugWarning",
+    "RegularizerError",
+    "UnknownRegularizerError",
+    "did_you_mean",
+    "listing",
+    "nearest",
+]
 
 
 class RegplugError(Exception):
@@ -39,7 +59,7 @@ class NameConflictError(RegplugError):
 
 
 class PluginLoadError(RegplugError):
-    """A plugin could not be imported, or its class breaks the rules of the interface."""
+    """A plugin could not be imported, or its class breaks the interface's rules."""
 
 
 class RegularizerError(RegplugError):
@@ -47,23 +67,33 @@ class RegularizerError(RegplugError):
 
 
 class CopyError(RegplugError, TypeError):
-    """What belongs to one process; a TypeError, too, as Python's own refusals to pickle are."""
+    """What belongs to one process.
+
+    A TypeError, too, as Python's own refusals to pickle are.
+    """
 
 
 def nearest(name: object, names: Iterable[str]) -> str | None:
     """Return the spelling of `names` that is closest to `name`, or None."""
     close = difflib.get_close_matches(str(name), list(names), n=1, cutoff=0.5)
-    return close[0] if close else None
+    return next(iter(close), None)
 
 
 def did_you_mean(name: object, names: Iterable[str]) -> str:
-    """Return a sentence with the nearest of `names`, with a space before it; empty where none is near."""
-    near = nearest(name, names) if isinstance(name, str) else None
-    return f" Did you mean {near!r}?" if near else ""
+    """Return a sentence with the nearest of `names`, with a space before it.
+
+    Empty where none is near.
+    """
+    near = nearest(name, names)
+    if near is None or not isinstance(name, str):
+        return ""
+    return f" Did you mean {near!r}?"
 
 
 def listing(names: Iterable[str], limit: int = 12) -> str:
     """Join names with commas, cut after `limit` of them."""
     names = list(names)
-    tail = f", ... ({len(names) - limit} more)" if len(names) > limit else ""
-    return (", ".join(names[:limit]) + tail) or "none"
+    parts = names[:limit]
+    if len(names) > limit:
+        parts.append(f"... ({len(names) - limit} more)")
+    return ", ".join(parts) or "none"

@@ -8,6 +8,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+__all__ = ["COLOURS", "console", "table"]
+
 COLOURS = {
     "installed": "green",
     "ok": "green",

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 from regplug import Layer, ModelError, as_model
 from regplug.engine import engine_of
-from regplug.graph.rewiring import toposort
-from regplug.models import adapters
-from regplug.models.naming import unique_name
+from regplug.graph import positions, toposort
+from regplug.models import group_by_prefix, require, unique_name, warn_of_unused
+
+__all__ = ["PytensorML"]
 
 
 class PytensorML:
@@ -16,14 +18,16 @@ class PytensorML:
 
     Notes
     -----
-    The names are the library's own: ``fc_output`` is ``fc:out``, ``fc_W`` is ``fc.W``, and the input ``X`` is
-    ``X:out``. Another named variable, such as an activation, belongs to the layer that it is computed
-    from: the ``ReLU`` after ``fc_output`` is ``fc:ReLU``, and with it the main output of ``fc``. Where it is
-    computed from several layers it is one of its own, ``ReLU:out``. Layers of one name are numbered in graph
-    order, ``Linear``, ``Linear#2``, and their parameters with them; a name that is taken is passed over. A layer
-    that is applied twice has its parameters in the first place. The model's result is there in any case; without a
-    name it is ``output:out``. Parameters are what the library trains. Its own Dropout is no output: regularizers
-    act before it or after it, never on it.
+    The names are the library's own: ``fc_output`` is ``fc:out``, ``fc_W`` is ``fc.W``,
+    and the input ``X`` is ``X:out``. Another named variable, such as an activation,
+    belongs to the layer that it is computed from: the ``ReLU`` after ``fc_output`` is
+    ``fc:ReLU``, and with it the main output of ``fc``. Where it is computed from
+    several layers it is one of its own, ``ReLU:out``. Layers of one name are numbered
+    in graph order, ``Linear``, ``Linear#2``, and their parameters with them; a name
+    that is taken is passed over. A layer that is applied twice has its parameters in
+    the first place. The model's result is there in any case; without a name it is
+    ``output:out``. Parameters are what the library trains. Its own Dropout is no
+    output: regularizers act before it or after it, never on it.
 
     Examples
     --------
@@ -41,9 +45,9 @@ class PytensorML:
         params = _params(nodes, outputs)
         seen = as_model(outputs, params, _layers(outputs, params))
         seen.new_step = step_counter
-        seen.finds_updates = (
-            True  # generators and running statistics, in the regularized graph
-        )
+        # generators and running statistics, in the regularized graph
+        seen.finds_updates = True
+        seen.known_unit_axis = {**_last_axes(outputs), **_last_axes(params)}
         return seen
 
     @staticmethod
@@ -59,7 +63,9 @@ class PytensorML:
         extra_outputs: Any = None,
         learning_rate: Any = None,
     ) -> Any:
-        """Compile a training step of a regularized model, as `pytensor_ml.model.Model.compile_train` does.
+        """Compile a training step of a regularized model.
+
+        It is that of `pytensor_ml.model.Model.compile_train` otherwise.
 
         Parameters
         ----------
@@ -67,7 +73,8 @@ class PytensorML:
         result : regplug.Result
             Of ``manager.apply(model)``.
         rule : Transform or Updates
-            An optimizer, such as ``adam(1e-3)``, or what it returned for the loss with the penalty.
+            An optimizer, such as ``adam(1e-3)``, or what it returned for the loss with
+            the penalty.
         loss_fn : Loss, optional
             Takes target and prediction. The penalty is added to it.
         compile_kwargs : dict, optional
@@ -77,9 +84,11 @@ class PytensorML:
         inputs : list of variable, optional
             With `loss`: the inputs of the step, in order.
         extra_outputs : list of variable, optional
-            What the step returns beside the loss, such as ``list(result.terms.values())``.
+            What the step returns beside the loss, such as
+            ``list(result.terms.values())``.
         learning_rate : float, optional
-            What proximal constraints of the composition need; see `regplug.Result.constrain`.
+            What proximal constraints of the composition need; see
+            `regplug.Result.constrain`.
 
         Returns
         -------
@@ -91,23 +100,21 @@ class PytensorML:
         ModelError
             The step counters in the graph hold different counts.
         """
-        adapters.require("pytensor_ml")
+        require("pytensor_ml")
         from pytensor_ml import optim
-        from pytensor_ml.loss import supervised_loss
-        from pytensor_ml.pytensorf import collect_graph_inputs
 
         if (loss_fn is None) == (loss is None):
             raise ModelError(
-                "compile_train needs one of loss_fn and loss, a scalar built from result.outputs."
+                "compile_train needs one of loss_fn and loss, a scalar built from "
+                "result.outputs."
             )
         if loss_fn is not None:
-            loss, target = supervised_loss(result.outputs[_result_name(model)], loss_fn)
-            inputs = [*collect_graph_inputs(model.y), target]
+            loss, inputs = _supervised(model, result, loss_fn)
         loss = loss + result.loss.astype(loss.dtype)
-        adapters.warn_of_unused(PytensorML.see(model), result, loss)
-        updates = result.constrain(
-            rule(loss, model.weights) if callable(rule) else rule, learning_rate
-        )
+        warn_of_unused(PytensorML.see(model), result, loss)
+        if callable(rule):
+            rule = rule(loss, model.weights)
+        updates = result.constrain(rule, learning_rate)
         _check_counters([loss, *updates.values()])
         return optim.compile_train(
             loss,
@@ -116,16 +123,16 @@ class PytensorML:
             inputs=inputs,
             extra_outputs=extra_outputs,
             extra_updates=result.updates,
-            compile_kwargs=model._compile_kwargs
-            if compile_kwargs is None
-            else compile_kwargs,
+            compile_kwargs=_compile_kwargs(model, compile_kwargs),
         )
 
     @staticmethod
     def compile_predict(
         model: Any, result: Any, compile_kwargs: dict | None = None
     ) -> Any:
-        """Compile the prediction on the clean graph: without noise, with the ``always`` changes.
+        """Compile the prediction on the clean graph.
+
+        It is without noise, and with the ``always`` changes.
 
         Parameters
         ----------
@@ -134,162 +141,215 @@ class PytensorML:
         compile_kwargs : dict, optional
             For the compiler; by default the model's own.
         """
-        adapters.require("pytensor_ml")
+        require("pytensor_ml")
         from pytensor_ml.pytensorf import collect_graph_inputs, compile_predict
 
         return compile_predict(
             result.clean[_result_name(model)],
             inputs=collect_graph_inputs(model.y),
-            compile_kwargs=model._compile_kwargs
-            if compile_kwargs is None
-            else compile_kwargs,
+            compile_kwargs=_compile_kwargs(model, compile_kwargs),
         )
 
 
-def _outputs(y: Any, nodes: list[Any]) -> dict[str, Any]:
-    from pytensor_ml import activations
-    from pytensor_ml.layers import DropoutLayer
+def _supervised(model, result, loss_fn):
+    """Return a loss on the regularized graph, and the inputs of its step."""
+    from pytensor_ml.loss import supervised_loss
+    from pytensor_ml.pytensorf import collect_graph_inputs
 
-    outputs: dict[str, Any] = {}
-    home: dict[
-        Any, str | None
-    ] = {}  # the layer that a variable is computed from; None where there are several
-    layers: set[str] = set()
+    loss, target = supervised_loss(result.outputs[_result_name(model)], loss_fn)
+    return loss, [*collect_graph_inputs(model.y), target]
 
-    def add(name: str, variable: Any) -> None:
-        home[variable] = layer = unique_name(name, layers)
-        layers.add(layer)
-        outputs[f"{layer}:out"] = variable
 
-    for root in dict.fromkeys(
-        variable for node in nodes for variable in node.inputs if _is_input(variable)
-    ):
-        add(root.name or "input", root)
+def _compile_kwargs(model, given):
+    if given is None:
+        return model._compile_kwargs
+    return given
+
+
+def _outputs(y, nodes):
+    """Return the outputs of a model by name, in graph order."""
+    naming = _Naming()
+    for root in dict.fromkeys(filter(_is_input, positions(nodes))):
+        naming.add(root.name or "input", root)
     for node in nodes:
-        homes = {home[variable] for variable in node.inputs if variable in home}
-        for variable in node.outputs if homes else ():
-            home[variable] = next(iter(homes)) if len(homes) == 1 else None
-            if (
-                isinstance(node.op, DropoutLayer)
-                or not variable.name
-                or not _is_float(variable)
-            ):
-                continue
-            key = f"{home[variable]}:{variable.name}"
-            if (
-                variable.name in vars(activations)
-                and home[variable]
-                and key not in outputs
-            ):
-                outputs[key] = variable
-            else:
-                add(_layer_name(variable), variable)
-    if not any(variable is y for variable in outputs.values()):
-        add("output", y)
-    return outputs
+        naming.visit(node)
+    if y not in naming.outputs.values():
+        naming.add("output", y)
+    return naming.outputs
 
 
-def _params(nodes: list[Any], outputs: dict[str, Any]) -> dict[str, Any]:
-    """Return parameters by name: in the layer of their name whose output is the first that is computed from them."""
+class _Naming:
+    """The outputs named so far.
+
+    Attributes
+    ----------
+    outputs : dict of str to variable
+    homes : dict of variable to str or None
+        The layer that a variable is computed from; None where there are several.
+    layers : set of str
+    """
+
+    def __init__(self):
+        from pytensor_ml import activations
+        from pytensor_ml.layers import DropoutLayer
+
+        self.activations = vars(activations)
+        self.dropout = DropoutLayer
+        self.outputs: dict[str, Any] = {}
+        self.homes: dict[Any, str | None] = {}
+        self.layers: set[str] = set()
+
+    def add(self, name, variable):
+        """Make an output the main one of a layer of its own."""
+        layer = unique_name(name, self.layers)
+        self.layers.add(layer)
+        self.homes[variable] = layer
+        self.outputs[f"{layer}:out"] = variable
+
+    def visit(self, node):
+        """Name what a node computes of data."""
+        homes = {self.homes[each] for each in node.inputs if each in self.homes}
+        if not homes:
+            return
+        home = None
+        if len(homes) == 1:
+            (home,) = homes
+        for variable in node.outputs:
+            self.homes[variable] = home
+            is_named = variable.name and _is_float(variable)
+            if is_named and not isinstance(node.op, self.dropout):
+                self._name(home, variable)
+
+    def _name(self, home, variable):
+        key = f"{home}:{variable.name}"
+        is_activation = variable.name in self.activations
+        if home and is_activation and key not in self.outputs:
+            self.outputs[key] = variable
+        else:
+            self.add(_layer_name(variable), variable)
+
+
+def _params(nodes, outputs):
+    """Return parameters by name, in the order of their first use.
+
+    Each is in the layer of its name whose output is the first that is computed from it.
+    """
+    layer_of = {}
+    for name, variable in outputs.items():
+        layer, _, output = name.rpartition(":")
+        if output == "out":
+            layer_of[variable] = layer
+    read = _read_params(nodes, layer_of)
+    # a dict in the place of a set, as that has no order
+    used = dict.fromkeys(itertools.chain.from_iterable(read.values()))
+    names = _own_names(read, layer_of)
+    _number(names, used, layer_of)
+    return {names[param]: param for param in used}
+
+
+def _read_params(nodes, layer_of):
+    """Return the parameters that each variable reads, with no output in between."""
     from pytensor_ml.params import TrainableParameter
 
-    layer_of = {
-        variable: name.removesuffix(":out")
-        for name, variable in outputs.items()
-        if name.endswith(":out")
-    }
-    names: dict[Any, str] = {}
-    used: dict[Any, None] = {}
-    waiting: dict[
-        Any, dict[Any, None]
-    ] = {}  # what a variable is computed from, with no output in between
+    read: dict[Any, list[Any]] = {}
     for node in nodes:
+        # a dict in the place of a set, as that has no order
         near: dict[Any, None] = {}
         for variable in node.inputs:
-            near |= (
-                {variable: None}
-                if isinstance(variable, TrainableParameter)
-                else waiting.get(variable, {})
-            )
-        used |= near
+            if isinstance(variable, TrainableParameter):
+                near[variable] = None
+            elif variable not in layer_of:
+                near.update(dict.fromkeys(read.get(variable, ())))
         for variable in node.outputs:
-            waiting[variable] = {} if variable in layer_of else near
-            own = [
-                p
-                for p in near
-                if variable in layer_of
-                and p.layer_name == _layer_name(variable)
-                and p not in names
-            ]
-            nearest = {
-                f"{layer_of[variable]}{_last(param)}": param for param in own
-            }  # where two have one name
-            names |= {param: name for name, param in nearest.items()}
-    layers, taken, numbered = set(layer_of.values()), set(names.values()), {}
-    for param in (each for each in used if each not in names):
+            read[variable] = list(near)
+    return read
+
+
+def _own_names(read, layer_of):
+    """Return the names of those that a layer of their name reads."""
+    names: dict[Any, str] = {}
+    for variable, params in read.items():
+        if variable not in layer_of:
+            continue
+        own: dict[str, Any] = {}
+        for param in params:
+            if param.layer_name == _layer_name(variable) and param not in names:
+                # of two of one name the last
+                own[f"{layer_of[variable]}{_last(param)}"] = param
+        for name, param in own.items():
+            names[param] = name
+    return names
+
+
+def _number(names, used, layer_of):
+    """Name the other parameters, in layers that are numbered where a name is taken."""
+    layers, taken = set(layer_of.values()), set(names.values())
+    numbered: dict[str, str] = {}
+    for param in used:
         layer = param.layer_name
+        if param in names:
+            continue
         if not layer:
-            names[param] = unique_name(param.name or "parameter", taken)
+            name = unique_name(param.name or "parameter", taken)
         else:
             if layer not in numbered or f"{numbered[layer]}{_last(param)}" in taken:
                 numbered[layer] = unique_name(layer, layers)
                 layers.add(numbered[layer])
-            names[param] = f"{numbered[layer]}{_last(param)}"
-        taken.add(names[param])
-    return {names[param]: param for param in used}
+            name = f"{numbered[layer]}{_last(param)}"
+        names[param] = name
+        taken.add(name)
 
 
-def _layer_name(variable: Any) -> str:
+def _layer_name(variable):
     return (variable.name or "").removesuffix("_output")
 
 
-def _last(param: Any) -> str:
+def _last(param):
     return "." + (param.name or "parameter").removeprefix(f"{param.layer_name}_")
 
 
-def _layers(outputs: dict[str, Any], params: dict[str, Any]) -> list[Layer]:
-    names: dict[str, list[str]] = {}
-    for name in outputs:
-        names.setdefault(name.rpartition(":")[0], []).append(name)
-    owned: dict[str, list[Any]] = {}
-    for name, variable in params.items():
-        owned.setdefault(name.rpartition(".")[0], []).append(variable)
-    return [
-        Layer(name, tuple(owned.get(name, ())), tuple(own), own[-1])
-        for name, own in names.items()
-    ]
+def _layers(outputs, params):
+    owned = group_by_prefix(params, ".")
+    layers = []
+    for name, own in group_by_prefix(outputs, ":").items():
+        variables = [params[each] for each in owned.get(name, ()) if "." in each]
+        layers.append(Layer(name, tuple(variables), tuple(own), own[-1]))
+    return layers
 
 
-def _is_input(variable: Any) -> bool:
-    """Tell whether a variable is a dense tensor that is neither computed, shared nor constant."""
+def _last_axes(variables):
+    """Return the last axis of what has several: everything is channels-last here."""
+    return {name: each.ndim - 1 for name, each in variables.items() if each.ndim > 1}
+
+
+def _is_input(variable):
+    """Tell whether a variable is a dense tensor of data."""
     engine = engine_of(variable)
     is_value = isinstance(variable, engine.SharedVariable) or hasattr(variable, "data")
     return variable.owner is None and engine.is_dense(variable) and not is_value
 
 
-def _is_float(variable: Any) -> bool:
+def _is_float(variable):
     return engine_of(variable).is_dense(variable) and "float" in variable.type.dtype
 
 
-def _result_name(model: Any) -> str:
-    return next(
-        name
-        for name, variable in _outputs(model.y, toposort([model.y])).items()
-        if variable is model.y
-    )
+def _result_name(model):
+    outputs = _outputs(model.y, toposort([model.y]))
+    (name,) = [name for name, variable in outputs.items() if variable is model.y]
+    return name
 
 
-def _check_counters(graph: list[Any]) -> None:
-    """Refuse step counters that disagree, as after a checkpoint restored some of them."""
+def _check_counters(graph):
+    """Refuse step counters that disagree, as after a partly restored checkpoint."""
     from pytensor_ml.pytensorf import collect_step_counters
 
-    counts = {
-        counter.name: int(counter.get_value())
-        for counter in collect_step_counters(graph)
-    }
+    counts = {}
+    for counter in collect_step_counters(graph):
+        counts[counter.name] = int(counter.get_value())
     if "regplug.step" in counts and len(set(counts.values())) > 1:
         which = ", ".join(f"{name} = {count}" for name, count in counts.items())
         raise ModelError(
-            f"the step counters of this training step disagree: {which}. Bring all of them to one count before "
-            "compiling: restore the whole checkpoint, or compose a new manager, or manager.restore a state."
+            f"the step counters of this training step disagree: {which}. Bring all of "
+            "them to one count before compiling: restore the whole checkpoint, or "
+            "compose a new manager, or manager.restore a state."
         )

@@ -15,6 +15,14 @@ from regplug.authoring.hookspecs import hookimpl
 from regplug.authoring.options import REQUIRED, check_options, options_of
 from regplug.errors import OptionError
 
+__all__ = [
+    "HOOKS",
+    "Regularizer",
+    "hook_arguments",
+    "non_default_options",
+    "uses_weight",
+]
+
 if sys.version_info >= (3, 11):
     from typing import dataclass_transform
 else:

@@ -7,14 +7,16 @@ In Python and in TOML a schedule is a mapping in the place of the number::
     weight = {schedule = "exponential", start = 1e-2, stop = 1e-4, steps = 1000}
     weight = {schedule = "piecewise", steps = [100, 200], values = [0, 1e-3, 1e-4]}
 
-With s = step / steps: linear is ``start + (stop - start) s``, cosine ``stop + (start - stop)
-(1 + cos(pi s)) / 2``, exponential ``exp(log(start) + (log(stop) - log(start)) s)``, which is
-``start (stop / start) ** s``. They are `start` exactly at step 0, `stop` exactly from step `steps` on, and never
-outside the two. Piecewise is the entry of `values` whose number is how many of `steps` have been reached.
+With s = step / steps: linear is ``start + (stop - start) s``, cosine ``stop + (start -
+stop) (1 + cos(pi s)) / 2``, exponential ``exp(log(start) + (log(stop) - log(start))
+s)``, which is ``start (stop / start) ** s``. They are `start` exactly at step 0, `stop`
+exactly from step `steps` on, and never outside the two. Piecewise is the entry of
+`values` whose number is how many of `steps` have been reached.
 """
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections.abc import Callable, Mapping
 from numbers import Integral, Real
@@ -22,6 +24,8 @@ from types import ModuleType
 from typing import Any
 
 from regplug.errors import did_you_mean
+
+__all__ = ["KINDS", "Schedule", "finite"]
 
 _RAMP = ("start", "stop", "steps")
 KINDS = {
@@ -38,102 +42,129 @@ class Schedule(dict):
     Raises
     ------
     ValueError
-        Its kind or a key is unknown, or a value does not fit; the message begins with the value.
+        Its kind or a key is unknown, or a value does not fit; the message begins with
+        the value.
     """
 
     def __init__(self, spec: Mapping[str, Any], check: Callable[[float], float]):
         super().__init__(spec)
-        kind = self.get("schedule")
+        known = ", ".join(KINDS)
         if "schedule" not in self:
             raise ValueError(
-                f"{dict(self)!r} has no key 'schedule'. Schedules: {', '.join(KINDS)}"
+                f"{dict(self)!r} has no key 'schedule'. Schedules: {known}"
             )
+        kind = self["schedule"]
         if not isinstance(kind, str) or kind not in KINDS:
-            raise ValueError(
-                f"{kind!r} is no schedule.{did_you_mean(kind, KINDS)} Schedules: {', '.join(KINDS)}"
-            )
+            hint = did_you_mean(kind, KINDS)
+            raise ValueError(f"{kind!r} is no schedule.{hint} Schedules: {known}")
         if set(self) != {"schedule", *KINDS[kind]}:
-            raise ValueError(
-                f"{dict(self)!r}: a {kind} schedule has the keys {', '.join(KINDS[kind])}"
-            )
-        is_piecewise = kind == "piecewise"
-        steps = self["steps"] if is_piecewise else [self["steps"]]
-        if not isinstance(steps, (list, tuple)) or not all(map(_is_step, steps)):
-            raise ValueError(f"{self['steps']!r}: steps are integers > 0, < 2**63")
-        steps = [int(step) for step in steps]
+            keys = ", ".join(KINDS[kind])
+            raise ValueError(f"{dict(self)!r}: a {kind} schedule has the keys {keys}")
+        if kind == "piecewise":
+            self._check_pieces(check)
+        else:
+            self._check_ramp(kind, check)
+
+    def _check_pieces(self, check):
+        steps, values = self["steps"], self["values"]
+        if not isinstance(steps, (list, tuple)):
+            raise _wrong_steps(steps)
+        self["steps"] = steps = [_step(each, steps) for each in steps]
         if steps != sorted(set(steps)):
             raise ValueError(f"{steps!r}: steps must increase")
-        self["steps"] = steps if is_piecewise else steps[0]
-        if is_piecewise:
-            values = self["values"]
-            if not isinstance(values, (list, tuple)) or len(values) != len(steps) + 1:
-                raise ValueError(
-                    f"{values!r}: {len(steps)} steps need {len(steps) + 1} values"
-                )
-            self["values"] = [_number(check(value)) for value in values]
-            return
-        start, stop = (_number(check(self[key])) for key in ("start", "stop"))
-        self["start"], self["stop"] = start, stop
-        if kind == "exponential" and not (start > 0 and stop > 0):
+        count = len(steps) + 1
+        if not isinstance(values, (list, tuple)) or len(values) != count:
+            raise ValueError(f"{values!r}: {len(steps)} steps need {count} values")
+        self["values"] = [finite(check(value)) for value in values]
+
+    def _check_ramp(self, kind, check):
+        self["steps"] = _step(self["steps"], self["steps"])
+        for key in ("start", "stop"):
+            self[key] = finite(check(self[key]))
+        ends = [self["start"], self["stop"]]
+        if kind == "exponential" and min(ends) <= 0:
             raise ValueError(
-                f"{[start, stop]!r}: an exponential schedule needs start and stop > 0"
+                f"{ends!r}: an exponential schedule needs start and stop > 0"
             )
 
     def at(self, step: Any, xp: ModuleType) -> Any:
-        """Return the weight at a step, with NumPy or the tensor module of an engine; float64."""
-        step = xp.where(
-            step < 0, _exact(2.0**64), step
-        )  # an int64 that counted beyond 2**63
+        """Return the weight at a step, in float64.
+
+        Parameters
+        ----------
+        step : int or variable
+        xp : module
+            NumPy, or the tensor module of an engine.
+        """
+        # an int64 that counted beyond 2**63 is negative
+        step = xp.where(step < 0, _exact(2.0**64), step)
         if self["schedule"] == "piecewise":
             value = _exact(self["values"][0])
             for reached, new in zip(self["steps"], self["values"][1:], strict=True):
                 value = xp.where(step >= _exact(reached, "int64"), _exact(new), value)
             return value
         start, stop = self["start"], self["stop"]
-        share = xp.minimum(step / _exact(self["steps"]), 1)
-        ramp = {"linear": _linear, "cosine": _cosine, "exponential": _exponential}[
-            self["schedule"]
-        ]
-        value = ramp(start, stop, share, xp)
+        done = xp.minimum(step / _exact(self["steps"]), 1)
+        value = _RAMPS[self["schedule"]](start, stop, done, xp)
+        # the last digit is rounded
         low, high = _exact(min(start, stop)), _exact(max(start, stop))
-        value = xp.minimum(xp.maximum(value, low), high)  # the last digit is rounded
-        is_over = step >= _exact(self["steps"], "int64")
-        return xp.where(
-            is_over, _exact(stop), xp.where(step <= 0, _exact(start), value)
-        )
+        value = xp.minimum(xp.maximum(value, low), high)
+        value = xp.where(step <= 0, _exact(start), value)
+        return xp.where(step >= _exact(self["steps"], "int64"), _exact(stop), value)
 
 
-def _linear(start, stop, share, xp):
+def _linear(start, stop, done, xp):
     if math.isfinite(stop - start):
-        return share * _exact(stop - start) + _exact(start)
-    return 2 * (share * _exact(stop / 2 - start / 2) + _exact(start / 2))
+        return done * _exact(stop - start) + _exact(start)
+    return 2 * (done * _exact(stop / 2 - start / 2) + _exact(start / 2))
 
 
-def _cosine(start, stop, share, xp):
-    return _linear(stop, start, (1 + xp.cos(share * _exact(math.pi))) / 2, xp)
+def _cosine(start, stop, done, xp):
+    return _linear(stop, start, (1 + xp.cos(done * _exact(math.pi))) / 2, xp)
 
 
-def _exponential(start, stop, share, xp):
+def _exponential(start, stop, done, xp):
     # in logarithms: stop / start may be beyond all floats
     first, last = math.log(start), math.log(stop)
-    exponent = share * _exact(last - first) + _exact(first)
+    exponent = done * _exact(last - first) + _exact(first)
     return xp.exp(xp.minimum(exponent, _exact(max(first, last))))
 
 
-def _number(value):
-    is_number = isinstance(value, Real) and not isinstance(value, bool)
-    if not is_number or not math.isfinite(value):
+_RAMPS = {"linear": _linear, "cosine": _cosine, "exponential": _exponential}
+
+
+def finite(value: Any) -> float:
+    """Return a number as a float.
+
+    Raises
+    ------
+    ValueError
+        It is no number, or not finite.
+    """
+    number = math.nan
+    # of an integer beyond all floats
+    with contextlib.suppress(OverflowError):
+        if isinstance(value, Real) and not isinstance(value, bool):
+            number = float(value)
+    if not math.isfinite(number):
         raise ValueError(f"{value!r} is not a finite number")
-    return float(value)
+    return number
 
 
-def _is_step(number):
+def _step(number, given):
     is_integer = isinstance(number, Integral) and not isinstance(number, bool)
-    return is_integer and 0 < number < 2**63
+    if not is_integer or not 0 < number < 2**63:
+        raise _wrong_steps(given)
+    return int(number)
+
+
+def _wrong_steps(given):
+    return ValueError(f"{given!r}: steps are integers > 0, < 2**63")
 
 
 def _exact(number, dtype="float64"):
-    """Return an array: where floatX is float32, engines take a float of Python for one of float32."""
-    import numpy as np  # not with the module, which listing the regularizers imports
+    """Return an array: with floatX float32, engines take Python's floats for that."""
+    # not with the module, which listing the regularizers imports
+    import numpy as np
 
     return np.asarray(number, dtype)

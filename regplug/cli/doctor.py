@@ -159,8 +159,8 @@ def examine(entry: Entry) -> Finding:
     printed = " ".join(output.getvalue().split())[:200]
     if printed:
         faults[f"it prints when it is imported: {printed!r}."] = authors
-    if not faults and entry.problem:
-        faults[f"{entry.problem}."] = authors
+    if not faults and entry.static_error:
+        faults[f"{entry.static_error}."] = authors
     if entry.conflicts:
         rivals = ", ".join(entry.conflicts)
         remedy = f"write {entry.package}/{entry.name}, or uninstall one of the packages"

@@ -24,7 +24,7 @@ def find_entries(names: Iterable[str]) -> list[Entry]:
             if name in (entry.name, *entry.aliases)
             or canonicalize_name(entry.package) == package
         ]
-        for entry in meant or [registry.find(name)]:
+        for entry in meant or [registry.get_entry(name)]:
             if entry not in found:
                 found.append(entry)
     return found

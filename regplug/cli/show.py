@@ -27,7 +27,7 @@ def command(name: str, as_json: bool) -> None:
 
     NAME is a name or an alias, or package/name where several packages offer it.
     """
-    entry = registry.find(name)
+    entry = registry.get_entry(name)
     cls = registry.load(entry)
     docstring = parse(cls.__doc__)
     summary = (docstring.description or "").partition("\n\n")[0]

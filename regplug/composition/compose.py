@@ -99,7 +99,7 @@ def _build(item):
     if not isinstance(options, Mapping):
         what = f"{options!r} is no mapping of options and no weight"
         raise CompositionError(f"{name!r}: {what}.")
-    entry = registry.find(name)
+    entry = registry.get_entry(name)
     cls = registry.load(entry)
     try:
         regularizer = cls(**check_options(cls, name, dict(options)))

@@ -73,7 +73,7 @@ def _load(source):
     what = f"the manager that was copied has {source.name!r} of {locked}"
     remedy = f"python -m pip install {locked}"
     try:
-        entry = registry.find(f"{source.package}/{source.name}")
+        entry = registry.get_entry(f"{source.package}/{source.name}")
     except UnknownRegularizerError as error:
         text = f"{what}, which is not here: {remedy}."
         raise UnknownRegularizerError(text) from error

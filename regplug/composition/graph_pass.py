@@ -127,7 +127,7 @@ class GraphPass:
         fault = partial(member.fault, "modify_graph", name)
         require_float(name, current, fault)
         variables = getattr(self.model, target)
-        layer = {key: variables[key] for key in self.model.siblings[target][name]}
+        layer = {key: variables[key] for key in self.model.names_in_layer[target][name]}
         layer = self._present(layer) | dict.fromkeys([name, *others], current)
         entry = _VisitedEntry(name, current, layer)
         returned = member.call(

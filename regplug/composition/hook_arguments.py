@@ -67,7 +67,7 @@ class HookArguments:
         """Return where units are, by name; nothing where the hook does not ask."""
         if "unit_axis" not in (member.hooks[hook] or ()):
             return {}
-        return getattr(self.model, "unit_axis", {})
+        return self.model.unit_axis
 
     def require_used_weights(self) -> None:
         """Refuse weights that nothing used; a constraint may use its own later."""

@@ -20,7 +20,7 @@ def difference(name: str, locks: Mapping[str, str], strict: bool) -> str:
     """Return how what is installed differs from the lock; empty where it does not."""
     remedy = "python -m pip install"
     try:
-        entry = registry.find(name)
+        entry = registry.get_entry(name)
     except UnknownRegularizerError as error:
         if name not in locks:
             raise

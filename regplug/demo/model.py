@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+__all__ = ["SIZES", "cross_entropy", "function", "initialize", "momentum", "perceptron"]
+
 # they say which BLAS was found: no news for small matrices
 for name in ("theano.tensor.blas", "pytensor.tensor.blas"):
     logging.getLogger(name).setLevel(logging.ERROR)

@@ -17,6 +17,19 @@ from regplug.authoring.regularizer import non_default_options
 from regplug.demo.train import N_TRAIN, Experiment, Run
 from regplug.tables import counted, table
 
+__all__ = [
+    "COLOURS",
+    "by_composition",
+    "curves",
+    "draw",
+    "last",
+    "matches",
+    "penalties",
+    "results",
+    "spread",
+    "tables",
+]
+
 # Okabe and Ito's colours, which the colour-blind tell apart
 COLOURS = ("#000000", "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 

@@ -13,6 +13,8 @@ from threadpoolctl import threadpool_limits
 from regplug import compose
 from regplug.demo import model
 
+__all__ = ["Experiment", "REGULARIZERS", "Run", "run_all"]
+
 # Set by hand after a few trials: strengths on seeds 100 to 104, but what made batch and
 # dropout be revised was a run on seeds 0 to 4, which the demo uses. What it prints by
 # default is therefore no independent test of these settings.

@@ -1,16 +1,20 @@
 """The registry: entry points -> names; what is available, and loading it.
 
-Each entry point of the group ``regplug.regularizers`` is one name of one regularizer. Several names
-for one object in one package are aliases; the canonical one is the class name in snake case
-(``WeightL2`` -> ``weight_l2``), else the first, for build backends sort the names.
+Each entry point of the group ``regplug.regularizers`` is one name of one regularizer.
+Several names for one object in one package are aliases; the canonical one is the class
+name in snake case (``WeightL2`` -> ``weight_l2``), else the first, for build backends
+sort the names.
 """
 
 from __future__ import annotations
 
 import importlib
 import os
+import pkgutil
 import re
 import sys
+from collections import defaultdict
+from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -18,8 +22,8 @@ from regplug.discovery.metadata import (
     canonicalize_name,
     dist_info_name,
     iter_entry_points,
+    read_metadata,
     satisfies,
-    text_of,
 )
 from regplug.errors import (
     CompositionError,
@@ -35,12 +39,29 @@ if TYPE_CHECKING:
     from importlib.metadata import Distribution
 
     from regplug.authoring.regularizer import Regularizer
-    from regplug.discovery.source import Found
+    from regplug.discovery.source import SourceInfo
+
+__all__ = [
+    "ADVICE",
+    "GROUP",
+    "Entry",
+    "available",
+    "block",
+    "get_entry",
+    "load",
+    "origin",
+    "snake_case",
+]
 
 GROUP = "regplug.regularizers"
 ADVICE = "Other regularizers are unaffected. See: regplug doctor {}"
 
+# in the place of a set, as that has no order
+_blocked: dict[str, None] = {}
+_loaded: dict[type, Entry] = {}
 
+
+@dataclass(eq=False)
 class Entry:
     """One regularizer that an installed package offers.
 
@@ -53,131 +74,142 @@ class Entry:
     distribution : Distribution
         Where it comes from.
     conflicts : tuple of str
-        Other packages that offer something else under one of the names, as ``package (value)``.
+        Other packages that offer something else under one of the names, as
+        ``package (value)``.
     """
 
-    def __init__(
-        self,
-        name: str,
-        aliases: tuple[str, ...],
-        value: str,
-        distribution: Distribution,
-    ):
-        self.name, self.aliases, self.value, self.distribution = (
-            name,
-            aliases,
-            value,
-            distribution,
-        )
-        self.conflicts: tuple[str, ...] = ()
+    name: str
+    aliases: tuple[str, ...]
+    value: str
+    distribution: Distribution
+    conflicts: tuple[str, ...] = ()
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The name and its aliases."""
+        return (self.name, *self.aliases)
 
     @cached_property
     def _metadata(self) -> str:
-        # by hand: the standard library parses the long description, too, and raises where there is no file
-        text = text_of(self.distribution, "METADATA") or text_of(
-            self.distribution, "PKG-INFO"
-        )
-        return text.partition("\n\n")[0]
+        # by hand: the standard library parses the long description, too, and raises
+        # where there is no file
+        for file in ("METADATA", "PKG-INFO"):
+            text = read_metadata(self.distribution, file)
+            if text:
+                return text.partition("\n\n")[0]
+        return ""
 
-    def _header(self, key: str) -> list[str]:
+    def _headers(self, key):
         return re.findall(rf"(?mi)^{key}:[ \t]*(.*?)[ \t]*$", self._metadata)
+
+    def _header(self, key):
+        return next(iter(self._headers(key)), "")
 
     @cached_property
     def package(self) -> str:
         """The package's name, as its metadata has it."""
-        return (
-            next(iter(self._header("Name")), "")
-            or dist_info_name(self.distribution)
-            or "unnamed package"
-        )
+        folder = dist_info_name(self.distribution)
+        return self._header("Name") or folder or "unnamed package"
 
     @cached_property
     def version(self) -> str:
         """The package's version."""
-        return next(iter(self._header("Version")), "") or "unknown version"
+        return self._header("Version") or "unknown version"
 
     @cached_property
-    def found(self) -> Found:
+    def source_info(self) -> SourceInfo:
         """What the source says, read without running it."""
-        from regplug.discovery import source
+        from regplug.discovery.source import inspect_source
 
-        return source.find(*self.value.partition(":")[::2])
+        module, _, attribute = self.value.partition(":")
+        return inspect_source(module, attribute)
 
     @property
     def qualified_name(self) -> str:
-        """What names it and nothing else: the name, or ``package/name`` where packages conflict."""
+        """The name, or ``package/name`` where packages conflict."""
         return f"{self.package}/{self.name}" if self.conflicts else self.name
 
     @property
     def blocked(self) -> str:
-        """The word that blocks it: its name, an alias, its package, or ``package/name``; empty where none does."""
-        words = [
-            *_blocked,
-            *filter(
-                None, map(str.strip, os.environ.get("REGPLUG_BLOCK", "").split(","))
-            ),
-        ]
-        names = (self.package, self.name, *self.aliases) if words else ()
-        own = {
-            canonicalize_name(each)
-            for name in names
-            for each in (name, f"{self.package}/{name}")
-        }
+        """The word that blocks it; empty where none does.
+
+        It is the name, an alias, the package, or ``package/name``.
+        """
+        words = [*_blocked, *os.environ.get("REGPLUG_BLOCK", "").split(",")]
+        words = list(filter(None, map(str.strip, words)))
+        # mostly there are none, and the package's name takes a file to read
+        if not words:
+            return ""
+        own = set()
+        for name in (self.package, *self.names):
+            own.add(canonicalize_name(name))
+            own.add(canonicalize_name(f"{self.package}/{name}"))
         return next((word for word in words if canonicalize_name(word) in own), "")
 
     @cached_property
     def incompatible(self) -> str:
         """What its package requires of regplug, where this version does not meet it."""
-        return ", ".join(
-            text
-            for text in self._header("Requires-Dist")
-            if not satisfies(text, __version__)
-        )
+        wanted = self._headers("Requires-Dist")
+        return ", ".join(text for text in wanted if not satisfies(text, __version__))
 
     @property
     def blocked_reason(self) -> str:
         """Why it is not even imported; empty where it may be."""
         if self.blocked:
-            return f"blocked by {self.blocked!r} (in regplug.block, -p no:NAME or REGPLUG_BLOCK)"
+            where = "in regplug.block, -p no:NAME or REGPLUG_BLOCK"
+            return f"blocked by {self.blocked!r} ({where})"
         if self.incompatible:
             return (
                 f"it needs {self.incompatible}, and regplug {__version__} is installed"
             )
         if not re.fullmatch(r"\w+(\.\w+)*:\w+", self.value):
-            return f"the entry point {self.name} = {self.value!r} is not of the form module:Class"
+            point = f"{self.name} = {self.value!r}"
+            return f"the entry point {point} is not of the form module:Class"
         if "/" in self.name:
-            return f"the entry point's name {self.name!r} has a slash, which parts package and name"
+            return (
+                f"the entry point's name {self.name!r} has a slash, "
+                "which parts package and name"
+            )
         return ""
 
     @property
-    def problem(self) -> str:
-        """What is wrong, as far as can be seen without importing; empty where nothing is."""
+    def static_error(self) -> str:
+        """What is wrong, as far as is seen without importing it, or ""."""
         if self.blocked_reason:
             return self.blocked_reason
-        if not all(any(self._header(key)) for key in ("Name", "Version")):
+        if not self._header("Name") or not self._header("Version"):
             return "the package's metadata has no name or version"
-        return self.found.problem
+        return self.source_info.error
 
     @property
     def status(self) -> str:
         """``installed``, ``blocked``, ``incompatible``, ``broken`` or ``conflict``."""
-        states = {
-            "blocked": self.blocked,
-            "incompatible": self.incompatible,
-            "broken": self.problem,
-        }
-        states["conflict"] = ", ".join(self.conflicts)
-        return next((state for state, reason in states.items() if reason), "installed")
+        if self.blocked:
+            return "blocked"
+        if self.incompatible:
+            return "incompatible"
+        if self.static_error:
+            return "broken"
+        if self.conflicts:
+            return "conflict"
+        return "installed"
 
     @property
     def summary(self) -> str:
-        """The first line of the class's docstring; what is wrong, where something is."""
-        return self.problem or self.found.docstring.strip().partition("\n")[0]
+        """The first line of the class's docstring, or what is wrong."""
+        return (
+            self.static_error or self.source_info.docstring.strip().partition("\n")[0]
+        )
 
     @property
     def provenance(self) -> str:
         """The name, in quotes, with package and version."""
         return f"{self.name!r} ({self.package} {self.version})"
+
+    @property
+    def offer(self) -> str:
+        """The package, its version and the object: one of several offers of a name."""
+        return f"{self.package} {self.version} ({self.value})"
 
     def load(self, advice: str = "") -> Any:
         """Import and return the object.
@@ -188,20 +220,17 @@ class Entry:
             It is refused or cannot be imported; the message ends with `advice`.
         """
         if self.blocked_reason:
-            raise PluginLoadError(
-                f"{self.provenance} is refused: {self.blocked_reason}. {advice}".strip()
-            )
-        module, _, attribute = self.value.partition(":")
+            fault = f"is refused: {self.blocked_reason}"
+            raise PluginLoadError(f"{self.provenance} {fault}. {advice}".strip())
         try:
-            return getattr(importlib.import_module(module), attribute)
+            return pkgutil.resolve_name(self.value)
         except (Exception, SystemExit) as error:
-            what = (
-                f"it calls exit({error})"
-                if isinstance(error, SystemExit)
-                else str(error) or type(error).__name__
-            )
+            what = str(error) or type(error).__name__
+            if isinstance(error, SystemExit):
+                what = f"it calls exit({error})"
+            fault = f"could not be imported: {what}"
             raise PluginLoadError(
-                f"{self.provenance} could not be imported: {what}. {advice}".strip()
+                f"{self.provenance} {fault}. {advice}".strip()
             ) from error
 
     def __str__(self) -> str:
@@ -210,54 +239,53 @@ class Entry:
 
 def snake_case(value: str) -> str:
     """Return the name in snake case of ``module:Class`` or ``Class``."""
-    words = re.sub(
-        r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])",
-        "_",
-        value.rpartition(":")[2],
-    )
-    return words.lower()
+    boundary = r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])"
+    return re.sub(boundary, "_", value.rpartition(":")[2]).lower()
 
 
 def available() -> list[Entry]:
-    """Return what the installed packages offer, sorted by name; imports no plugin and no engine.
+    """Return what the installed packages offer, sorted by name.
+
+    No plugin is imported, and no engine.
 
     Examples
     --------
     >>> import regplug
     >>> for entry in regplug.available():
-    ...     line = (entry.name, entry.aliases, entry.package, entry.version, entry.status, entry.summary)
+    ...     line = (entry.name, entry.aliases, entry.package, entry.version)
+    ...     what = (entry.status, entry.summary)
     """
-    importlib.invalidate_caches()  # sees what was installed a moment ago
-    offers: dict[tuple[Distribution, str], list[str]] = {}
+    # sees what was installed a moment ago
+    importlib.invalidate_caches()
+    offers: dict[tuple[Distribution, str], list[str]] = defaultdict(list)
     for distribution, name, value in iter_entry_points(GROUP):
-        offers.setdefault((distribution, value), []).append(name)
-    entries: list[Entry] = []
-    owners: dict[str, list[Entry]] = {}
+        offers[distribution, value].append(name)
+    entries = []
     for (distribution, value), names in offers.items():
-        name = snake_case(value) if snake_case(value) in names else names[0]
-        entry = Entry(
-            name,
-            tuple(dict.fromkeys(each for each in names if each != name)),
-            value,
-            distribution,
-        )
-        entries.append(entry)
-        for each in () if entry.blocked else (name, *entry.aliases):
-            owners.setdefault(each, []).append(entry)
-    for entry in entries:
-        rivals = {
-            rival
-            for each in (entry.name, *entry.aliases)
-            for rival in owners.get(each, ())
-        } - {entry}
-        entry.conflicts = tuple(
-            sorted(f"{rival.package} ({rival.value})" for rival in rivals)
-        )
+        name = names[0]
+        if snake_case(value) in names:
+            name = snake_case(value)
+        # a dict in the place of a set, as that has no order
+        aliases = tuple(dict.fromkeys(each for each in names if each != name))
+        entries.append(Entry(name, aliases, value, distribution))
+    _find_conflicts(entries)
     return sorted(entries, key=lambda entry: (entry.name, entry.value))
 
 
+def _find_conflicts(entries):
+    owners: dict[str, set[Entry]] = defaultdict(set)
+    for entry in entries:
+        if not entry.blocked:
+            for name in entry.names:
+                owners[name].add(entry)
+    for entry in entries:
+        rivals = set().union(*(owners[name] for name in entry.names)) - {entry}
+        described = [f"{rival.package} ({rival.value})" for rival in rivals]
+        entry.conflicts = tuple(sorted(described))
+
+
 def block(*names: str) -> None:
-    """Keep regularizers out, for the rest of this process, before anything of them is imported.
+    """Keep regularizers out, for the rest of this process, before any import.
 
     Parameters
     ----------
@@ -272,10 +300,7 @@ def block(*names: str) -> None:
     _blocked.update(dict.fromkeys(names))
 
 
-_blocked: dict[str, None] = {}
-
-
-def find(name: str) -> Entry:
+def get_entry(name: str) -> Entry:
     """Return the entry behind a name, an alias, or ``package/name``.
 
     Raises
@@ -288,47 +313,48 @@ def find(name: str) -> Entry:
         )
     entries = available()
     package, _, short = name.rpartition("/")
-    offers = [entry for entry in entries if short in (entry.name, *entry.aliases)]
+    offers = [entry for entry in entries if short in entry.names]
     if package:
-        offers = [
-            entry
-            for entry in offers
-            if canonicalize_name(entry.package) == canonicalize_name(package)
-        ]
+        wanted = canonicalize_name(package)
+        offers = [each for each in offers if canonicalize_name(each.package) == wanted]
+    # where all are blocked, loading one says so
     offers = [entry for entry in offers if not entry.blocked] or offers[:1]
     if not offers:
-        names = {
-            each: entry for entry in entries for each in (entry.name, *entry.aliases)
-        }
-        near = nearest(short, names)
-        hint = (
-            f" Did you mean {near!r} ({names[near].package} {names[near].version})?"
-            if near
-            else ""
-        )
-        installed = listing(dict.fromkeys(entry.name for entry in entries), 50)
-        raise UnknownRegularizerError(
-            f"no regularizer named {name!r}.{hint} Installed: {installed}."
-        )
+        raise _unknown(name, short, entries)
     if len(offers) > 1:
-        who = " and ".join(
-            f"{entry.package} {entry.version} ({entry.value})" for entry in offers
-        )
-        how = " or ".join(repr(f"{entry.package}/{short}") for entry in offers)
-        raise NameConflictError(f"{name!r} is offered by {who}. Write {how}.")
+        packages = " and ".join(entry.offer for entry in offers)
+        choices = " or ".join(repr(f"{entry.package}/{short}") for entry in offers)
+        raise NameConflictError(f"{name!r} is offered by {packages}. Write {choices}.")
     return offers[0]
 
 
-_loaded: dict[type, Entry] = {}
+def _unknown(name, short, entries):
+    by_name = {}
+    for entry in entries:
+        by_name.update(dict.fromkeys(entry.names, entry))
+    near = nearest(short, by_name)
+    hint = ""
+    if near:
+        entry = by_name[near]
+        hint = f" Did you mean {near!r} ({entry.package} {entry.version})?"
+    installed = listing(dict.fromkeys(entry.name for entry in entries), 50)
+    return UnknownRegularizerError(
+        f"no regularizer named {name!r}.{hint} Installed: {installed}."
+    )
 
 
 def origin(cls: type) -> Entry | None:
-    """Return the entry that a class was loaded through, or else the first that leads to it; None where none does."""
-    for entry in available() if cls not in _loaded else ():
+    """Return the entry that a class was loaded through, or the first that leads to it.
+
+    None where none does.
+    """
+    if cls in _loaded:
+        return _loaded[cls]
+    for entry in available():
         module, _, attribute = entry.value.partition(":")
         if getattr(sys.modules.get(module), attribute, None) is cls:
             return entry
-    return _loaded.get(cls)
+    return None
 
 
 def load(name: str | Entry) -> type[Regularizer]:
@@ -338,11 +364,12 @@ def load(name: str | Entry) -> type[Regularizer]:
     ------
     UnknownRegularizerError, NameConflictError
     PluginLoadError
-        It is blocked or incompatible, cannot be imported, or its class breaks the rules of the interface.
+        It is blocked or incompatible, cannot be imported, or its class breaks the rules
+        of the interface.
     """
     from regplug.authoring.validation import validate_class
 
-    entry = name if isinstance(name, Entry) else find(name)
+    entry = name if isinstance(name, Entry) else get_entry(name)
     advice = ADVICE.format(entry.name)
     cls = entry.load(advice)
     if fault := validate_class(cls):

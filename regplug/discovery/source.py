@@ -11,99 +11,125 @@ from functools import lru_cache
 from importlib.machinery import PathFinder
 from typing import NamedTuple
 
+__all__ = ["SourceInfo", "inspect_source", "locate"]
 
-class Found(NamedTuple):
-    """A class in its source file: the path, its docstring, and what is wrong (empty: nothing)."""
+
+class SourceInfo(NamedTuple):
+    """A class in its source file.
+
+    Attributes
+    ----------
+    path, docstring : str
+    error : str
+        What is wrong; empty where nothing is.
+    """
 
     path: str = ""
     docstring: str = ""
-    problem: str = ""
+    error: str = ""
 
 
-def find(module: str, attribute: str, hops: int = 8) -> Found:
-    """Return what the source of ``module:attribute`` says; an imported name is followed that many times."""
+def inspect_source(module: str, attribute: str, hops: int = 8) -> SourceInfo:
+    """Return what the source of ``module:attribute`` says.
+
+    A name that is imported from elsewhere is followed `hops` times.
+    """
     path = locate(module)
     if path is None:
-        return Found(problem=f"no module named {module!r}")
+        return SourceInfo(error=f"no module named {module!r}")
     if not path.endswith(".py") or not hops:
-        return Found(path)
+        return SourceInfo(path)
     try:
         text, tree = _parse(path, os.stat(path).st_mtime_ns)
-    except SyntaxError as error:
-        return Found(
-            path, problem=f"syntax error in {path}, line {error.lineno}: {error.msg}"
-        )
-    except (OSError, ValueError) as error:
-        return Found(path, problem=f"cannot read {path}: {error}")
+    except (OSError, SyntaxError, ValueError) as error:
+        return SourceInfo(path, error=_unreadable(path, error))
     for statement in tree.body:
         if isinstance(statement, ast.ClassDef) and statement.name == attribute:
-            return Found(path, ast.get_docstring(statement) or "", _missing(tree))
-        if isinstance(statement, ast.ImportFrom):
-            for alias in statement.names:
-                if (alias.asname or alias.name) == attribute and (
-                    other := _absolute(statement, module, path)
-                ):
-                    return find(other, alias.name, hops - 1)
-    absent = not re.search(
-        rf"\b({attribute}|import \*|__getattr__)(?!\w)".encode(), text
-    )
-    return Found(
-        path, problem=f"{path} has no {attribute!r}" if absent else _missing(tree)
-    )
+            docstring = ast.get_docstring(statement) or ""
+            return SourceInfo(path, docstring, _missing_import(tree))
+        imported = _imported_name(statement, attribute)
+        if imported:
+            other = _absolute(statement, module, path)
+            return inspect_source(other, imported, hops - 1)
+    # a loop, a call or a star may make it
+    mention = rf"\b({attribute}|import \*|__getattr__)(?!\w)"
+    if not re.search(mention.encode(), text):
+        return SourceInfo(path, error=f"{path} has no {attribute!r}")
+    return SourceInfo(path, error=_missing_import(tree))
 
 
-@lru_cache(maxsize=16)  # the regularizers of one module come one after another
-def _parse(path: str, changed: int) -> tuple[bytes, ast.Module]:
+def _unreadable(path, error):
+    if isinstance(error, SyntaxError):
+        return f"syntax error in {path}, line {error.lineno}: {error.msg}"
+    return f"cannot read {path}: {error}"
+
+
+# the regularizers of one module come one after another
+@lru_cache(maxsize=16)
+def _parse(path, changed):
     with open(path, "rb") as file:
         text = file.read()
     return text, ast.parse(text, path)
 
 
 def locate(module: str) -> str | None:
-    """Return the file of a module, importing nothing (`find_spec` would import its parents)."""
-    top, *rest = module.split(".")
+    """Return the file of a module, importing nothing.
+
+    `importlib.util.find_spec` alone would import its parents.
+    """
+    name, *rest = module.split(".")
     try:
-        spec = importlib.util.find_spec(top)
-        for index, _ in enumerate(rest):
+        spec = importlib.util.find_spec(name)
+        for part in rest:
             if spec is None or spec.submodule_search_locations is None:
                 return None
-            spec = PathFinder.find_spec(
-                ".".join([top, *rest[: index + 1]]), spec.submodule_search_locations
-            )
+            name += f".{part}"
+            spec = PathFinder.find_spec(name, spec.submodule_search_locations)
     except (ImportError, ValueError):
         return None
-    return spec.origin if spec is not None and spec.has_location else None
+    if spec is None or not spec.has_location:
+        return None
+    return spec.origin
 
 
-def _missing(tree: ast.Module) -> str:
+def _missing_import(tree):
     for statement in tree.body:
-        names = (
-            [alias.name for alias in statement.names]
-            if isinstance(statement, ast.Import)
-            else []
-        )
-        if isinstance(statement, ast.ImportFrom) and not statement.level:
+        names = []
+        if isinstance(statement, ast.Import):
+            names = [alias.name for alias in statement.names]
+        elif isinstance(statement, ast.ImportFrom) and not statement.level:
             names = [statement.module or ""]
         for name in names:
-            if not _is_installed(name):
-                return f"needs {name.partition('.')[0]!r}, which is not installed"
+            top = name.partition(".")[0]
+            if not _is_installed(top):
+                return f"needs {top!r}, which is not installed"
     return ""
 
 
-def _is_installed(name: str) -> bool:
-    top = name.partition(".")[0]
+def _is_installed(top):
+    if top in sys.stdlib_module_names:
+        return True
     try:
-        return (
-            top in sys.stdlib_module_names or importlib.util.find_spec(top) is not None
-        )
+        return importlib.util.find_spec(top) is not None
     except (ImportError, ValueError):
         return True
 
 
-def _absolute(statement: ast.ImportFrom, module: str, path: str) -> str | None:
-    if not statement.level:
-        return statement.module
-    package = module if path.endswith("__init__.py") else module.rpartition(".")[0]
-    for _ in range(statement.level - 1):
-        package = package.rpartition(".")[0]
-    return ".".join(part for part in (package, statement.module) if part)
+def _imported_name(statement, attribute):
+    """Return what a statement imports under the name of an attribute, if anything."""
+    if isinstance(statement, ast.ImportFrom):
+        for alias in statement.names:
+            if attribute == (alias.asname or alias.name):
+                return alias.name
+    return None
+
+
+def _absolute(statement, module, path):
+    package = module
+    if not path.endswith("__init__.py"):
+        package = module.rpartition(".")[0]
+    name = "." * statement.level + (statement.module or "")
+    try:
+        return importlib.util.resolve_name(name, package)
+    except ImportError:
+        return name

@@ -1,10 +1,10 @@
-"""The engines: Theano 1.0.5 and PyTensor, behind one small face; and what formulas need of them.
+"""The engines: Theano 1.0.5 and PyTensor behind one facade, and what formulas need.
 
-Each of `theano` and `pytensor` here has the same functions; nobody sets which one is used:
+Each of `theano` and `pytensor` here has the same names; nobody sets which one is used:
 it is that of the variables handed in.
 """
 
-from regplug.engine.facade import ENGINES, engine_of, name_of, renew_test_values, tensor
+from regplug.engine.facade import ENGINES, engine_of, name_of, tensor
 from regplug.engine.formulas import (
     differences,
     mean,
@@ -24,7 +24,6 @@ __all__ = [
     "nonzero",
     "norm",
     "number",
-    "renew_test_values",
     "root",
     "shape_text",
     "tensor",

@@ -1,8 +1,8 @@
 """The part of the Op `Draw` that both engines share: NumPy and C.
 
 `regplug.noise.reference` defines the bits. The C code follows it line by line; the two
-loops are apart because the compiler can vectorize the inner one, where a, b, c and d are
-constant.
+loops are apart because the compiler can vectorize the inner one, where a, b, c and d
+are constant.
 """
 
 from __future__ import annotations
@@ -10,6 +10,8 @@ from __future__ import annotations
 import numpy as np
 
 from regplug.noise import reference
+
+__all__ = ["DrawBase"]
 
 C_TYPES = {"bool": "npy_bool", "float32": "npy_float32", "float64": "npy_float64"}
 
@@ -19,8 +21,10 @@ SUPPORT = """
 typedef struct { npy_uint32 a, b, c, d; } regplug_words;
 
 static inline regplug_words regplug_philox(
-        npy_uint32 k0, npy_uint32 k1, npy_uint32 block, npy_uint64 row, npy_uint32 step) {
-    npy_uint32 x0 = block, x1 = (npy_uint32)row, x2 = (npy_uint32)(row >> 32), x3 = step;
+        npy_uint32 k0, npy_uint32 k1,
+        npy_uint32 block, npy_uint64 row, npy_uint32 step) {
+    npy_uint32 x0 = block, x1 = (npy_uint32)row;
+    npy_uint32 x2 = (npy_uint32)(row >> 32), x3 = step;
     for (int round = 0; round < 10; round++) {
         npy_uint64 p = (npy_uint64)0xD2511F53u * x0;
         npy_uint64 q = (npy_uint64)0xCD9E8D57u * x2;
@@ -51,20 +55,20 @@ static inline npy_uint32 regplug_mix(npy_uint32 a, npy_uint32 b, npy_uint32 j) {
 # The value of one cell from w (the words of the block), j and, for keep, threshold.
 CELLS = {
     ("keep", "bool"): "h0 >= threshold",
-    (
-        "uniform",
-        "float32",
-    ): "(npy_float32)(npy_int32)(h0 >> 8) * (npy_float32)(1.0 / 16777216.0)",
+    ("uniform", "float32"): (
+        "(npy_float32)(npy_int32)(h0 >> 8) * (npy_float32)(1.0 / 16777216.0)"
+    ),
     ("uniform", "float64"): (
-        "((npy_float64)(npy_int32)(h0 >> 5) * 67108864.0 + (npy_float64)(npy_int32)(h1 >> 6))"
-        " * (1.0 / 9007199254740992.0)"
+        "((npy_float64)(npy_int32)(h0 >> 5) * 67108864.0"
+        " + (npy_float64)(npy_int32)(h1 >> 6)) * (1.0 / 9007199254740992.0)"
     ),
     ("normal", "float32"): "value * t",
     ("normal", "float64"): "value * t",
 }
 
 NORMAL = """
-            const npy_uint32 s = (h0 >> 16) + (h0 & 0xFFFFu) + (h1 >> 16) + (h1 & 0xFFFFu);
+            const npy_uint32 s =
+                (h0 >> 16) + (h0 & 0xFFFFu) + (h1 >> 16) + (h1 & 0xFFFFu);
             const npy_int32 n = (npy_int32)((s << 7) + ((h0 & 63u) << 1)) - 16777023;
             const REAL t = (REAL)n * (REAL)(1.0 / 8388608.0);
             const REAL square = t * t;
@@ -79,7 +83,8 @@ CODE = """
     for (int i = 0; i < %(ndim)d; i++) {
         dims[i] = (npy_intp)*(npy_int64 *)PyArray_GETPTR1(%(shape)s, i);
         if (dims[i] < 0) {
-            PyErr_Format(PyExc_ValueError, "shape has a negative length, %%ld", (long)dims[i]);
+            PyErr_Format(PyExc_ValueError,
+                         "shape has a negative length, %%ld", (long)dims[i]);
             %(fail)s
         }
         if (i > 0) columns *= (npy_uint64)dims[i];
@@ -88,7 +93,8 @@ CODE = """
     %(threshold)s
     const npy_int64 index = ((npy_int64 *)PyArray_DATA(%(index)s))[0];
     if (index < 0 || index >= PyArray_DIMS(%(keys)s)[0]) {
-        PyErr_Format(PyExc_ValueError, "key %%ld is outside the table of keys", (long)index);
+        PyErr_Format(PyExc_ValueError,
+                     "key %%ld is outside the table of keys", (long)index);
         %(fail)s
     }
     if (!same) {
@@ -127,7 +133,8 @@ THRESHOLD = """
         %(fail)s
     }
     const npy_float64 rounded = rint(rate * 4294967296.0);
-    const npy_uint32 threshold = rounded < 4294967295.0 ? (npy_uint32)rounded : 4294967295u;
+    const npy_uint32 threshold =
+        rounded < 4294967295.0 ? (npy_uint32)rounded : 4294967295u;
 """
 
 
@@ -144,9 +151,9 @@ class DrawBase:
 
     Notes
     -----
-    The inputs are the keys (uint32, one row a site), the index of the site, the step and
-    the row offset (int64 scalars), the rate (float64 scalar, only for 'keep'), and the
-    shape (int64 vector). All that differs between two sites of one kind, dtype and
+    The inputs are the keys (uint32, one row a site), the index of the site, the step
+    and the row offset (int64 scalars), the rate (float64 scalar, only for 'keep'), and
+    the shape (int64 vector). All that differs between two sites of one kind, dtype and
     number of dimensions is an input, so they share one kernel. A caller that shares an
     axis passes 1 as its length, and 0 as the row offset if it is axis 0.
     """
@@ -156,44 +163,42 @@ class DrawBase:
     def __init__(self, kind, dtype, static_shape):
         self.kind, self.dtype, self.static_shape = kind, dtype, tuple(static_shape)
 
+    @property
+    def input_dtypes(self):
+        """The inputs' names, each with its dtype."""
+        dtypes = {"keys": "uint32"}
+        dtypes.update(dict.fromkeys(("index", "step", "row_offset"), "int64"))
+        if self.kind == "keep":
+            dtypes["rate"] = "float64"
+        return {**dtypes, "shape": "int64"}
+
     def typed(self, T, inputs):
         """Return the inputs as variables of the right dtypes."""
-        dtypes = [
-            "uint32",
-            "int64",
-            "int64",
-            "int64",
-            *["float64"] * (self.kind == "keep"),
-            "int64",
-        ]
-        arrays = (
-            x if hasattr(x, "type") else np.asarray(x, dtype)
-            for x, dtype in zip(inputs, dtypes, strict=True)
-        )
-        return [
-            T.cast(T.as_tensor_variable(x), dtype)
-            for x, dtype in zip(arrays, dtypes, strict=True)
-        ]
+        variables = []
+        for x, dtype in zip(inputs, self.input_dtypes.values(), strict=True):
+            if not hasattr(x, "type"):
+                x = np.asarray(x, dtype)
+            variables.append(T.cast(T.as_tensor_variable(x), dtype))
+        return variables
 
     def perform(self, node, inputs, output_storage):
         keys, index, step, row_offset, *rate, shape = inputs
         if not 0 <= index < len(keys):
             raise ValueError(f"key {index} is outside the table of keys")
-        what = float(rate[0]) if rate else self.dtype
         draw = getattr(reference, f"{self.kind}_from_key")
-        output_storage[0][0] = draw(
-            keys[int(index)], shape, int(step), what, int(row_offset)
-        )
+        key, what = keys[int(index)], self.dtype
+        if self.kind == "keep":
+            what = float(rate[0])
+        output_storage[0][0] = draw(key, shape, int(step), what, int(row_offset))
 
     def infer_shape(self, *arguments):
         # PyTensor passes (fgraph, node, shapes), Theano (node, shapes)
-        shape = arguments[-2].inputs[-1]
-        return [
-            tuple(
-                shape[axis] if n is None else n
-                for axis, n in enumerate(self.static_shape)
-            )
-        ]
+        node = arguments[-2]
+        lengths = list(self.static_shape)
+        for axis, length in enumerate(lengths):
+            if length is None:
+                lengths[axis] = node.inputs[-1][axis]
+        return [tuple(lengths)]
 
     def connection_pattern(self, node):
         return [[False] for _ in node.inputs]
@@ -214,21 +219,17 @@ class DrawBase:
     def c_code(self, node, name, inputs, outputs, sub):
         if self.dtype not in C_TYPES:
             raise NotImplementedError("float16 is drawn by NumPy")
-        kinds = (
-            "keys",
-            "index",
-            "step",
-            "row_offset",
-            *["rate"] * (self.kind == "keep"),
-            "shape",
-        )
-        names = dict(zip(kinds, inputs, strict=True), out=outputs[0], fail=sub["fail"])
+        names = dict(zip(self.input_dtypes, inputs, strict=True))
+        names.update(out=outputs[0], fail=sub["fail"])
+        threshold = ""
+        if self.kind == "keep":
+            threshold = THRESHOLD % names
         code = CODE % dict(
             names,
             ndim=len(self.static_shape),
             typenum=f"NPY_{self.dtype.upper()}",
             block=reference.COLUMNS,
-            threshold=THRESHOLD % names if self.kind == "keep" else "",
+            threshold=threshold,
             cell=self._cell(),
         )
         return code.replace("REAL", C_TYPES[self.dtype])
@@ -239,7 +240,7 @@ class DrawBase:
             first = "const npy_uint32 h1 = regplug_mix(w.c, w.d, j);"
         if self.kind == "normal":
             *others, last = reference.NORMAL
-            first += NORMAL % last + "".join(
-                f"value = value * square + (REAL){c!r};\n" for c in reversed(others)
-            )
+            first += NORMAL % last
+            for c in reversed(others):
+                first += f"value = value * square + (REAL){c!r};\n"
         return f"{first} line[j] = {CELLS[self.kind, self.dtype]};"

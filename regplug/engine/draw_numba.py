@@ -1,18 +1,21 @@
-"""The numba implementation of `Draw`, for PyTensor's default linker; and of noise that is added, in one pass.
+"""`Draw` in numba, for PyTensor's default linker; and noise that is added, in one pass.
 
-`fastmath=False` is said outright because numba inherits the flag from the caller, and fused
-multiply-adds would change the last bits.
+`fastmath=False` is said outright because numba inherits the flag from the caller, and
+fused multiply-adds would change the last bits.
 """
 
 from __future__ import annotations
 
 import functools
 import itertools
+from collections import defaultdict
 from hashlib import sha256
 
 import numpy as np
 from numba import njit
-from numpy import float32, float64, int32, uint32, uint64  # noqa: F401  SOURCE uses them
+
+# SOURCE uses all of them
+from numpy import float32, float64, int32, uint32, uint64  # noqa: F401
 from pytensor.compile.mode import optdb
 from pytensor.graph.basic import Apply
 from pytensor.graph.op import Op
@@ -24,26 +27,24 @@ from pytensor.tensor.elemwise import Elemwise
 
 from regplug.engine.draw import DrawBase
 from regplug.noise import reference
-from regplug.noise.reference import COLUMNS, NORMAL
+from regplug.noise.reference import NORMAL
 
-VERSION = 3  # of the kernels below, for the cache on disk
+__all__ = ["AddedDraw"]
+
+# of the kernels below, for the cache on disk
+VERSION = 3
 
 helper = njit(fastmath=False, no_cpython_wrapper=True, no_cfunc_wrapper=True)
 
 
-philox, mix, halves, polynomial = (
-    helper(function)
-    for function in (
-        reference.rounds,
-        reference.mix,
-        reference.halves,
-        reference.polynomial,
-    )
-)
+philox = helper(reference.rounds)
+mix = helper(reference.mix)
+halves = helper(reference.halves)
+polynomial = helper(reference.polynomial)
 
 
 def filler(cell):
-    """Return the function that fills a line by the value of each cell; what a cell does not use is not computed."""
+    """Return the function that fills a line by the value of each cell."""
     cell = helper(cell)
 
     @helper
@@ -63,9 +64,8 @@ def uniform_32(h0, h1, threshold):
 
 
 def uniform_64(h0, h1, threshold):
-    return (
-        float64(int32(h0 >> uint32(5))) * 2.0**26 + float64(int32(h1 >> uint32(6)))
-    ) * 2.0**-53
+    high, low = float64(int32(h0 >> uint32(5))), float64(int32(h1 >> uint32(6)))
+    return (high * 2.0**26 + low) * 2.0**-53
 
 
 def normal(real):
@@ -121,7 +121,8 @@ def draw({base}keys, index, step, row_offset, {rate}shape):
         for start in range(0, columns, COLUMNS):
             width = min(COLUMNS, columns - start)
             line = flat[at : at + width]
-            a, b, c, d = philox(uint32(start // COLUMNS), low, high, uint32(step.item()), k0, k1)
+            block = uint32(start // COLUMNS)
+            a, b, c, d = philox(block, low, high, uint32(step.item()), k0, k1)
             fill(line, a, b, c, d, threshold)
             {after}
             at += width
@@ -130,7 +131,9 @@ def draw({base}keys, index, step, row_offset, {rate}shape):
 """
 BASE = """
     if base.shape != out.shape:
-        raise ValueError("noise is added to an array of another shape", base.shape, out.shape)
+        raise ValueError(
+            "noise is added to an array of another shape", base.shape, out.shape
+        )
     other, factor = np.ascontiguousarray(base).reshape(base.size), scale.item()
 """
 
@@ -151,26 +154,28 @@ def numba_funcify_draw(op, node, **kwargs):
 
 
 def keyed(*site):
-    """Return the one function that serves all sites of a kind, dtype and number of dimensions, and its key on disk."""
-    return kernel(*site), sha256(
-        repr(("regplug.Draw", VERSION, NORMAL, *site)).encode()
-    ).hexdigest()
+    """Return the function that serves all sites of a kind, and its key on disk.
+
+    A kind is told by a draw's kind, dtype and number of dimensions.
+    """
+    text = repr(("regplug.Draw", VERSION, NORMAL, *site))
+    return kernel(*site), sha256(text.encode()).hexdigest()
 
 
 @functools.cache
 def kernel(kind, dtype, ndim, is_added):
-    source = SOURCE.format(
-        base="base, scale, " if is_added else "",
-        lengths="".join(f"shape[{axis}], " for axis in range(ndim)),
-        rows="shape[0]" if ndim else "1",
-        rate="rate, " if kind == "keep" else "",
-        threshold="threshold_of(rate.item())" if kind == "keep" else "uint32(0)",
-        before=BASE.strip() if is_added else "",
-        after="add(line, other[at : at + width], factor)" if is_added else "",
-    )
-    names = dict(
-        globals(), COLUMNS=COLUMNS, fill=LINES[kind, dtype], dtype=np.dtype(dtype)
-    )
+    parts = defaultdict(str, threshold="uint32(0)", rows="1")
+    parts["lengths"] = "".join(f"shape[{axis}], " for axis in range(ndim))
+    if ndim:
+        parts["rows"] = "shape[0]"
+    if kind == "keep":
+        parts.update(rate="rate, ", threshold="threshold_of(rate.item())")
+    if is_added:
+        after = "add(line, other[at : at + width], factor)"
+        parts.update(base="base, scale, ", before=BASE.strip(), after=after)
+    names = dict(globals(), COLUMNS=reference.COLUMNS, dtype=np.dtype(dtype))
+    names["fill"] = LINES[kind, dtype]
+    source = SOURCE.format_map(parts)
     return njit(fastmath=False)(compile_numba_function_src(source, "draw", names))
 
 
@@ -198,50 +203,36 @@ def numba_funcify_added_draw(op, node, **kwargs):
 
 @node_rewriter([Elemwise])
 def local_add_draw(fgraph, node):
-    """Replace ``base + scale * draw``, where nothing else uses the draw, by `AddedDraw`."""
-
-    def made_by(variable, scalar_op):
-        is_made = (
-            variable.owner
-            and isinstance(variable.owner.op, Elemwise)
-            and len(variable.owner.inputs) == 2
-        )
-        return (
-            is_made
-            and isinstance(variable.owner.op.scalar_op, scalar_op)
-            and len(fgraph.clients[variable]) == 1
-        )
-
-    if not isinstance(node.op.scalar_op, Add) or len(node.inputs) != 2:
+    """Replace ``base + scale * draw`` by `AddedDraw`, if nothing else uses the draw."""
+    if not is_of_two(node, Add):
         return None
-    for base, product in (node.inputs, node.inputs[::-1]):
-        for scale, noise in (
-            itertools.permutations(product.owner.inputs)
-            if made_by(product, Mul)
-            else ()
-        ):
-            is_draw = (
-                noise.owner
-                and isinstance(noise.owner.op, DrawBase)
-                and len(fgraph.clients[noise]) == 1
-            )
-            is_drawn_here = (
-                is_draw and (noise.owner.op.kind, noise.owner.op.dtype) in LINES
-            )
-            if (
-                is_drawn_here
-                and all(scale.type.broadcastable)
-                and (
-                    scale.dtype == noise.dtype
-                    and base.type == noise.type == node.outputs[0].type
-                )
-            ):
-                return [
-                    AddedDraw(noise.owner.op)(
-                        base, scale.dimshuffle(), *noise.owner.inputs
-                    )
-                ]
+    for base, product in itertools.permutations(node.inputs):
+        if not is_of_two(product.owner, Mul) or len(fgraph.clients[product]) != 1:
+            continue
+        for scale, noise in itertools.permutations(product.owner.inputs):
+            is_one_type = base.type == noise.type == node.outputs[0].type
+            is_scalar = all(scale.type.broadcastable) and scale.dtype == noise.dtype
+            if is_one_type and is_scalar and is_drawn_for_this(fgraph, noise):
+                draw = noise.owner
+                added = AddedDraw(draw.op)
+                return [added(base, scale.dimshuffle(), *draw.inputs)]
     return None
+
+
+def is_of_two(node, scalar_op):
+    """Tell whether a node is an operation of two inputs, entry by entry."""
+    is_elemwise = node is not None and isinstance(node.op, Elemwise)
+    if not is_elemwise or not isinstance(node.op.scalar_op, scalar_op):
+        return False
+    return len(node.inputs) == 2
+
+
+def is_drawn_for_this(fgraph, noise):
+    """Tell whether a variable is drawn, by numba, and nothing else uses it."""
+    if noise.owner is None or not isinstance(noise.owner.op, DrawBase):
+        return False
+    is_here = (noise.owner.op.kind, noise.owner.op.dtype) in LINES
+    return is_here and len(fgraph.clients[noise]) == 1
 
 
 optdb["specialize"].register(

@@ -8,6 +8,8 @@ from pytensor.link.c.op import COp
 
 from regplug.engine.draw import DrawBase
 
+__all__ = ["Draw"]
+
 
 class Draw(DrawBase, COp):
     __props__ = DrawBase.__props__  # the metaclass looks only here, not at the bases
@@ -16,11 +18,8 @@ class Draw(DrawBase, COp):
         # numba takes a second to import, which `import pytensor` does not spend
         from regplug.engine import draw_numba  # noqa: F401
 
-        return Apply(
-            self,
-            self.typed(pt, inputs),
-            [pt.TensorType(self.dtype, shape=self.static_shape)()],
-        )
+        output = pt.TensorType(self.dtype, shape=self.static_shape)()
+        return Apply(self, self.typed(pt, inputs), [output])
 
     def __setstate__(self, state):
         from regplug.engine import draw_numba  # noqa: F401

@@ -1,4 +1,4 @@
-"""Which engine a variable is of, and that engine's face."""
+"""Which engine a variable is of, and that engine's facade."""
 
 from __future__ import annotations
 
@@ -6,11 +6,43 @@ import importlib
 from types import ModuleType
 from typing import Any
 
+__all__ = ["ENGINES", "NAMES", "engine_of", "name_of", "tensor"]
+
 ENGINES = ("pytensor", "theano")
+
+# what the module of each engine has
+NAMES = [
+    "Assert",
+    "Draw",
+    "Elemwise",
+    "Gate",
+    "Second",
+    "Shape",
+    "Shape_i",
+    "SharedVariable",
+    "T",
+    "allow_float64",
+    "disconnected_grad",
+    "grad",
+    "grad_clip",
+    "is_dense",
+    "is_generator",
+    "jacobian",
+    "linker_problem",
+    "no_traceback",
+    "refine_type",
+    "renew_test_values",
+    "scan",
+    "shared",
+    "static_shape",
+    "svd",
+    "uses_default_updates",
+    "working_dtype",
+]
 
 
 def name_of(variable: Any) -> str | None:
-    """Return which engine a variable belongs to; None where it is no symbolic variable."""
+    """Return which engine a variable belongs to; None where it is of none."""
     if not hasattr(variable, "owner") or not hasattr(variable, "type"):
         return None
     modules = {cls.__module__.partition(".")[0] for cls in type(variable).__mro__}
@@ -18,7 +50,7 @@ def name_of(variable: Any) -> str | None:
 
 
 def engine_of(variable: Any) -> ModuleType:
-    """Return the engine's face: the module `regplug.engine.pytensor` or `regplug.engine.theano`."""
+    """Return the engine's module: `regplug.engine.pytensor` or `.theano`."""
     name = name_of(variable)
     if name is None:
         raise TypeError(f"{variable!r} is no variable of {' or '.join(ENGINES)}")
@@ -35,8 +67,3 @@ def tensor(variable: Any) -> ModuleType:
     True
     """
     return engine_of(variable).T
-
-
-def renew_test_values(node: Any) -> None:
-    """Compute the test values of a node whose inputs were replaced, where the engine has any (Theano)."""
-    engine_of(node.outputs[0]).renew_test_values(node)

@@ -12,9 +12,13 @@ import numpy as np
 
 from regplug.engine.facade import engine_of, tensor
 
+__all__ = ["differences", "mean", "nonzero", "norm", "number", "root", "shape_text"]
+
 
 def number(value: float, like: Any) -> np.ndarray:
-    """Return a number in the dtype of `like`: engines take a float of Python for a float64.
+    """Return a number in the dtype of `like`.
+
+    Engines take a float of Python for a float64.
 
     Raises
     ------
@@ -60,7 +64,7 @@ def mean(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
 
 
 def norm(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
-    """Return the Euclidean norm; its gradient is ``x / norm``, and 0 where the norm is 0.
+    """Return the Euclidean norm; its gradient is ``x / norm``, and 0 at 0.
 
     Parameters
     ----------
@@ -72,47 +76,48 @@ def norm(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
 
     Notes
     -----
-    ``s sqrt(sum((x / s) ** 2))`` with s the mean of ``abs(x)`` rounded down to a power of two:
-    squares alone overflow and underflow long before norms do, and a power of two rounds nothing.
-    s is constant to gradients: the norm does not depend on it.
+    ``s sqrt(sum((x / s) ** 2))`` with s the mean of ``abs(x)`` rounded down to a power
+    of two: squares alone overflow and underflow long before norms do, and a power of
+    two rounds nothing. s is constant to gradients: the norm does not depend on it.
     """
     T, engine = tensor(x), engine_of(x)
     axes = _axes(axis)
-    # in float64, because the sum of many large numbers overflows, too; cast before it is
-    # summed, because numba sums in float32 in PyTensor 3.3.8 whatever dtype is asked for
+    # in float64, because the sum of many large numbers overflows, too; cast before it
+    # is summed, because numba sums in float32 in PyTensor 3.3.8 whatever dtype is asked
+    # for
     total = abs(T.cast(x, "float64")).sum(axis=axes, keepdims=True)
     size = T.cast(total / T.maximum(_count(x, axis), 1), x.dtype)
     # numba multiplies by reciprocals, and those of smaller numbers are infinite
     size = T.maximum(size, number(np.finfo(x.dtype).tiny, x))
     scale = engine.disconnected_grad(T.exp2(T.floor(T.log2(size))))
-    # the switch stands between two divisions by the scale, which engines would merge into one
-    # by its square
+    # the switch stands between two divisions by the scale, which engines would merge
+    # into one by its square
     ratio = T.switch(T.gt(scale, 0), x / scale, x)
     scaled = root((ratio**2).sum(axis=axes, keepdims=True)) * scale
-    return scaled if keepdims else scaled.sum(axis=axes)
+    if keepdims:
+        return scaled
+    return scaled.sum(axis=axes)
 
 
 def differences(x: Any, axis: int) -> Any:
-    """Return the differences of neighbours along an axis: one fewer than there are entries."""
+    """Return the differences of neighbours along an axis, one fewer than entries."""
     before = (slice(None),) * (axis % x.ndim)
     return x[(*before, slice(1, None))] - x[(*before, slice(None, -1))]
 
 
 def shape_text(x: Any) -> str:
     """Return the shape of `x` as far as it is known, such as ``(?, 3)``."""
-    lengths = [
-        "?" if length is None else str(length)
-        for length in engine_of(x).static_shape(x)
-    ]
-    return f"({', '.join(lengths)}{',' if len(lengths) == 1 else ''})"
+    return str(engine_of(x).static_shape(x)).replace("None", "?")
 
 
-def _axes(axis: Any) -> Any:
+def _axes(axis):
     """Return axes as both engines take them: None, or a list of Python's integers."""
-    return None if axis is None else [int(each) for each in np.atleast_1d(axis)]
+    if axis is None:
+        return None
+    return [int(each) for each in np.atleast_1d(axis)]
 
 
-def _count(x: Any, axis: Any) -> Any:
+def _count(x, axis):
     """Return how many entries `x` has along some axes."""
     if axis is None:
         return x.size

@@ -1,4 +1,7 @@
-"""PyTensor behind the engine's face."""
+"""PyTensor behind the engine's facade."""
+
+# what is imported and not used here is part of the facade
+# ruff: noqa: F401
 
 from __future__ import annotations
 
@@ -11,53 +14,25 @@ from pytensor.gradient import disconnected_grad, grad_clip
 from pytensor.raise_op import Assert
 from pytensor.scalar.basic import Second
 from pytensor.tensor.elemwise import Elemwise
-from pytensor.tensor.linalg import eigh, svd
+from pytensor.tensor.linalg import svd
 from pytensor.tensor.random.type import RandomType
 from pytensor.tensor.shape import Shape, Shape_i
 from pytensor.tensor.type import DenseTensorType
 
 from regplug.engine.draw_pytensor import Draw
+from regplug.engine.facade import NAMES
+from regplug.engine.gate import GateBase
 
-__all__ = [
-    "Assert",
-    "Draw",
-    "Elemwise",
-    "Gate",
-    "Second",
-    "Shape",
-    "Shape_i",
-    "SharedVariable",
-    "T",
-    "uses_default_updates",
-    "allow_float64",
-    "disconnected_grad",
-    "eigh",
-    "grad",
-    "grad_clip",
-    "is_dense",
-    "is_generator",
-    "jacobian",
-    "refine_type",
-    "linker_problem",
-    "renew_test_values",
-    "scan",
-    "shared",
-    "static_shape",
-    "svd",
-    "no_traceback",
-    "working_dtype",
-]
+__all__ = list(NAMES)
 
-uses_default_updates = (
-    False  # updates are explicit: a default_update is deprecated from 3.3
-)
+# updates are explicit: a default_update is deprecated from 3.3
+uses_default_updates = False
 
 
 def is_dense(variable):
     """Tell whether a variable is a dense tensor."""
-    return isinstance(
-        variable.type, DenseTensorType
-    )  # TensorType has sparse subclasses
+    # TensorType has sparse subclasses
+    return isinstance(variable.type, DenseTensorType)
 
 
 def is_generator(variable):
@@ -66,25 +41,31 @@ def is_generator(variable):
 
 
 def allow_float64():
-    """Return a context in which float64 beside float32 is meant, whatever the flag warn_float64 says."""
+    """Return a context in which the flag warn_float64 does not count."""
     return config.change_flags(warn_float64="ignore")
 
 
 def jacobian(vector, wrt):
-    """Return the derivatives of each entry of `vector`, along a new axis 0: all entries at once."""
+    """Return the derivatives of each entry of `vector`, along a new axis 0.
+
+    All entries at once.
+    """
     return T.jacobian(vector, wrt, vectorize=True)
 
 
 def refine_type(new, old):
-    """Return `new` with what the type of `old` knows of its shape, where that of `new` knows less."""
+    """Return `new` with what the type of `old` knows of its shape beyond that."""
     return old.type.filter_variable(new)
 
 
 def linker_problem(dtype):
-    """Return why the default linker cannot compile a dtype, and the way out; empty where it can."""
+    """Return why the default linker cannot compile a dtype, and the way out, or ""."""
     if dtype != "float16" or type(get_default_mode().linker).__name__ != "NumbaLinker":
         return ""
-    return "numba, the linker of PyTensor's default mode, has none: compile with pytensor.function(..., mode='CVM')"
+    return (
+        "numba, the linker of PyTensor's default mode, has none: "
+        "compile with pytensor.function(..., mode='CVM')"
+    )
 
 
 def renew_test_values(node):
@@ -97,34 +78,23 @@ def static_shape(variable):
 
 
 def no_traceback():
-    """Return a context in which no variable notes where it was made, which takes a third of the time."""
+    """Return a context in which no variable notes where it was made.
+
+    That takes a third of the time.
+    """
     return config.change_flags(traceback__limit=0)
 
 
 def working_dtype(dtype):
-    """Return the dtype to compute in: float32 for float16, floatX for integers and booleans."""
+    """Return the dtype to compute in: floatX for integers, float32 for float16."""
     if "float" not in dtype:
         return config.floatX
-    return "float32" if dtype == "float16" else dtype
+    if dtype == "float16":
+        return "float32"
+    return dtype
 
 
-class Gate(ViewOp):
-    """The value of its input; the gradient where ``is_open`` holds, else 0, whatever came in.
-
-    Compiling removes it: it costs nothing forward, and backward a switch.
-
-    Parameters
-    ----------
-    is_open : bool scalar variable
-    """
-
-    __props__ = ("is_open",)
-
-    def __init__(self, is_open):
-        self.is_open = is_open
-
-    def pullback(self, inputs, outputs, cotangents):
-        return [T.switch(self.is_open, each, 0) for each in cotangents]
-
-    def pushforward(self, inputs, outputs, eval_points):
-        return [T.switch(self.is_open, each, 0) for each in eval_points]
+class Gate(GateBase, ViewOp):
+    # the metaclass looks only here, not at the bases
+    __props__ = GateBase.__props__
+    pullback = pushforward = GateBase.pass_back

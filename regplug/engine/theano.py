@@ -1,6 +1,11 @@
-"""Theano 1.0.5 behind the engine's face."""
+"""Theano 1.0.5 behind the engine's facade."""
+
+# what is imported and not used here is part of the facade
+# ruff: noqa: F401
 
 from __future__ import annotations
+
+import operator
 
 import theano
 import theano.tensor as T
@@ -11,43 +16,18 @@ from theano.gof import Op
 from theano.gradient import disconnected_grad, grad_clip
 from theano.scalar.basic import Second
 from theano.tensor.elemwise import Elemwise
-from theano.tensor.nlinalg import eigh, svd
+from theano.tensor.nlinalg import svd
 from theano.tensor.opt import Assert
 from theano.tensor.raw_random import RandomStateType
 
 from regplug.engine.draw_theano import Draw
+from regplug.engine.facade import NAMES
+from regplug.engine.gate import GateBase
 
-__all__ = [
-    "Assert",
-    "Draw",
-    "Elemwise",
-    "Gate",
-    "Second",
-    "Shape",
-    "Shape_i",
-    "SharedVariable",
-    "T",
-    "uses_default_updates",
-    "allow_float64",
-    "disconnected_grad",
-    "eigh",
-    "grad",
-    "grad_clip",
-    "is_dense",
-    "is_generator",
-    "jacobian",
-    "refine_type",
-    "linker_problem",
-    "renew_test_values",
-    "scan",
-    "shared",
-    "static_shape",
-    "svd",
-    "no_traceback",
-    "working_dtype",
-]
+__all__ = list(NAMES)
 
-uses_default_updates = True  # by default_update: theanets passes on no other updates
+# by default_update: theanets passes on no other updates
+uses_default_updates = True
 
 
 def is_dense(variable):
@@ -62,37 +42,44 @@ def is_generator(variable):
 
 
 def allow_float64():
-    """Return a context in which float64 beside float32 is meant, whatever the flag warn_float64 says."""
+    """Return a context in which the flag warn_float64 does not count."""
     return theano.change_flags(warn_float64="ignore")
 
 
 def jacobian(vector, wrt):
-    """Return the derivatives of each entry of `vector`, along a new axis 0: one entry after the other."""
+    """Return the derivatives of each entry of `vector`, along a new axis 0.
+
+    One entry after the other.
+    """
     return T.jacobian(vector, wrt)
 
 
 def refine_type(new, old):
-    """Return `new` with what the type of `old` knows of its shape, where that of `new` knows less."""
-    known = tuple(
-        a or b for a, b in zip(new.broadcastable, old.broadcastable, strict=True)
-    )
-    return new if known == new.broadcastable else T.patternbroadcast(new, known)
+    """Return `new` with what the type of `old` knows of its shape beyond that."""
+    known = tuple(map(operator.or_, new.broadcastable, old.broadcastable))
+    if known == new.broadcastable:
+        return new
+    return T.patternbroadcast(new, known)
 
 
 def linker_problem(dtype):
-    """Return why the default linker cannot compile a dtype, and the way out; empty where it can."""
+    """Return why the default linker cannot compile a dtype, and the way out, or ""."""
     return ""
 
 
 def renew_test_values(node):
-    """Compute the test values of a node whose inputs were replaced; a clone keeps those of the old inputs."""
+    """Compute the test values of a node whose inputs were replaced.
+
+    A clone keeps those of the old inputs.
+    """
     if theano.config.compute_test_value == "off":
         return
     for variable in node.outputs:
         vars(variable.tag).pop("test_value", None)
     try:
         storage = {variable: [Op._get_test_value(variable)] for variable in node.inputs}
-    except AttributeError:  # an input without one was reported when the model was built
+    # an input without one was reported when the model was built
+    except AttributeError:
         return
     storage.update((variable, [None]) for variable in node.outputs)
     computed = {variable: [variable in node.inputs] for variable in storage}
@@ -107,34 +94,23 @@ def static_shape(variable):
 
 
 def no_traceback():
-    """Return a context in which no variable notes where it was made, which takes a third of the time."""
+    """Return a context in which no variable notes where it was made.
+
+    That takes a third of the time.
+    """
     return theano.change_flags(**{"traceback.limit": 0})
 
 
 def working_dtype(dtype):
-    """Return the dtype to compute in: float32 for float16, floatX for integers and booleans."""
+    """Return the dtype to compute in: floatX for integers, float32 for float16."""
     if "float" not in dtype:
         return theano.config.floatX
-    return "float32" if dtype == "float16" else dtype
+    if dtype == "float16":
+        return "float32"
+    return dtype
 
 
-class Gate(ViewOp):
-    """The value of its input; the gradient where ``is_open`` holds, else 0, whatever came in.
-
-    Compiling removes it: it costs nothing forward, and backward a switch.
-
-    Parameters
-    ----------
-    is_open : bool scalar variable
-    """
-
-    __props__ = ("is_open",)
-
-    def __init__(self, is_open):
-        self.is_open = is_open
-
-    def grad(self, inputs, cotangents):
-        return [T.switch(self.is_open, each, 0) for each in cotangents]
-
-    def R_op(self, inputs, eval_points):
-        return [T.switch(self.is_open, each, 0) for each in eval_points]
+class Gate(GateBase, ViewOp):
+    # the metaclass looks only here, not at the bases
+    __props__ = GateBase.__props__
+    grad = R_op = GateBase.pass_back

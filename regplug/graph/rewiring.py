@@ -5,23 +5,27 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any
 
-from regplug.engine import renew_test_values
+from regplug.engine import engine_of
+
+__all__ = ["positions", "rewire", "toposort"]
 
 Variable = Any  # of either engine: none is imported here
 
 
 def toposort(outputs: Iterable[Variable], seen: Collection[Variable] = ()) -> list[Any]:
-    """Return the apply nodes that compute `outputs`, inputs first, without going beyond variables in `seen`."""
+    """Return the apply nodes that compute `outputs`, inputs first.
+
+    The walk does not go beyond variables in `seen`.
+    """
     order: list[Any] = []
     done: set[Any] = set()
-    stack = [v.owner for v in outputs if v.owner is not None and v not in seen][::-1]
+    stack = _owners(outputs, seen)[::-1]
     while stack:
         node = stack[-1]
         if node in done:
             stack.pop()
             continue
-        owners = (v.owner for v in node.inputs if v.owner is not None and v not in seen)
-        pending = [owner for owner in owners if owner not in done]
+        pending = [each for each in _owners(node.inputs, seen) if each not in done]
         if pending:
             stack.extend(reversed(pending))
         else:
@@ -30,12 +34,28 @@ def toposort(outputs: Iterable[Variable], seen: Collection[Variable] = ()) -> li
     return order
 
 
+def _owners(variables, seen):
+    """Return the nodes that compute variables, but those in `seen`."""
+    return [v.owner for v in variables if v.owner is not None and v not in seen]
+
+
+def positions(nodes: Iterable[Any]) -> dict[Variable, int]:
+    """Return the variables of a graph's nodes, each with its place in the order."""
+    position: dict[Variable, int] = {}
+    for node in nodes:
+        for variable in (*node.inputs, *node.outputs):
+            position.setdefault(variable, len(position))
+    return position
+
+
 def rewire(
     nodes: Collection[Any],
     visits: Mapping[Variable, Callable[[Variable], Variable]],
     memo: dict[Variable, Variable],
 ) -> None:
-    """Visit what no node makes, then walk once over `nodes`, rebuilding each one that lies downstream of a change.
+    """Visit what no node makes, then walk once over `nodes`.
+
+    Each one that lies downstream of a change is rebuilt.
 
     Parameters
     ----------
@@ -45,25 +65,28 @@ def rewire(
         What to do at a variable of the old graph: the function takes it as it stands,
         rebuilt or not, and returns what takes its place.
     memo : dict of variable to variable
-        Old variable -> what takes its place. It holds the replaced roots and is extended.
+        Old variable -> what takes its place. It holds the replaced roots and is
+        extended.
 
     Notes
     -----
-    A replacement is made of the variable as the replacements upstream left it. The old graph
-    is not changed: nodes are rebuilt, never edited.
+    A replacement is made of the variable as the replacements upstream left it. The old
+    graph is not changed: nodes are rebuilt, never edited.
     """
     made = {variable for node in nodes for variable in node.outputs}
     for old, visit in visits.items():
+        if old in made:
+            continue
         current = memo.get(old, old)
-        if old not in made and (new := visit(current)) is not current:
+        new = visit(current)
+        if new is not current:
             memo[old] = new
     for node in nodes:
         outputs = node.outputs
-        if any(variable in memo for variable in node.inputs):
-            rebuilt = node.clone_with_new_inputs(
-                [memo.get(variable, variable) for variable in node.inputs]
-            )
-            renew_test_values(rebuilt)
+        if not memo.keys().isdisjoint(node.inputs):
+            inputs = [memo.get(variable, variable) for variable in node.inputs]
+            rebuilt = node.clone_with_new_inputs(inputs)
+            engine_of(rebuilt.outputs[0]).renew_test_values(rebuilt)
             outputs = rebuilt.outputs
         for old, new in zip(node.outputs, outputs, strict=True):
             new.name = old.name

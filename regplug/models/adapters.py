@@ -1,10 +1,13 @@
-"""Adapters: how the models of a library are seen. One entry point of the group ``regplug.models`` each.
+"""Adapters: how the models of a library are seen.
 
-The entry point's name is the top-level module of the model's type, its value a class with a static method
-``see(model)`` that returns a `regplug.Model`; `as_model` calls it. Updates of the model's own (the next
-states of generators, running statistics) are that Model's ``updates`` where the library hands them out; where
-the library's way to compile finds them in any graph, ``finds_updates`` is True. How the result is put back to
-work is the class's own affair. The library is an extra of the adapter's package, named like the entry point::
+Each is one entry point of the group ``regplug.models``: its name is the top-level
+module of the model's type, its value a class with a static method ``see(model)`` that
+returns a `regplug.Model`; `as_model` calls it. Updates of the model's own (the next
+states of generators, running statistics) are that Model's ``updates`` where the library
+hands them out; where the library's way to compile finds them in any graph,
+``finds_updates`` is True. What it knows of `Model.unit_axis` beyond what the graph
+shows is ``known_unit_axis``. How the result is put back to work is the class's own
+affair. The library is an extra of the adapter's package, named like the entry point::
 
     [project.optional-dependencies]
     pymc = ["pymc>=6"]
@@ -22,11 +25,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from packaging.requirements import Requirement
-from packaging.utils import canonicalize_name
-
 from regplug import engine as engines
-from regplug.discovery.metadata import iter_entry_points
+from regplug.discovery.metadata import canonicalize_name, iter_entry_points
 from regplug.discovery.registry import Entry
 from regplug.errors import (
     ModelError,
@@ -36,86 +36,110 @@ from regplug.errors import (
     RegplugWarning,
     listing,
 )
-from regplug.graph.rewiring import toposort
+from regplug.graph.rewiring import positions, toposort
 from regplug.models.build_model import build_model, named_variables
 from regplug.models.model import Model
+
+__all__ = [
+    "as_model",
+    "available",
+    "from_library",
+    "missing",
+    "require",
+    "warn_of_unused",
+]
 
 GROUP = "regplug.models"
 
 
 def available() -> list[Entry]:
-    """Return the adapters that the installed packages offer, sorted by name; imports none."""
-    importlib.invalidate_caches()  # sees what was installed a moment ago
-    entries = [
-        Entry(name, (), value, distribution)
-        for distribution, name, value in iter_entry_points(GROUP)
-    ]
+    """Return the adapters that the installed packages offer, sorted by name.
+
+    None is imported.
+    """
+    # sees what was installed a moment ago
+    importlib.invalidate_caches()
+    entries = []
+    for distribution, name, value in iter_entry_points(GROUP):
+        entries.append(Entry(name, (), value, distribution))
     return sorted(entries, key=lambda entry: (entry.name, entry.package))
 
 
 def missing(entry: Entry) -> list[str]:
-    """Return what the adapter needs of its library and this Python has not, with the version found."""
-    faults, library = [], canonicalize_name(entry.name)
+    """Return what the adapter needs of its library and this Python has not.
+
+    Each has the version wanted and the one found.
+    """
+    # takes 50 ms to import
+    from packaging.requirements import Requirement
+
+    library = canonicalize_name(entry.name)
+    faults = []
     for text in entry.distribution.requires or ():
         wanted = Requirement(text)
-        is_for = [
-            wanted.marker is None or wanted.marker.evaluate({"extra": extra})
-            for extra in ("", library)
-        ]
-        if is_for == [False, True]:
-            try:
-                version = importlib.metadata.version(wanted.name)
-                found = (
-                    ""
-                    if wanted.specifier.contains(version, prereleases=True)
-                    else f"{version} is installed"
-                )
-            except importlib.metadata.PackageNotFoundError:
-                found = "it is not installed"
-            faults += [f"{wanted.name}{wanted.specifier}, and {found}"] if found else []
+        fault = _unmet(wanted)
+        if fault and _is_of_extra(wanted.marker, library):
+            faults.append(f"{wanted.name}{wanted.specifier}, and {fault}")
     return faults
 
 
+def _is_of_extra(marker, extra):
+    """Tell whether what is marked is required with the extra, and not without."""
+    if marker is None or marker.evaluate({"extra": ""}):
+        return False
+    return marker.evaluate({"extra": extra})
+
+
+def _unmet(wanted):
+    try:
+        version = importlib.metadata.version(wanted.name)
+    except importlib.metadata.PackageNotFoundError:
+        return "it is not installed"
+    if wanted.specifier.contains(version, prereleases=True):
+        return ""
+    return f"{version} is installed"
+
+
 def require(name: str) -> Entry:
-    """Return the adapter of a library that is there, in a version that it can work with.
+    """Return the adapter of a library that is installed, in a version that will do.
 
     Raises
     ------
     PluginLoadError
-        The library is not installed or too old, in which case the message has its name, the version wanted and the
-        one found; or the adapter is blocked.
+        The library is not installed or too old, in which case the message has its name,
+        the version wanted and the one found; or the adapter is blocked.
     NameConflictError
         Two packages offer an adapter.
     """
     return _usable(name, available())
 
 
-def _usable(name: str, entries: list[Entry]) -> Entry:
+def _usable(name, entries):
     offers = [entry for entry in entries if entry.name == name]
     if not offers:
         raise PluginLoadError(
-            f"no package offers an adapter for {name!r}. Adapters: {listing(map(str, entries))}."
+            f"no package offers an adapter for {name!r}. "
+            f"Adapters: {listing(map(str, entries))}."
         )
     if len(offers) > 1:
-        who = " and ".join(
-            f"{entry.package} {entry.version} ({entry.value})" for entry in offers
-        )
+        packages = " and ".join(entry.offer for entry in offers)
         raise NameConflictError(
-            f"an adapter for {name!r} is offered by {who}. Uninstall one."
+            f"an adapter for {name!r} is offered by {packages}. Uninstall one."
         )
     entry = offers[0]
     if entry.blocked_reason:
         raise PluginLoadError(f"{entry} is refused: {entry.blocked_reason}.")
-    if faults := missing(entry):
+    faults = "; ".join(missing(entry))
+    if faults:
         extra = f"{entry.package}[{canonicalize_name(name)}]"
-        raise PluginLoadError(
-            f"{entry} needs {'; '.join(faults)}. Write: pip install '{extra}'."
-        )
+        raise PluginLoadError(f"{entry} needs {faults}. Write: pip install '{extra}'.")
     return entry
 
 
 def from_library(model: Any) -> Model | None:
-    """Return the `regplug.Model` that an adapter makes of a model, by the module of its type or of a base of that.
+    """Return the `regplug.Model` that an adapter makes of a model.
+
+    The adapter is found by the module of the model's type, or of a base of that.
 
     Returns
     -------
@@ -130,34 +154,30 @@ def from_library(model: Any) -> Model | None:
         See `require`.
     """
     entries = available()
-    modules = [cls.__module__.partition(".")[0] for cls in type(model).__mro__]
-    name = next(
-        (
-            module
-            for module in modules
-            if any(entry.name == module for entry in entries)
-        ),
-        None,
-    )
-    if name is None:
-        return None
-    entry = _usable(name, entries)
+    known = {entry.name for entry in entries}
+    for cls in type(model).__mro__:
+        library = cls.__module__.partition(".")[0]
+        if library in known:
+            return _see(_usable(library, entries), model)
+    return None
+
+
+def _see(entry, model):
     adapter = entry.load()
     if not callable(getattr(adapter, "see", None)):
         raise PluginLoadError(f"{entry} is refused: {entry.value} has no method `see`.")
-    who = f"{adapter.__module__}.{adapter.__qualname__}"
+    name = f"{adapter.__module__}.{adapter.__qualname__}"
     try:
         seen = adapter.see(model)
     except RegplugError:
         raise
     except Exception as error:
-        raise ModelError(
-            f"{who} cannot see {model!r}: {type(error).__name__}: {error}"
-        ) from error
+        fault = f"{type(error).__name__}: {error}"
+        raise ModelError(f"{name} cannot see {model!r}: {fault}") from error
     if not isinstance(seen, Model):
-        advice = "have it return regplug.as_model(...)"
         raise ModelError(
-            f"{who} sees {seen!r} in {model!r}, and not a regplug.Model: {advice}."
+            f"{name} sees {seen!r} in {model!r}, and not a regplug.Model: "
+            "have it return regplug.as_model(...)."
         )
     return seen
 
@@ -167,12 +187,13 @@ def as_model(model: Any, params: Any = None, layers: Any = None) -> Model:
 
     Parameters
     ----------
-    model : mapping of str to variable, object with ``layers`` and ``outputs``, variable or list of them
-        The outputs, named ``layer:output``; or the model of a library that an adapter is for; or a plain graph, in
-        which every named variable is an output.
+    model : mapping of str to variable, object, variable or list of variable
+        The outputs, named ``layer:output``; or an object with ``layers`` and
+        ``outputs``; or the model of a library that an adapter is for; or a plain graph,
+        in which every named variable is an output.
     params : mapping of str to variable, or iterable of named variables, optional
-        The parameters, named ``layer.param``. By default every float shared variable of one dimension
-        or more on which an output depends, under its own name.
+        The parameters, named ``layer.param``. By default every float shared variable of
+        one dimension or more on which an output depends, under its own name.
     layers : iterable, optional
         Layers of the caller's own, with ``name``, ``params`` and ``output_name``.
 
@@ -183,31 +204,39 @@ def as_model(model: Any, params: Any = None, layers: Any = None) -> Model:
     """
     if isinstance(model, Model):
         return model
-    if engines.name_of(model) or (isinstance(model, (list, tuple)) and model):
-        model = named_variables([model] if engines.name_of(model) else model)
-    elif not isinstance(model, Mapping):
-        seen = from_library(model)
-        if seen is not None:
-            params = seen.params if params is None else params
-            layers = seen.layers if layers is None else layers
-            return replace(
-                build_model(seen.outputs, params, layers),
-                new_step=seen.new_step,
-                updates=seen.updates,
-                finds_updates=seen.finds_updates,
-            )
-        if not hasattr(model, "outputs") or not hasattr(model, "layers"):
-            raise ModelError(
-                f"{model!r} ({type(model).__module__}.{type(model).__qualname__}) is no model: hand over a mapping "
-                "'layer:output' -> variable, a variable or a list of variables, an object with `layers` and `outputs`, "
-                f"or a model that an adapter is for. Adapters: {listing(map(str, available()))}."
-            )
-        layers = model.layers if layers is None else layers
-        model = model.outputs
-    return build_model(model, params, layers)
+    if engines.name_of(model):
+        model = [model]
+    if isinstance(model, (list, tuple)) and model:
+        model = named_variables(model)
+    if isinstance(model, Mapping):
+        return build_model(model, params, layers)
+    adapted = from_library(model)
+    if adapted is not None:
+        return _with_own(adapted, params, layers)
+    if not hasattr(model, "outputs") or not hasattr(model, "layers"):
+        cls = type(model)
+        raise ModelError(
+            f"{model!r} ({cls.__module__}.{cls.__qualname__}) is no model: "
+            "hand over a mapping 'layer:output' -> variable, a variable or a list of "
+            "variables, an object with `layers` and `outputs`, or a model that an "
+            f"adapter is for. Adapters: {listing(map(str, available()))}."
+        )
+    if layers is None:
+        layers = model.layers
+    return build_model(model.outputs, params, layers)
 
 
-def warn_of_unused(model: Any, result: Any, loss: Any) -> None:
+def _with_own(adapted, params, layers):
+    """Return an adapter's model with the caller's own parameters and layers, if any."""
+    if params is not None:
+        params = build_model(adapted.outputs, params).params
+        adapted = replace(adapted, params=params, unnamed=[])
+    if layers is not None:
+        adapted = replace(adapted, layers=list(layers))
+    return adapted
+
+
+def warn_of_unused(model: Model, result: Any, loss: Any) -> None:
     """Warn of each matched variable that a loss does not depend on.
 
     Parameters
@@ -217,15 +246,13 @@ def warn_of_unused(model: Any, result: Any, loss: Any) -> None:
     loss : scalar variable
         What is minimized: the data's loss and the penalty.
     """
-    used = {
-        variable
-        for node in toposort([loss])
-        for variable in (*node.inputs, *node.outputs)
-    }
+    variables = {**model.params, **result.outputs}
+    used = positions(toposort([loss]))
     for label, names in result.matches.items():
         for name in names:
-            if (
-                result.outputs[name] if name in result.outputs else model.params[name]
-            ) not in used:
-                text = f"{label}: the loss does not depend on {name!r}, which its pattern matches."
+            if variables[name] not in used:
+                text = (
+                    f"{label}: the loss does not depend on {name!r}, "
+                    "which its pattern matches."
+                )
                 warnings.warn(text, RegplugWarning, stacklevel=3)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
-from types import ModuleType
 from typing import Any
 
 from regplug import engine as engines
 from regplug.errors import ModelError, listing
-from regplug.graph.rewiring import toposort
+from regplug.graph.rewiring import positions, toposort
 from regplug.models.model import Layer, Model
 from regplug.models.naming import group_by_prefix, unique_name
 
@@ -18,64 +18,57 @@ __all__ = ["as_named_dict", "build_model", "named_variables"]
 def build_model(
     outputs: Any, params: Any = None, layers: Any = None, seen: Collection[Any] = ()
 ) -> Model:
-    """Build the `Model` of a mapping of outputs; the walk stops at variables in `seen`."""
-    given = None if params is None else as_named_dict(params)
+    """Build the `Model` of outputs by name; the walk stops at variables in `seen`."""
+    if params is not None:
+        params = as_named_dict(params)
     if not isinstance(outputs, Mapping) or not outputs:
         raise ModelError(
-            f"{outputs!r} is no mapping 'layer:output' -> variable with at least one entry."
+            f"{outputs!r} is no mapping 'layer:output' -> variable "
+            "with at least one entry."
         )
-    engine = _common_engine({**outputs, **(given or {})})
-    nodes = toposort([outputs[name] for name in sorted(outputs)], seen)
-    order: dict[Any, int] = {}
-    for node in nodes:
-        for variable in (*node.inputs, *node.outputs):
-            order.setdefault(variable, len(order))
-    last = len(order)
-    outputs = dict(
-        sorted(outputs.items(), key=lambda item: (order.get(item[1], last), item[0]))
-    )
+    engine = _common_engine({**outputs, **(params or {})})
+    # by name first: the walk is the same whatever the order of the mapping
+    outputs = dict(sorted(outputs.items()))
+    nodes = toposort(outputs.values(), seen)
+    position = positions(nodes)
     unnamed: list[Any] = []
-    if given is None:
-        found = dict.fromkeys(
-            v for v in (*order, *outputs.values()) if _is_parameter(v, engine)
-        )
-        given, unnamed = (
-            as_named_dict(v for v in found if v.name),
-            [v for v in found if not v.name],
-        )
-    given = dict(sorted(given.items(), key=lambda item: order.get(item[1], last)))
-    own = _infer_layers(outputs, given) if layers is None else list(layers)
-    return Model(engine, outputs, given, nodes, own, unnamed)
+    if params is None:
+        params, unnamed = _find_params([*position, *outputs.values()], engine)
+    outputs = _in_order(outputs, position)
+    params = _in_order(params, position)
+    if layers is None:
+        layers = _infer_layers(outputs, params)
+    return Model(engine, outputs, params, nodes, list(layers), unnamed)
 
 
 def named_variables(variables: Iterable[Any]) -> dict[str, Any]:
-    """Return every named variable of a graph but the shared and constant ones, by name, in graph order.
+    """Return every named variable of a graph, by name, in graph order.
 
-    What was handed over is there under its own name or, unnamed, as ``output``.
+    Shared and constant ones are left out. What was handed over is there under its own
+    name or, unnamed, as ``output``.
     """
     variables = list(variables)
-    labels = [f"number {number} of the list" for number in range(1, len(variables) + 1)]
-    for number, head in enumerate(variables):
+    labels: dict[str, Any] = {}
+    for number, head in enumerate(variables, 1):
+        label = f"number {number} of the list"
         if getattr(head, "name", None):
-            labels[number] = f"{head.name} ({labels[number]})"
-    engine = _common_engine(dict(zip(labels, variables, strict=True)))
+            label = f"{head.name} ({label})"
+        labels[label] = head
+    engine = _common_engine(labels)
+    # dicts in the place of sets, as those have no order
     heads = dict.fromkeys(variables)
-    found = [
-        variable
-        for node in toposort(heads, ())
-        for variable in (*node.inputs, *node.outputs)
-    ]
+    graph = positions(toposort(heads))
     outputs: dict[str, Any] = {}
-    for variable in dict.fromkeys([*found, *heads]):
-        name = variable.name or ("output" if variable in heads else None)
-        is_constant = isinstance(variable, engine.SharedVariable) or hasattr(
-            variable, "data"
-        )
-        if name and engine.is_dense(variable) and not is_constant:
+    for variable in graph | heads:
+        name = variable.name
+        if not name and variable in heads:
+            name = "output"
+        if name and _is_symbolic(variable, engine):
             outputs[unique_name(name, outputs)] = variable
     if not outputs:
         raise ModelError(
-            f"{listing(map(str, heads))}: there is nothing but constants and shared variables."
+            f"{listing(map(str, heads))}: "
+            "there is nothing but constants and shared variables."
         )
     return outputs
 
@@ -86,20 +79,24 @@ def as_named_dict(params: Any) -> dict[str, Any]:
         return dict(params)
     if isinstance(params, str) or not isinstance(params, Iterable):
         raise ModelError(
-            f"params: {params!r} is no mapping name -> variable and no list of named variables."
+            f"params: {params!r} is no mapping name -> variable "
+            "and no list of named variables."
         )
-    found: dict[str, Any] = {}
+    named: dict[str, Any] = {}
+    # each once, by identity: what is no variable may have no hash
     for variable in {id(each): each for each in params}.values():
         if not getattr(variable, "name", None):
             raise ModelError(
-                f"params: {variable!r} has no name: name it, or pass a mapping name -> variable."
+                f"params: {variable!r} has no name: name it, "
+                "or pass a mapping name -> variable."
             )
-        found[unique_name(variable.name, found)] = variable
-    return found
+        named[unique_name(variable.name, named)] = variable
+    return named
 
 
-def _common_engine(variables: Mapping[str, Any]) -> ModuleType:
-    found: dict[str, str] = {}
+def _common_engine(variables):
+    """Return the engine of variables; refuse what is no dense tensor of one engine."""
+    first: dict[str, str] = {}
     for name, variable in variables.items():
         engine = engines.name_of(variable)
         if not isinstance(name, str):
@@ -107,56 +104,81 @@ def _common_engine(variables: Mapping[str, Any]) -> ModuleType:
                 f"{name!r} is no name: outputs and parameters are named by texts."
             )
         if engine is None:
+            known = " or ".join(engines.ENGINES)
             raise ModelError(
-                f"{name!r} is {variable!r}, which is no variable of {' or '.join(engines.ENGINES)}."
+                f"{name!r} is {variable!r}, which is no variable of {known}."
             )
-        found.setdefault(engine, name)
-    if len(found) > 1:
-        which = " and ".join(f"{name!r} of {engine}" for engine, name in found.items())
+        first.setdefault(engine, name)
+    if len(first) > 1:
+        which = " and ".join(f"{name!r} of {engine}" for engine, name in first.items())
         raise ModelError(f"one model, two engines: {which}. Build all of it with one.")
-    face = engines.engine_of(variable)
+    facade = engines.engine_of(variable)
     for name, variable in variables.items():
-        if not face.is_dense(variable):
-            what = f"{name!r} is of type {variable.type}: outputs and parameters are dense tensors."
-            raise ModelError(what + _how_to_densify(variable, face))
-    return face
+        if not facade.is_dense(variable):
+            raise ModelError(
+                f"{name!r} is of type {variable.type}: outputs and parameters are "
+                f"dense tensors.{_how_to_densify(variable, facade)}"
+            )
+    return facade
 
 
-def _how_to_densify(variable: Any, engine: ModuleType) -> str:
-    """Return a sentence that says what to do with a sparse variable, with a space before it."""
+def _how_to_densify(variable, engine):
+    """Return what to do with a sparse variable: a sentence, with a space before it."""
     if not hasattr(variable.type, "format"):  # csr or csc
         return ""
     package = engine.T.__name__.partition(".")[0]
     return (
-        " Leave sparse data out: what is computed from it may be an output. Densify what is an "
-        f"output: {package}.sparse.dense_from_sparse(variable)."
+        " Leave sparse data out: what is computed from it may be an output. "
+        f"Densify what is an output: {package}.sparse.dense_from_sparse(variable)."
     )
 
 
-def _is_parameter(variable: Any, engine: ModuleType) -> bool:
-    return (
-        isinstance(variable, engine.SharedVariable)
-        and engine.is_dense(variable)
-        and variable.type.ndim > 0
-        and "float" in variable.type.dtype
-        and not getattr(variable.tag, "regplug", False)
-    )
+def _is_symbolic(variable, engine):
+    """Tell whether a variable is a dense tensor that is neither shared nor constant."""
+    is_value = isinstance(variable, engine.SharedVariable) or hasattr(variable, "data")
+    return engine.is_dense(variable) and not is_value
 
 
-def _infer_layers(outputs: Mapping[str, Any], params: Mapping[str, Any]) -> list[Layer]:
-    groups = group_by_prefix(outputs, ":")
-    owned: dict[str, list[Any]] = {}
-    for name, variable in params.items():
-        prefix = name.rpartition(".")[0]
-        while prefix and prefix not in groups:
-            prefix = prefix.rpartition(".")[0]
-        owned.setdefault(prefix, []).append(variable)
-    return [
-        Layer(
-            name,
-            tuple(owned.get(name, ())),
-            tuple(names),
-            main if (main := f"{name}:out") in names else names[-1],
+def _find_params(variables, engine):
+    """Return the float shared variables with axes, those without a name apart."""
+    named, unnamed = [], []
+    for variable in dict.fromkeys(variables):
+        is_parameter = (
+            isinstance(variable, engine.SharedVariable)
+            and engine.is_dense(variable)
+            and variable.type.ndim > 0
+            and "float" in variable.type.dtype
+            and not getattr(variable.tag, "regplug", False)
         )
-        for name, names in groups.items()
-    ]
+        if is_parameter and variable.name:
+            named.append(variable)
+        elif is_parameter:
+            unnamed.append(variable)
+    return as_named_dict(named), unnamed
+
+
+def _in_order(variables, position):
+    """Return variables in graph order, those outside of the graph last."""
+
+    def place(item):
+        return position.get(item[1], len(position))
+
+    return dict(sorted(variables.items(), key=place))
+
+
+def _infer_layers(outputs, params):
+    groups = group_by_prefix(outputs, ":")
+    owned: dict[str, list[Any]] = defaultdict(list)
+    for name, variable in params.items():
+        # net.enc.cell.w belongs to net.enc where no layer is called net.enc.cell
+        owner = name.rpartition(".")[0]
+        while owner and owner not in groups:
+            owner = owner.rpartition(".")[0]
+        owned[owner].append(variable)
+    layers = []
+    for layer, names in groups.items():
+        main = f"{layer}:out"
+        if main not in names:
+            main = names[-1]
+        layers.append(Layer(layer, tuple(owned[layer]), tuple(names), main))
+    return layers

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import insort
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -11,11 +12,14 @@ from typing import Any
 from regplug.errors import ModelError, listing
 from regplug.models.naming import group_by_prefix
 from regplug.models.patterns import ROLES, Pattern
+from regplug.models.unit_axes import find_unit_axes
+
+__all__ = ["Layer", "Model", "Outputs"]
 
 
 @dataclass(frozen=True)
 class Layer:
-    """One layer: its name, its parameters, the names of its outputs and of its main output."""
+    """One layer: its name and parameters, the names of its outputs and the main one."""
 
     name: str
     params: tuple[Any, ...]
@@ -37,9 +41,8 @@ class Outputs(dict):
         ------
         NoMatchError
         """
-        names = Pattern(pattern).resolve(
-            self, self._model.roles, "outputs.match", "outputs"
-        )
+        roles = self._model.roles
+        names = Pattern(pattern).resolve(self, roles, "outputs.match", "outputs")
         return {name: self[name] for name in names}
 
 
@@ -58,11 +61,15 @@ class Model:
     unnamed : list of variable
         Float shared variables that a parameter pattern cannot name.
     new_step : function of no argument, optional
-        Makes the manager's step variable, where the model's library advances a kind of its own.
+        Makes the manager's step variable, where the model's library advances a kind of
+        its own.
     updates : dict of shared variable to variable
-        The model's own, such as the next states of generators, where its library hands them out.
+        The model's own, such as the next states of generators, where its library hands
+        them out.
     finds_updates : bool
         Whether the library's own way to compile finds these in whatever graph it gets.
+    known_unit_axis : dict of str to int or None
+        What an adapter knows of `unit_axis`; it wins over what the graph shows.
     """
 
     engine: ModuleType
@@ -74,55 +81,63 @@ class Model:
     new_step: Callable[[], Any] | None = None
     updates: Mapping[Any, Any] = field(default_factory=dict)
     finds_updates: bool = False
+    known_unit_axis: Mapping[str, int | None] = field(default_factory=dict)
 
     @cached_property
     def names(self) -> dict[str, dict[Any, list[str]]]:
-        """By target: each variable with all its names, the canonical one (it sorts first) in front."""
-        tables: dict[str, dict[Any, list[str]]] = {"outputs": {}, "params": {}}
-        for target, table in tables.items():
-            for name, variable in getattr(self, target).items():
-                table.setdefault(variable, []).append(name)
-            for names in table.values():
-                names.sort()
-        return tables
+        """By target: each variable with all its names, the canonical one in front.
+
+        The canonical name is the one that sorts first.
+        """
+        return {
+            "outputs": _names_by_variable(self.outputs),
+            "params": _names_by_variable(self.params),
+        }
 
     @cached_property
-    def siblings(self) -> dict[str, dict[str, list[str]]]:
+    def names_in_layer(self) -> dict[str, dict[str, list[str]]]:
         """By target: each name with all names of its layer."""
-        tables = {
-            "outputs": group_by_prefix(self.outputs, ":"),
-            "params": group_by_prefix(self.params, "."),
-        }
         return {
-            target: {name: own for own in groups.values() for name in own}
-            for target, groups in tables.items()
+            "outputs": _names_by_neighbour(self.outputs, ":"),
+            "params": _names_by_neighbour(self.params, "."),
         }
+
+    @cached_property
+    def unit_axis(self) -> dict[str, int | None]:
+        """By canonical name: the axis of a parameter's units, or an output's channels.
+
+        None where nothing shows it.
+        """
+        tables = self.names
+        axes = find_unit_axes(self.nodes, tables["params"])
+        by_name: dict[str, int | None] = {}
+        for variable, names in {**tables["outputs"], **tables["params"]}.items():
+            by_name[names[0]] = axes.get(variable)
+        return {**by_name, **self.known_unit_axis}
 
     @cached_property
     def roles(self) -> dict[str, set[str]]:
         """The names of outputs behind each role."""
-        main = {
-            name
-            for layer in self.layers
-            if (name := _output_name(layer)) in self.outputs
-        }
-        inputs = {
-            name for name, variable in self.outputs.items() if variable.owner is None
-        }
-        feeds: set[Any] = (
-            set()
-        )  # variables from which an output further down is computed
-        named = self.names["outputs"]
-        for node in reversed(self.nodes):
-            if any(variable in named or variable in feeds for variable in node.outputs):
-                feeds.update(node.inputs)
-        last = {name for name in main - inputs if self.outputs[name] not in feeds}
+        main = {_output_name(layer) for layer in self.layers} & self.outputs.keys()
+        # every node leads to an output: what a node reads has an output further down
+        inner: set[Any] = set()
+        for node in self.nodes:
+            inner.update(node.inputs)
+        inputs: set[str] = set()
+        last: set[str] = set()
+        for name, variable in self.outputs.items():
+            if variable.owner is None:
+                inputs.add(name)
+            elif name in main and variable not in inner:
+                last.add(name)
         return dict(zip(ROLES, (inputs, main - inputs - last, last), strict=True))
 
     def match(
         self, pattern: Pattern, targets: str, label: str, optional: bool = False
     ) -> dict[str, Any]:
-        """Return what a pattern matches, in graph order, each variable once under its canonical name.
+        """Return what a pattern matches, in graph order.
+
+        Each variable is there once, under its canonical name.
 
         Raises
         ------
@@ -131,21 +146,36 @@ class Model:
         if targets == "params" and self.unnamed and not optional:
             raise ModelError(
                 f"{label}: {len(self.unnamed)} of the model's parameters have no name "
-                f"({listing(map(str, self.unnamed), 4)}), so the pattern {pattern.spec!r} cannot name them: "
+                f"({listing(map(str, self.unnamed), 4)}), so the pattern "
+                f"{pattern.spec!r} cannot name them: "
                 "name them, or pass params={name: variable}."
             )
-        roles = self.roles if targets == "outputs" and pattern.roles else {}
-        found = set(
-            pattern.resolve(getattr(self, targets), roles, label, targets, optional)
-        )
+        roles: dict[str, set[str]] = {}
+        # they ask the caller's own layers: only where the pattern needs them
+        if targets == "outputs" and pattern.roles:
+            roles = self.roles
+        variables = getattr(self, targets)
+        matched = pattern.resolve(variables, roles, label, targets, optional)
+        found = {variables[name] for name in matched}
         table = self.names[targets]
-        return {
-            names[0]: variable
-            for variable, names in table.items()
-            if not found.isdisjoint(names)
-        }
+        return {table[each][0]: each for each in table if each in found}
 
 
-def _output_name(layer: Any) -> Any:
+def _names_by_variable(variables):
+    table: dict[Any, list[str]] = {}
+    for name, variable in variables.items():
+        insort(table.setdefault(variable, []), name)
+    return table
+
+
+def _names_by_neighbour(names, mark):
+    table: dict[str, list[str]] = {}
+    for group in group_by_prefix(names, mark).values():
+        table.update(dict.fromkeys(group, group))
+    return table
+
+
+def _output_name(layer):
+    # an attribute of `Layer`, a method of theanets' layers
     name = getattr(layer, "output_name", None)
     return name() if callable(name) else name

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Collection, Iterable
 
 __all__ = ["group_by_prefix", "unique_name"]
@@ -10,13 +9,17 @@ __all__ = ["group_by_prefix", "unique_name"]
 
 def unique_name(name: str, taken: Collection[str]) -> str:
     """Return a name, numbered (``name#2``) where it is taken."""
-    numbered = (f"{name}#{count}" for count in itertools.count(2))
-    return next(each for each in itertools.chain([name], numbered) if each not in taken)
+    unique, count = name, 1
+    while unique in taken:
+        count += 1
+        unique = f"{name}#{count}"
+    return unique
 
 
 def group_by_prefix(names: Iterable[str], mark: str) -> dict[str, list[str]]:
     """Return names by what stands before their last `mark`."""
     groups: dict[str, list[str]] = {}
     for name in names:
-        groups.setdefault(name.rpartition(mark)[0] or name, []).append(name)
+        prefix = name.rpartition(mark)[0]
+        groups.setdefault(prefix or name, []).append(name)
     return groups

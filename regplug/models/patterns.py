@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import fnmatch
-import re
 from collections.abc import Iterable, Mapping
+from fnmatch import fnmatchcase
 
 from regplug.errors import NoMatchError, OptionError, did_you_mean, listing, nearest
+
+__all__ = ["ROLES", "Pattern"]
 
 ROLES = ("@input", "@hidden", "@output")
 
@@ -22,48 +23,33 @@ class Pattern:
     Raises
     ------
     OptionError
-        It is not a text or list of texts, is empty, or names a role that does not exist.
+        It is not a text or list of texts, is empty, or names a role that does not
+        exist.
     """
 
     def __init__(self, spec: str | list[str]):
         entries = list(spec) if isinstance(spec, (list, tuple)) else [spec]
-        if not entries or not all(
-            isinstance(entry, str) and entry.strip("!") for entry in entries
-        ):
+        if not entries or not all(map(_is_entry, entries)):
             raise OptionError(
-                f"pattern {spec!r} is no text or list of texts: write a glob such as 'hid*:out'."
+                f"pattern {spec!r} is no text or list of texts: "
+                "write a glob such as 'hid*:out'."
             )
         self.spec = spec
-        self.positive = [entry for entry in entries if not entry.startswith("!")] or [
-            "*"
-        ]
-        self.negative = [entry[1:] for entry in entries if entry.startswith("!")]
-        self._globs = {
-            e: re.compile(fnmatch.translate(e)) for e in self.positive + self.negative
-        }
+        self.positive: list[str] = []
+        self.negative: list[str] = []
+        for entry in entries:
+            if entry.startswith("!"):
+                self.negative.append(entry[1:])
+            else:
+                self.positive.append(entry)
+        if not self.positive:
+            self.positive = ["*"]
 
     @property
     def roles(self) -> list[str]:
         """The roles among the entries."""
-        return [entry for entry in self._globs if entry.startswith("@")]
-
-    def _select(
-        self,
-        entry: str,
-        names: Mapping[str, None],
-        roles: Mapping[str, set[str]],
-        label: str,
-    ) -> set[str]:
-        if entry in names:
-            return {entry}
-        if entry.startswith("@"):
-            if entry not in roles:
-                what = "there are no roles here: write a glob"  # of parameters, or while the layers to come are unknown
-                if roles:
-                    what = f"unknown role {entry!r}.{did_you_mean(entry, roles)} Roles are {', '.join(roles)}"
-                raise OptionError(f"{label}: pattern {self.spec!r}: {what}.")
-            return roles[entry]
-        return {name for name in names if self._globs[entry].match(name)}
+        entries = self.positive + self.negative
+        return [entry for entry in entries if entry.startswith("@")]
 
     def resolve(
         self,
@@ -91,28 +77,50 @@ class Pattern:
         NoMatchError
             A positive entry, or the whole pattern, matches nothing.
         """
-        names = dict.fromkeys(names)
-        found = [self._select(entry, names, roles, label) for entry in self.positive]
-        excluded = set().union(
-            *(self._select(entry, names, roles, label) for entry in self.negative)
-        )
-        matched = [
-            name
-            for name in names
-            if name not in excluded and any(name in each for each in found)
-        ]
-        if optional:
-            return matched
-        for entry, each in zip(self.positive, found, strict=True):
-            if not each:
-                near = None if entry.startswith("@") else nearest(entry, names)
-                hint = f" Nearest: {near!r}." if near else ""
-                raise NoMatchError(
-                    f"{label}: pattern {entry!r} matches none of the {len(names)} {kind}.{hint} "
-                    f"{kind.capitalize()}: {listing(names)}."
-                )
-        if not matched:
+        names = list(names)
+        included: set[str] = set()
+        excluded: set[str] = set()
+        for entry in self.negative:
+            excluded |= self._select(entry, names, roles, label)
+        for entry in self.positive:
+            selected = self._select(entry, names, roles, label)
+            if not selected and not optional:
+                raise NoMatchError(f"{label}: {_no_match(entry, names, kind)}")
+            included |= selected
+        included -= excluded
+        matched = [name for name in names if name in included]
+        if not matched and not optional:
             raise NoMatchError(
-                f"{label}: pattern {self.spec!r} excludes all {len(names)} {kind}: {listing(names)}."
+                f"{label}: pattern {self.spec!r} excludes all {len(names)} {kind}: "
+                f"{listing(names)}."
             )
         return matched
+
+    def _select(self, entry, names, roles, label):
+        if entry in names:
+            return {entry}
+        if not entry.startswith("@"):
+            return {name for name in names if fnmatchcase(name, entry)}
+        if entry in roles:
+            return roles[entry]
+        # there are none of parameters, or while the layers to come are unknown
+        fault = "there are no roles here: write a glob"
+        if roles:
+            hint = did_you_mean(entry, roles)
+            fault = f"unknown role {entry!r}.{hint} Roles are {', '.join(roles)}"
+        raise OptionError(f"{label}: pattern {self.spec!r}: {fault}.")
+
+
+def _is_entry(entry):
+    return isinstance(entry, str) and bool(entry.strip("!"))
+
+
+def _no_match(entry, names, kind):
+    near = nearest(entry, names)
+    hint = ""
+    if near and not entry.startswith("@"):
+        hint = f" Nearest: {near!r}."
+    return (
+        f"pattern {entry!r} matches none of the {len(names)} {kind}.{hint} "
+        f"{kind.capitalize()}: {listing(names)}."
+    )

@@ -1,8 +1,8 @@
 """The bits of all noise, in NumPy, without an engine.
 
 A value depends on ``(seed, name, output, k, draw, step, row, column)`` and on nothing
-else. There is no stream to be consumed: any value of any mask can be looked at here, and
-the engines' implementations return the same integers.
+else. There is no stream to be consumed: any value of any mask can be looked at here,
+and the engines' implementations return the same integers.
 
 Notes
 -----
@@ -14,10 +14,10 @@ Key of a site
     text ``json.dumps([seed, name, output, k, draw])``.
 Cell
     An array is filled as (rows, columns): axis 0 is the rows, the other axes in C order
-    are the columns. A scalar is one row of one column, a vector has one column. A shared
-    axis has length 1. ``row`` is ``row_offset`` plus the index on axis 0, in 64 bits
-    (without ``row_offset`` where axis 0 is shared); ``block`` is ``column // 1024`` and
-    ``j`` is ``column % 1024``.
+    are the columns. A scalar is one row of one column, a vector has one column. A
+    shared axis has length 1. ``row`` is ``row_offset`` plus the index on axis 0, in 64
+    bits (without ``row_offset`` where axis 0 is shared); ``block`` is ``column //
+    1024`` and ``j`` is ``column % 1024``.
 Words of a block
     ``(a, b, c, d)`` = Philox4x32-10 [1]_ with the key ``(k0, k1)`` and the counter
     ``(block, row % 2**32, row // 2**32, step % 2**32)``.
@@ -30,8 +30,8 @@ Bits of a cell
             x ^= x >> 16;  x *= 0x7FEB352D;  x ^= b
             x ^= x >> 15;  x *= 0x846CA68B;  x ^= x >> 16
 keep
-    ``stream 0 >= threshold``, where ``threshold`` is ``rate * 2**32`` in float64, rounded
-    half to even, and at most ``2**32 - 1``.
+    ``stream 0 >= threshold``, where ``threshold`` is ``rate * 2**32`` in float64,
+    rounded half to even, and at most ``2**32 - 1``.
 uniform
     In [0, 1): float16 has the top 11 bits of stream 0, float32 the top 24, and float64
     the top 27 bits of stream 0 followed by the top 26 of stream 1.
@@ -46,18 +46,18 @@ normal
     percent of itself up to z = 4 and 7 percent at z = 4.5.
 
 Quality
-    dieharder 3.31.1 on a raw stream of stream 0 (``dieharder -g 200``), 2026-11-22 and 24. In
-    the order in which an array of 1000 columns is filled, the complete ``-a``: 112
-    PASSED, 2 WEAK, none FAILED (perfect bits are WEAK once in 100). All diehard_* and
-    sts_* (``-d 0`` to ``16``, ``100`` to ``102``): many labels at a fixed cell 49 PASSED,
-    2 WEAK; consecutive steps at a fixed cell 50 PASSED, 1 WEAK; 64 columns 50 PASSED,
-    1 WEAK; 4096 columns 49 PASSED, 2 WEAK (one is diehard_sums, which dieharder itself
-    lists as "Do Not Use"); none FAILED.
+    dieharder 3.31.1 on a raw stream of stream 0 (``dieharder -g 200``), 2026-11-22 and
+    24. In the order in which an array of 1000 columns is filled, the complete ``-a``:
+    112 PASSED, 2 WEAK, none FAILED (perfect bits are WEAK once in 100). All diehard_*
+    and sts_* (``-d 0`` to ``16``, ``100`` to ``102``): many labels at a fixed cell 49
+    PASSED, 2 WEAK; consecutive steps at a fixed cell 50 PASSED, 1 WEAK; 64 columns 50
+    PASSED, 1 WEAK; 4096 columns 49 PASSED, 2 WEAK (one is diehard_sums, which dieharder
+    itself lists as "Do Not Use"); none FAILED.
 
 References
 ----------
-.. [1] Salmon, Moraes, Dror and Shaw (2011), Parallel random numbers: as easy as 1, 2, 3,
-   SC'11.
+.. [1] Salmon, Moraes, Dror and Shaw (2011), Parallel random numbers: as easy as 1,
+   2, 3, SC'11.
 .. [2] Wellons (2018), Prospecting for hash functions, nullprogram.com/blog/2018/07/31.
 
 Examples
@@ -189,7 +189,7 @@ def normal(
     row_offset=0,
     shared_axes=(),
 ):
-    """Return normal noise of mean 0 and variance 1 of a float ``dtype``; else as `keep`."""
+    """Return noise of mean 0 and variance 1 of a float ``dtype``; else as `keep`."""
     shape, row_offset = mask_shape(shape, shared_axes, row_offset)
     return normal_from_key(
         site_key(seed, name, output, k, draw), shape, step, dtype, row_offset
@@ -231,18 +231,13 @@ def philox(counter, key):
 
     Counter and key broadcast against each other; the result has one dimension at least.
     """
+    words = np.broadcast_arrays(*map(uint32, (*counter, *key)))
     # scalars would warn of overflow
-    return rounds(
-        *(
-            np.atleast_1d(word)
-            for word in np.broadcast_arrays(
-                *(uint32(each) for each in (*counter, *key))
-            )
-        )
-    )
+    return rounds(*map(np.atleast_1d, words))
 
 
-# numba compiles the four functions below, too, for scalars. It widens what two uint32 give to 64 bits, hence the casts
+# numba compiles the four functions below, too, for scalars. It widens what two uint32
+# give to 64 bits, hence the casts
 
 
 def rounds(x0, x1, x2, x3, k0, k1):
@@ -268,16 +263,10 @@ def mix(a, b, j):
 
 def halves(h0, h1):
     """Return the odd integer n of a normal number."""
-    s = (
-        uint32(h0 >> uint32(16))
-        + uint32(h0 & uint32(0xFFFF))
-        + uint32(h1 >> uint32(16))
-        + uint32(h1 & uint32(0xFFFF))
-    )
-    return int32(
-        int32((s << uint32(7)) + (uint32(h0 & uint32(63)) << uint32(1)))
-        - int32(16777023)
-    )
+    upper = uint32(h0 >> uint32(16)) + uint32(h1 >> uint32(16))
+    lower = uint32(h0 & uint32(0xFFFF)) + uint32(h1 & uint32(0xFFFF))
+    last = uint32(h0 & uint32(63)) << uint32(1)
+    return int32(int32(((upper + lower) << uint32(7)) + last) - int32(16777023))
 
 
 def polynomial(x, c):
@@ -315,13 +304,15 @@ def normal_from_key(key, shape, step, dtype="float32", row_offset=0):
     h0, h1 = (bits(key, shape, step, row_offset, stream) for stream in (0, 1))
     # NumPy 1.21 makes a scalar of np.float64(an array of one element)
     t = halves(h0, h1).astype(real) * real(2**-23)
-    return np.asarray(polynomial(t * t, [real(each) for each in NORMAL]) * t).astype(
-        dtype
-    )
+    value = polynomial(t * t, list(map(real, NORMAL))) * t
+    return np.asarray(value).astype(dtype)
 
 
 def mask_shape(shape, shared_axes, row_offset):
-    """Return the shape with length 1 at the shared axes, and the row offset, 0 where axis 0 is shared."""
+    """Return the shape and the row offset of a mask.
+
+    The length is 1 at the shared axes, the offset 0 where axis 0 is one of them.
+    """
     shape = list(shape)
     for axis in shared_axes:
         if not -len(shape) <= axis < len(shape):
@@ -335,16 +326,17 @@ def mask_shape(shape, shared_axes, row_offset):
 
 
 def _rows_columns(shape):
-    shape = tuple(int(length) for length in shape)
+    shape = tuple(map(int, shape))
     if any(length < 0 for length in shape):
         raise ValueError(f"shape {shape} has a negative length")
     columns = math.prod(shape[1:])
     if columns > MOST_COLUMNS:
         raise ValueError(
-            f"shape {shape} has {columns} columns (the product of all axes but the first), at most {MOST_COLUMNS} are "
-            "possible"
+            f"shape {shape} has {columns} columns (the product of all axes but the "
+            f"first), at most {MOST_COLUMNS} are possible"
         )
-    return shape[0] if shape else 1, columns
+    rows = math.prod(shape[:1])
+    return rows, columns
 
 
 def _float_dtype(dtype):

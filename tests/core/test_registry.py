@@ -127,7 +127,7 @@ def test_entry_point_of_another_form_is_broken_and_harms_no_other(value, package
 def test_entry_point_with_a_slash_in_its_name_is_broken(package):
     package("rp-lasso", {"a/b": "rp_lasso:WeightLasso"}, "rp_lasso", SOURCE)
     assert entry_of("a/b").status == "broken"
-    assert "has a slash, which parts package and name" in entry_of("a/b").problem
+    assert "has a slash, which parts package and name" in entry_of("a/b").static_error
 
 
 def test_conflict_is_the_status_of_both(package):
@@ -273,7 +273,7 @@ def test_metadata_without_a_name_or_a_version_is_broken_and_goes_by_its_folder(p
     for text in ("Version: 0.1\n", "Name: rp-lasso\n"):
         metadata.write_text(text)
         assert (
-            entry_of("weight_lasso").problem
+            entry_of("weight_lasso").static_error
             == "the package's metadata has no name or version"
         )
     metadata.write_text("Version: 0.1\n")

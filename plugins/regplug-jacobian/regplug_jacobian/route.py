@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from regplug.engine import engine_of, nonzero, norm, tensor
-from regplug.graph.rewiring import rewire, toposort
+from regplug.graph import rewire, toposort
 
 
 def routes(outputs, wrt, matched):

@@ -230,7 +230,7 @@ def test_weights_are_live_in_a_compiled_log_probability():
 
 
 def test_network_with_a_penalized_hidden_layer():
-    """After the neural network of PyMC's gallery: tanh layers with weights of normal priors."""
+    """Return a network as in PyMC's gallery: tanh layers, weights of normal priors."""
     X, _ = data(columns=3)
     labels = (X[:, 0] * X[:, 1] > 0).astype("int64")
     rng = np.random.default_rng(2)
@@ -431,7 +431,7 @@ def test_deterministic_that_depends_on_no_free_variable_warns_by_name():
 
 
 def test_every_installed_regularizer_is_a_prior_or_refused_by_name():
-    """What is accepted has a finite term; what is not is refused with its package and a reason."""
+    """What is accepted has a finite term; the rest is refused with its reason."""
     rng = np.random.default_rng(0)
     with pm.Model() as model:
         X = pm.Data("X", rng.normal(size=(6, 3)))

@@ -47,9 +47,8 @@ from regplug.cli.plan import command as plan
 pytestmark = pytest.mark.filterwarnings(
     "ignore:PyTensor could not link to a BLAS:UserWarning"
 )
-UNFUSED = {
-    "mode": Mode(linker="py", optimizer="fast_run").excluding("fusion")
-}  # Python runs a fused loop by number
+# Python runs a fused loop by number
+UNFUSED = {"mode": Mode(linker="py", optimizer="fast_run").excluding("fusion")}
 COMPOSITION = [
     ("weight_l2", {"pattern": "*.W", "weight": 1e-3}),
     ("hidden_l1", 1e-3),
@@ -99,6 +98,19 @@ def test_names_are_the_librarys_own():
     assert list(model.outputs) == ["X:out", "fc:out", "fc:ReLU", "logits:out"]
     assert list(model.params) == ["fc.W", "fc.b", "logits.W", "logits.b"]
     assert {name: param.name for name, param in model.params.items()}["fc.W"] == "fc_W"
+
+
+def test_units_and_channels_are_on_the_last_axis():
+    assert regplug.as_model(mlp()).unit_axis == {
+        "X:out": 1,
+        "fc:out": 1,
+        "fc:ReLU": 1,
+        "logits:out": 1,
+        "fc.W": 1,
+        "fc.b": None,
+        "logits.W": 1,
+        "logits.b": None,
+    }
 
 
 def test_roles_take_the_activation_of_a_layer():
@@ -536,9 +548,8 @@ def test_generator_advances_by_the_draw_from_the_dropped_layer():
     rng = pytensor.shared(np.random.default_rng(5), name="counts.rng")
     _, counts = pt.random.poisson(pt.exp(hidden), rng=rng, return_next_rng=True)
     model = Model(counts * 1.0).initialize(seed=0)
-    result = regplug.compose(["dropout=0.5@fc:out"], seed=7).apply(
-        model
-    )  # and warns of nothing
+    # and warns of nothing
+    result = regplug.compose(["dropout=0.5@fc:out"], seed=7).apply(model)
     sample = pytensor_ml.function(
         [X], result.outputs["output:out"], mode=UNFUSED["mode"]
     )
@@ -559,7 +570,8 @@ def test_plan_takes_the_model(tmp_path, monkeypatch):
         "from pytensor_ml.activations import ReLU",
         "from pytensor_ml.layers import Input, Linear, Sequential",
         "from pytensor_ml.model import Model",
-        "network = Sequential(Linear('fc', n_in=4, n_out=6), ReLU(), Linear('logits', n_in=6, n_out=2))",
+        "fc = Linear('fc', n_in=4, n_out=6)",
+        "network = Sequential(fc, ReLU(), Linear('logits', n_in=6, n_out=2))",
         "model = Model(network(Input('X', shape=(None, 4))))",
     ]
     (tmp_path / "planned_network.py").write_text("\n".join(lines))
