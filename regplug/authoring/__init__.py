@@ -1,1 +1,1 @@
-"""What an author of regularizers meets: the class, the hooks, options, schedules, and what a class must be."""
+"""What an author meets: the class, the hooks, options, schedules, validation."""

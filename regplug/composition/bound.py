@@ -144,10 +144,10 @@ class BoundRegularizer:
             remedy = "is a part of the graph: compose anew with it"
             raise OptionError(f"{self.label}: the schedule {dict(weight)} {remedy}.")
         if self.has_static_weight and weight != self.weight.get():
-            what = f"{self.regularizer.weight!r} is baked into the graph"
+            baked = f"{self.regularizer.weight!r} is baked into the graph"
             raise OptionError(
-                f"{self.label} ({self.provenance}): {_NOT_TAKEN}, so {what}: compose anew "
-                "to change it."
+                f"{self.label} ({self.provenance}): {_NOT_TAKEN}, so {baked}: compose "
+                "anew to change it."
             )
         return weight
 

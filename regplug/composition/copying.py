@@ -14,6 +14,8 @@ from regplug.errors import RegplugWarning, UnknownRegularizerError
 if TYPE_CHECKING:
     pass
 
+__all__ = ["pack", "unpack"]
+
 
 class Packaged(NamedTuple):
     """A regularizer of a package; its class is looked up where it is rebuilt."""

@@ -159,7 +159,7 @@ class GraphPass:
         return self.model_updates.rewired(self.history.memo, without=self.unadvanced)
 
     def updates(self) -> dict[Any, Any]:
-        """Return what a training step replaces: the model's own, the step, kept arrays."""
+        """Return the model's own updates, and those of the step and of kept arrays."""
         step = self.hooks.run_state.step.connect(self.hooks.engine)
         is_scheduled = any(
             matched and isinstance(member.weight, Schedule)

@@ -21,6 +21,8 @@ from regplug.errors import CompositionError, ModelError, RegularizerError, listi
 from regplug.graph.rewiring import toposort
 from regplug.models.model import Model
 
+__all__ = ["KeptArrays", "State"]
+
 
 class KeptArray(LazySharedVariable):
     """An array that a regularizer keeps between steps.

@@ -27,6 +27,8 @@ from regplug.composition.toml import write_document
 from regplug.errors import CopyError, RegplugWarning
 from regplug.models.adapters import as_model
 
+__all__ = ["Manager", "Result"]
+
 
 @dataclass(frozen=True)
 class Result:
@@ -224,7 +226,7 @@ class Manager:
     # a model while it is being built, layer by layer
 
     def modify_graph(self, outputs: dict[str, Any]) -> None:
-        """Regularize the outputs of a layer, in place, before the next is built on them.
+        """Regularize the outputs of a layer, in place, before the next one is built.
 
         Where a layer fails, the next one begins a new model.
         """

@@ -13,6 +13,15 @@ from regplug.errors import ModelError, RegplugWarning, listing
 from regplug.graph.rewiring import toposort
 from regplug.models.model import Model
 
+__all__ = [
+    "ModelUpdates",
+    "as_ordered",
+    "check_updates",
+    "collect",
+    "unadvanced",
+    "warn_of_unknown",
+]
+
 
 @dataclass(frozen=True)
 class ModelUpdates:

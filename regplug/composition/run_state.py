@@ -30,6 +30,8 @@ from regplug.noise.reference import site_key
 if TYPE_CHECKING:
     from regplug.composition.bound import BoundRegularizer
 
+__all__ = ["RunState", "Weights", "check_integer"]
+
 
 def check_integer(name: str, value: Any, low: int, high: int) -> int:
     """Return `value` as an int; refuse what is none, or not in [low, high)."""

@@ -9,6 +9,8 @@ import numpy as np
 
 from regplug.errors import ModelError
 
+__all__ = ["LazySharedVariable"]
+
 
 class LazySharedVariable:
     """A value: a NumPy array until a graph is there, then a shared variable."""
