@@ -246,7 +246,7 @@ def test_gradient_of_jacobian_agrees_with_finite_differences(model, assert_gradi
 def test_wrt_that_matches_nothing_is_refused_by_name(model, name):
     with pytest.raises(
         NoMatchError,
-        match=f"{name}: .*'inn:out' matches none of the 2 outputs. Nearest: 'in:out'",
+        match=f"{name} .*'inn:out' matches none of the 2 outputs. Nearest: 'in:out'",
     ):
         term(model("dense").outputs, name, wrt="inn:out")
 

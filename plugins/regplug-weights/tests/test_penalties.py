@@ -419,7 +419,7 @@ def test_penalty_of_a_vector_alone_is_refused_with_the_remedy(name, penalty):
 def test_group_lasso_refuses_an_axis_that_is_not_there(axis, penalty):
     with pytest.raises(
         regplug.OptionError,
-        match=rf"group_lasso: axis {axis} .*'hid.w' has 2 dimensions.*-2 to 1",
+        match=rf"group_lasso .*axis {axis} .*'hid.w' has 2 dimensions.*-2 to 1",
     ):
         penalty("group_lasso", {"hid.w": np.ones((3, 2))}, axis=axis)
 
