@@ -7,25 +7,12 @@ import sys
 
 import numpy as np
 import pytest
+from toys import Sum, SumParams
 
 import regplug
 from regplug import NoMatchError, Regularizer, RegularizerError, hookimpl
 from regplug.engine import engine_of, mean, tensor
 from regplug.testing import evaluate, function
-
-
-class Sum(Regularizer):
-    """Sum of everything matched."""
-
-    weight = 1.0
-
-    @hookimpl
-    def loss(self, matched):
-        return sum(h.sum() for h in matched.values())
-
-
-class SumParams(Sum):
-    targets = "params"
 
 
 class Times(Regularizer):

@@ -6,24 +6,11 @@ import types
 
 import pluggy
 import pytest
+from toys import Sum, Times
 
 import regplug
 from regplug import CompositionError, Regularizer, RegularizerError, hookimpl
 from regplug.testing import evaluate
-
-
-class Times(Regularizer):
-    @hookimpl
-    def modify_graph(self, value):
-        return value * 10
-
-
-class Sum(Regularizer):
-    weight = 1.0
-
-    @hookimpl
-    def loss(self, matched):
-        return sum(h.sum() for h in matched.values())
 
 
 class Tracer:

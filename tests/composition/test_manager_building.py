@@ -6,6 +6,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from toys import Plus, Sum, SumParams, Times, TimesParams
 
 import regplug
 from regplug import (
@@ -18,36 +19,6 @@ from regplug import (
 )
 from regplug.noise import reference
 from regplug.testing import evaluate, function
-
-
-class Times(Regularizer):
-    factor: float = 10.0
-
-    @hookimpl
-    def modify_graph(self, value):
-        return value * self.factor
-
-
-class Plus(Regularizer):
-    @hookimpl
-    def modify_graph(self, value):
-        return value + 1
-
-
-class TimesParams(Times):
-    targets = "params"
-
-
-class Sum(Regularizer):
-    weight = 1.0
-
-    @hookimpl
-    def loss(self, matched):
-        return sum(h.sum() for h in matched.values())
-
-
-class SumParams(Sum):
-    targets = "params"
 
 
 def build(manager, *layers):

@@ -6,35 +6,12 @@ import warnings
 
 import numpy as np
 import pytest
+from toys import Plus, Times, TimesParams
 
 import regplug
 from regplug import Regularizer, hookimpl
 from regplug.graph.rewiring import toposort
 from regplug.testing import evaluate
-
-
-class Times(Regularizer):
-    """Multiply by a constant."""
-
-    factor: float = 10.0
-
-    @hookimpl
-    def modify_graph(self, value):
-        return value * np.asarray(self.factor, value.dtype)
-
-
-class Plus(Regularizer):
-    """Add a constant."""
-
-    term: float = 1.0
-
-    @hookimpl
-    def modify_graph(self, value):
-        return value + np.asarray(self.term, value.dtype)
-
-
-class TimesParam(Times):
-    targets = "params"
 
 
 def lines(T):
@@ -147,16 +124,16 @@ def test_rewiring_of_a_parameter_reaches_all_that_use_it(engine, T):
     w = engine.shared(np.array([1.0, 2.0]), name="tied.w")
     h = x * w
     outputs = {"h:out": h, "out:out": (h + w).sum()}
-    result = regplug.compose([TimesParam("tied.w")]).apply(outputs)
+    result = regplug.compose([TimesParams("tied.w")]).apply(outputs)
     assert evaluate(result.outputs["out:out"], {x: [1.0, 1.0]}) == 60
     assert evaluate(result.clean["out:out"], {x: [1.0, 1.0]}) == 6
-    assert result.matches == {"times_param": ["tied.w"]}
+    assert result.matches == {"times_params": ["tied.w"]}
 
 
 def test_rewiring_parameter_that_is_an_output_too_takes_both_changes(engine, T):
     x = T.vector("x", dtype="float64")
     w = engine.shared(np.array([1.0, 2.0]), name="embed.w")
-    result = regplug.compose([Plus("embed:out"), TimesParam("embed.w")]).apply(
+    result = regplug.compose([Plus("embed:out"), TimesParams("embed.w")]).apply(
         {"embed:out": w, "out:out": x + w}
     )
     assert evaluate(result.outputs["embed:out"]).tolist() == [11, 21]
@@ -307,7 +284,7 @@ def test_rewiring_of_a_parameter_that_only_a_scan_uses(engine, T):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
         states, _ = engine.scan(lambda step: (step * w).sum(), sequences=x)
-    result = regplug.compose([TimesParam("rnn.w")]).apply({"rnn:out": states})
+    result = regplug.compose([TimesParams("rnn.w")]).apply({"rnn:out": states})
     given = {x: [1.0, 2.0]}
     np.testing.assert_array_equal(evaluate(result.outputs["rnn:out"], given), [30, 60])
     np.testing.assert_array_equal(evaluate(result.clean["rnn:out"], given), [3, 6])
