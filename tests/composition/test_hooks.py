@@ -234,3 +234,30 @@ def test_hooks_of_the_ancestor_work_as_theanets_has_them(engine):
     assert evaluate(result.outputs["h:out-prenoise"], value).tolist() == [[3, 3]]
     assert evaluate(result.loss) == pytest.approx(0.1)
     assert result.matches["gaussian_noise"] == ["h:out"]
+
+
+def test_hooks_are_handed_where_units_are(engine):
+    seen = {}
+
+    class Look(Regularizer):
+        targets = "params"
+        weight = 1.0
+
+        @hookimpl
+        def modify_graph(self, name, value, unit_axis):
+            seen["modify_graph"] = {name: unit_axis}
+            return value * 1
+
+        @hookimpl
+        def loss(self, matched, unit_axis):
+            seen["loss"] = {name: unit_axis[name] for name in matched}
+
+        @hookimpl
+        def constrain(self, matched, unit_axis):
+            seen["constrain"] = {name: unit_axis[name] for name in matched}
+            return matched
+
+    _, w, _, outputs = net(engine)
+    result = regplug.compose([Look("w")]).apply(outputs)
+    result.constrain({w: w + 1})
+    assert seen == dict.fromkeys(["modify_graph", "loss", "constrain"], {"w": 1})

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 
 import regplug
 from regplug.graph.rewiring import toposort
-from regplug.testing import function
+from regplug.testing import evaluate, function
 
 W = ("hid.w", "conv.w")
 TOLERANCE = {"float64": 1e-6, "float32": 1e-4}
@@ -451,3 +453,24 @@ def test_penalty_weight_is_live_and_zero_is_off(arrays, apply):
     manager.weights["elastic_net"] = 0
     manager.weights["group_lasso"] = 0.5
     assert list(compute()) == pytest.approx([2 * lasso, 0, 2 * lasso])
+
+
+@pytest.mark.parametrize("name", ["group_lasso", "group_soft_threshold"])
+def test_groups_of_a_kernel_are_its_units_where_the_model_knows_them(name, engine):
+    """On an engine or in a library that has the units of kernels last."""
+    values = np.random.default_rng(1).normal(size=(3, 2, 4))
+    k = engine.shared(values, name="k")
+    model = regplug.as_model({"h:out": k * 1}, {"k": k})
+
+    def of(model, **options):
+        options = {"weight": 0.3, **options}
+        result = regplug.compose([(name, options)]).apply(model)
+        if name == "group_lasso":
+            return evaluate(result.loss)
+        return evaluate(result.constrain({k: k * 1}, learning_rate=1.0)[k])
+
+    known = dataclasses.replace(model, known_unit_axis={"k": 2})
+    assert not np.allclose(of(known), of(model))
+    np.testing.assert_array_equal(of(known), of(model, axis=2))
+    np.testing.assert_array_equal(of(model), of(model, axis=0))
+    np.testing.assert_array_equal(of(known, axis=1), of(model, axis=1))
