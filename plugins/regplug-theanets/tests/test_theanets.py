@@ -2,6 +2,7 @@
 
 import collections
 import collections.abc
+import doctest
 import logging
 import sys
 import types
@@ -610,3 +611,7 @@ def test_sparse_input_is_no_output():
 def test_network_without_layers_has_no_outputs():
     with pytest.raises(ModelError, match="has no layers, and so no outputs"):
         regplug.as_model(theanets.Network())
+
+
+def test_examples_run():
+    assert doctest.testmod(sys.modules["regplug_theanets"]).failed == 0
