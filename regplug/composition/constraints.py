@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from functools import partial
 from typing import Any
@@ -12,7 +13,13 @@ from regplug.composition.graph_pass import require_float
 from regplug.composition.hook_arguments import HookArguments, common_dtype
 from regplug.composition.hook_results import refine_type
 from regplug.composition.model_updates import as_ordered
-from regplug.errors import ModelError, NoMatchError, OptionError, listing
+from regplug.errors import (
+    ModelError,
+    NoMatchError,
+    OptionError,
+    RegplugWarning,
+    listing,
+)
 
 __all__ = ["constrain"]
 
@@ -35,6 +42,7 @@ def _projected(hooks, member, updates, learning_rate):
     """Return the updates that one regularizer projects."""
     params, updated = _updated(hooks, member, updates)
     if not updated:
+        _warn_of_nothing(member, hooks.matches[member])
         return {}
     _check_arguments(member, updated, learning_rate)
     wide = hooks.widened(updated)
@@ -58,6 +66,16 @@ def _projected(hooks, member, updates, learning_rate):
         new = hooks.engine.T.cast(new, updated[name].dtype)
         projected[params[name]] = hooks.engine.refine_type(new, params[name])
     return projected
+
+
+def _warn_of_nothing(member, params):
+    # where nothing may match, nothing is missing
+    if params:
+        text = (
+            f"{member.label} ({member.provenance}): constrain: the updates change none of "
+            f"{listing(params)}, which it constrains: hand over the updates of these."
+        )
+        warnings.warn(text, RegplugWarning, stacklevel=5)
 
 
 def _updated(hooks, member, updates):

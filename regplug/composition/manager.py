@@ -24,6 +24,7 @@ from regplug.composition.model_updates import (
 from regplug.composition.run_state import RunState, Weights, check_integer
 from regplug.composition.terms import total, weighted_terms
 from regplug.composition.toml import write_document
+from regplug.composition.unreached import warn_of_unreached
 from regplug.errors import CopyError, RegplugWarning
 from regplug.models.adapters import as_model
 
@@ -201,6 +202,7 @@ class Manager:
     def _regularized(self, training, clean):
         """Make the graph for training and the clean one, and the terms of both."""
         outputs = training.rewire(self.members)
+        warn_of_unreached(training.model, training.matches, self.members)
         always = [m for m in self.members if m.regularizer.applies == "always"]
         clean_outputs = clean.rewire(always)
         known: dict = {}
