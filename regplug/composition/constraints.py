@@ -13,6 +13,7 @@ from regplug.composition.graph_pass import require_float
 from regplug.composition.hook_arguments import HookArguments, common_dtype
 from regplug.composition.hook_results import refine_type
 from regplug.composition.model_updates import as_ordered
+from regplug.composition.wiring import mark_as_constrained
 from regplug.errors import (
     ModelError,
     NoMatchError,
@@ -64,7 +65,9 @@ def _projected(hooks, member, updates, learning_rate):
         fault = partial(member.fault, "constrain", name)
         new = refine_type(new, wide[name], hooks.engine, fault)
         new = hooks.engine.T.cast(new, updated[name].dtype)
-        projected[params[name]] = hooks.engine.refine_type(new, params[name])
+        new = hooks.engine.refine_type(new, params[name])
+        mark_as_constrained(new, updated[name], member.label)
+        projected[params[name]] = new
     return projected
 
 
@@ -72,8 +75,9 @@ def _warn_of_nothing(member, params):
     # where nothing may match, nothing is missing
     if params:
         text = (
-            f"{member.label} ({member.provenance}): constrain: the updates change none of "
-            f"{listing(params)}, which it constrains: hand over the updates of these."
+            f"{member.label} ({member.provenance}): constrain: the updates change none "
+            f"of {listing(params)}, which it constrains: hand over the updates of "
+            "these."
         )
         warnings.warn(text, RegplugWarning, stacklevel=5)
 

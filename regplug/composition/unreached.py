@@ -38,17 +38,18 @@ def warn_of_unreached(
             if variable not in used:
                 fault = "no output of the model depends on it"
             elif variable in inner:
-                fault = (
-                    f"it depends on {inner[variable]}, which no output that is computed by "
-                    "a scan (or another inner graph) depends on: it seems to be a variable "
-                    "inside of it. What the scan returns can be regularized"
-                )
+                fault = _INSIDE.format(inner[variable])
             if fault is not None:
-                text = (
-                    f"{member.label} ({member.provenance}) changes {name!r} to no effect: "
-                    f"{fault}."
-                )
+                who = f"{member.label} ({member.provenance})"
+                text = f"{who} changes {name!r} to no effect: {fault}."
                 warnings.warn(text, RegplugWarning, stacklevel=4)
+
+
+_INSIDE = (
+    "it depends on {}, which no output that is computed by a scan (or another inner "
+    "graph) depends on: it seems to be a variable inside of it. What the scan returns "
+    "can be regularized"
+)
 
 
 def _inner_variables(model):

@@ -103,7 +103,8 @@ class Pattern:
 
     def _select(self, entry, names, roles, label):
         exact = {name for name, given in names.items() if entry in (name, given)}
-        # x[0] is a name that its own glob does not match, and "*" is one that stays a glob
+        # x[0] is a name that its own glob does not match, and "*" is one that stays a
+        # glob
         if exact and not fnmatchcase(entry, entry):
             return exact
         if exact or not entry.startswith("@"):
