@@ -56,10 +56,7 @@ def _projected(hooks, member, updates, learning_rate):
         unit_axis=hooks.unit_axis(member, "constrain"),
     )
     member.require_used_weight()
-    if not isinstance(results, Mapping) or results.keys() - updated.keys():
-        expected = f"a dict with keys of {', '.join(updated)}"
-        what = f"returned {results!r}, expected {expected}"
-        raise member.fault("constrain", "", what)
+    _check_results(member, results, updated)
     projected = {}
     for name, new in results.items():
         fault = partial(member.fault, "constrain", name)
@@ -98,6 +95,13 @@ def _check_arguments(member, updated, learning_rate):
         raise OptionError(f"{member.label} ({member.provenance}): {remedy}.")
     for name, new in updated.items():
         require_float(name, new, partial(member.fault, "constrain", name))
+
+
+def _check_results(member, results, updated):
+    if not isinstance(results, Mapping) or results.keys() - updated.keys():
+        expected = f"a dict with keys of {', '.join(updated)}"
+        what = f"returned {results!r}, expected {expected}"
+        raise member.fault("constrain", "", what)
 
 
 def _as_update(hooks, name, param, new):
