@@ -31,7 +31,8 @@ def find_unit_axes(nodes: Iterable[Any], params: Iterable[Any]) -> dict[Any, int
     -----
     In ``x @ w`` the units are on axis 1 of `w`, in ``w @ x`` on axis 0, and on axis 0
     of the kernel of a convolution, whose channels are on axis 1. Followed is what
-    reorders axes or keeps them. No node is looked into, scans neither.
+    reorders axes or keeps them. A vector that is added or multiplied, such as biases,
+    shows channels where nothing upstream does. No node is looked into, scans neither.
     """
     walk = _Walk(params)
     for node in nodes:
@@ -106,10 +107,21 @@ class _Walk:
 
     def _keep(self, inputs, result):
         shown = {self.channels[each] for each in inputs if each in self.channels}
+        if not shown and result.ndim > 1:
+            shown = self._axes_of_vectors(inputs)
         if len(shown) == 1:
             self.channels[result] = min(shown)
         elif len(inputs) == 1:
             self._pass_on_source(inputs[0], result)
+
+    def _axes_of_vectors(self, inputs):
+        """Return where parameters of one dimension, widened to a result's, lie."""
+        shown = set()
+        for each in inputs:
+            param, axes = self.sources.get(each, (None, ()))
+            if param is not None and param.ndim == 1 and 0 in axes:
+                shown.add(axes.index(0))
+        return shown
 
     def _pass_on_source(self, old, new):
         if old in self.sources:

@@ -102,6 +102,24 @@ def test_matmul_of_pytensor_shows_what_dot_shows(engine, T, shared):
     assert model.unit_axis == {"h": 1, "g": 2, "s": 0, "w": 1}
 
 
+@pytest.mark.parametrize("axis", [1, 3])
+def test_biases_show_channels_where_nothing_upstream_does(T, shared, axis):
+    x, b, scale = T.tensor4("x"), shared("b", 3), shared("scale", 3)
+    order = ["x"] * 4
+    order[axis] = 0
+    y = T.tanh(x * scale.dimshuffle(order) + b.dimshuffle(order))
+    model = regplug.as_model({"x": x, "y": y, "z": b * 2})
+    assert model.unit_axis == {"x": None, "y": axis, "z": None} | dict.fromkeys(
+        ["b", "scale"]
+    )
+
+
+def test_vectors_that_disagree_show_no_channels(T, shared):
+    x, b, rows = T.tensor4("x"), shared("b", 3), shared("rows", 3)
+    y = T.switch(x, b.dimshuffle("x", "x", "x", 0), rows.dimshuffle("x", "x", 0, "x"))
+    assert regplug.as_model({"y": y}).unit_axis["y"] is None
+
+
 def test_what_an_adapter_knows_wins(T, shared):
     x, w = T.matrix("x"), shared("w", 3, 4)
     model = regplug.as_model({"x": x, "h": T.dot(x, w)})

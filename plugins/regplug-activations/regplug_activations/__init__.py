@@ -225,9 +225,10 @@ class TotalVariation(Regularizer):
 
     Parameters
     ----------
-    axes : tuple of int
-        The axes along which entries are neighbours; ``(1, 2)`` for images of shape
-        (batch, height, width, channels).
+    axes : tuple of int, optional
+        The axes along which entries are neighbours; by default axis 1 of outputs of two
+        or three axes. For images they must be given: ``(1, 2)`` for (batch, height,
+        width, channels), ``(2, 3)`` for (batch, channels, height, width).
 
     Notes
     -----
@@ -247,22 +248,24 @@ class TotalVariation(Regularizer):
     """
 
     pattern = "@output"
-    axes: tuple[int, ...] = (1,)
+    axes: tuple[int, ...] | None = None
 
     @hookimpl
     def loss(self, matched):
-        if not self.axes:
+        axes = self.axes
+        if axes is None:
+            axes = (1,)
+            refuse_images(matched)
+        if not axes:
             raise ValueError(
                 "axes=() names no axis: give those along which entries are "
                 "neighbours, such as (1, 2)"
             )
-        refuse_missing_axes(matched, self.axes)
+        refuse_missing_axes(matched, axes)
         variations = (
-            mean(abs(differences(h, axis)))
-            for h in matched.values()
-            for axis in self.axes
+            mean(abs(differences(h, axis))) for h in matched.values() for axis in axes
         )
-        return sum(variations) / (len(matched) * len(self.axes))
+        return sum(variations) / (len(matched) * len(axes))
 
 
 def reduced(values, reduction):
@@ -320,6 +323,17 @@ def refuse_vectors(matched, what):
         if h.ndim < 2:
             shape = f"has shape {shape_text(h)}, expected (batch, ..., {what})"
             raise ValueError(f"{name!r} {shape}: match another output")
+
+
+def refuse_images(matched):
+    """Refuse outputs that may have two layouts, where no axes are given."""
+    for name, h in matched.items():
+        if h.ndim > 3:
+            raise ValueError(
+                f"{name!r} is {h.type}, and axes does not say which of its entries are "
+                "neighbours: give axes=(1, 2) for images (batch, height, width, "
+                "channels), axes=(2, 3) for (batch, channels, height, width)"
+            )
 
 
 def refuse_missing_axes(matched, axes):

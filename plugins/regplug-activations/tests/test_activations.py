@@ -215,6 +215,28 @@ def test_total_variation_refuses_an_axis_that_is_not_there(penalty, axis):
         penalty("total_variation", {"a:out": np.ones((2, 3))}, axes=(axis,))
 
 
+def test_total_variation_of_images_needs_axes(penalty):
+    images = {"a:out": np.random.default_rng(1).normal(size=(2, 3, 4, 5))}
+    with pytest.raises(regplug.RegularizerError) as caught:
+        penalty("total_variation", images)
+    assert "axes=(1, 2) for images (batch, height, width, channels)" in str(
+        caught.value
+    )
+    assert "axes=(2, 3) for (batch, channels, height, width)" in str(caught.value)
+
+
+@pytest.mark.parametrize("axes", [(1, 2), (2, 3)])
+def test_total_variation_of_both_layouts_is_a_loop(penalty, axes):
+    h = np.random.default_rng(1).normal(size=(2, 3, 4, 5))
+    expected = 0
+    for axis in axes:
+        rows = np.moveaxis(h, axis, 0)
+        steps = [abs(rows[i + 1] - rows[i]) for i in range(len(rows) - 1)]
+        expected += np.mean(steps) / 2
+    value, _ = penalty("total_variation", {"a:out": h}, axes=axes)
+    assert value == pytest.approx(expected)
+
+
 def test_total_variation_refuses_no_axes(penalty):
     with pytest.raises(RegularizerError, match=r"axes=\(\) names no axis"):
         penalty("total_variation", {"a:out": np.ones((2, 3))}, axes=())
