@@ -79,7 +79,7 @@ def test_channels_follow_their_axis(T, shared):
         "clash": h + h.T,
     }
     axes = regplug.as_model(outputs).unit_axis
-    assert [axes[name] for name in outputs] == [0, 1, 1, None, None, None]
+    assert [axes[name] for name in outputs] == [0, 1, 1, None, 0, None]
 
 
 @pytest.mark.filterwarnings("ignore:theano.tensor.nnet.conv.conv2d is deprecated")
@@ -92,6 +92,19 @@ def test_kernel_of_a_convolution_has_units_on_axis_0(engine, T, shared, module):
     y = importlib.import_module(f"theano.tensor.nnet.{module}").conv2d(x, w)
     model = regplug.as_model({"y": y, "last": T.nnet.relu(y.dimshuffle(0, 2, 3, 1))})
     assert model.unit_axis == {"y": 1, "last": 3, "w": 0}
+
+
+def test_batched_convolution_of_pytensor_shows_kernels_and_channels(engine, T, shared):
+    if engine.__name__.endswith("theano"):
+        pytest.skip("Theano has a convolution of channels")
+    x, w = T.tensor4("x"), shared("w", 8, 3, 5, 5)
+    product = T.signal.convolve2d(x[:, None], w[None], mode="valid")
+    y = T.maximum(product.sum(axis=2), 0)
+    model = regplug.as_model({"y": y, "pooled": y.mean(axis=(2, 3)), "all": y.sum()})
+    assert model.unit_axis == {"y": 1, "pooled": 1, "all": None, "w": 0}
+    last = T.signal.convolve2d(x[:, :, None], w.dimshuffle(1, 0, 2, 3)[None])
+    model = regplug.as_model({"y": last.sum(axis=1)})
+    assert model.unit_axis == {"y": 1, "w": 0}
 
 
 def test_matmul_of_pytensor_shows_what_dot_shows(engine, T, shared):
