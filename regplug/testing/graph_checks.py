@@ -17,11 +17,7 @@ from regplug.engine import name_of
 from regplug.errors import OptionError, listing
 from regplug.testing import samples
 from regplug.testing.check import CheckFailure, NotApplicable, check, require
-from regplug.testing.graphs import (
-    evaluate,
-    function,
-    installed_engine,
-)
+from regplug.testing.graphs import evaluate, function, installed_engine
 from regplug.testing.inspection import (
     differ,
     draws_noise,
@@ -208,9 +204,9 @@ def weight_is_declared(subject):
 
     To do: write `weight = None` in the class, or use the weight.
     """
-    is_declared = "weight" not in options_of(subject.cls) or not subject.cases
+    is_option = subject.cases and "weight" in options_of(subject.cls)
     fault = "its hooks do not take `weight`, and do not read self.weight"
-    require(is_declared or subject.uses_weight, fault)
+    require(subject.uses_weight or not is_option, fault)
 
 
 @check
@@ -363,12 +359,11 @@ def random_states():
 
 
 def loss_per_weight(subject, case):
-    """Return the loss composed with two weights, divided by them; 0 without a term."""
-    found = [0.0, 0.0]
-    for index, weight in enumerate(subject.weights):
+    """Return the loss composed with two weights, divided by them."""
+    found = []
+    for weight in subject.weights:
         run = subject.apply(case, weight=weight)
-        if hasattr(run.raw, "type"):
-            loss = function([run.sample.x], run.raw)
-            with run.scaled_params(1.1):
-                found[index] = float(loss(run.sample.value)) / weight
+        with run.scaled_params(1.1):
+            # the manager has multiplied by it once
+            found.append(run.one_step()["loss"] / weight**2)
     return found
