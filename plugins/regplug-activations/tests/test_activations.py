@@ -215,6 +215,27 @@ def test_total_variation_refuses_an_axis_that_is_not_there(penalty, axis):
         penalty("total_variation", {"a:out": np.ones((2, 3))}, axes=(axis,))
 
 
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("name", ["kl_sparsity", "decov", "confidence_penalty"])
+def test_units_are_the_channels_that_the_graph_shows(engine, T, name, channels):
+    b = engine.shared(np.array([0.1, 0.2, 0.3]), name="b")
+    order = ["x"] * 4
+    order[channels] = 0
+    x = T.TensorType("float64", (None,) * 4)("x")
+    rows = T.dmatrix("rows")
+    values = np.random.default_rng(1).uniform(0.1, 0.6, size=(40, 3))
+    maps = np.moveaxis(values.reshape((2, 5, 4, 3)), 3, channels)
+
+    def term(output):
+        given = {"pattern": "h:out", "weight": 1.0}
+        return regplug.compose([(name, given)]).apply({"h:out": output}).loss
+
+    of_maps = term(x + b.dimshuffle(*order))
+    of_rows = term(rows + b)
+    found, expected = function([x, rows], [of_maps, of_rows])(maps, values)
+    assert found == pytest.approx(expected)
+
+
 def test_total_variation_of_images_needs_axes(penalty):
     images = {"a:out": np.random.default_rng(1).normal(size=(2, 3, 4, 5))}
     with pytest.raises(regplug.RegularizerError) as caught:
