@@ -190,6 +190,11 @@ class BoundRegularizer:
             raise type(error)(str(fault)) from error
         except (Exception, SystemExit) as error:
             what = f"raised {type(error).__name__}: {error}"
+            if _is_lack_of_weight(error, self.regularizer):
+                why = "it reads self.weight, and no weight was given"
+                remedy = "give one, weight=...; 0 is off"
+                what = str(self.fault(hook, where, f"{why}: {remedy}."))
+                raise OptionError(what) from error
             if self.plugins and not _went_through(self.regularizer, hook, error):
                 what = f"{_wrapper_of(caller, error)} around it {what}"
             raise self.fault(hook, where, what) from error
@@ -205,6 +210,11 @@ def _live_weight(label, weight):
     if isinstance(weight, Schedule | None):
         return weight
     return LazySharedVariable(f"regplug.weight:{label}", weight, "float64")
+
+
+def _is_lack_of_weight(error, regularizer):
+    is_of_weight = isinstance(error, AttributeError) and error.name == "weight"
+    return is_of_weight and error.obj is regularizer
 
 
 def _went_through(plugin, hook, error):

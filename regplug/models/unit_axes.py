@@ -10,6 +10,9 @@ __all__ = ["find_unit_axes"]
 
 _PRODUCTS = ("Dot", "BatchedDot")
 _CONVOLUTIONS = ("AbstractConv2d", "AbstractConv3d", "ConvOp")
+# and along how many axes, the last
+_BATCHED_CONVOLUTIONS = {"Convolve1d": 1, "Convolve2d": 2}
+_REDUCTIONS = ("Sum", "Max", "Min")
 _KEEP_AXES = ("Elemwise", "Softmax", "LogSoftmax", "Pool")
 
 
@@ -30,8 +33,11 @@ def find_unit_axes(nodes: Iterable[Any], params: Iterable[Any]) -> dict[Any, int
     Notes
     -----
     In ``x @ w`` the units are on axis 1 of `w`, in ``w @ x`` on axis 0, and on axis 0
-    of the kernel of a convolution, whose channels are on axis 1. Followed is what
-    reorders axes or keeps them. No node is looked into, scans neither.
+    of the kernel of Theano's convolutions, whose channels are on axis 1. Those of
+    PyTensor, batched, repeat images along the units. Followed is what reorders axes,
+    keeps them or sums over others. A vector that is added or multiplied, such as
+    biases, shows channels where nothing upstream does. No node is looked into, scans
+    neither.
     """
     walk = _Walk(params)
     for node in nodes:
@@ -71,6 +77,11 @@ class _Walk:
             self._multiply(left, right, node.outputs[0])
         elif kind in _CONVOLUTIONS:
             self._use(node.inputs[1], 0, node.outputs[0], 1)
+        elif kind in _BATCHED_CONVOLUTIONS:
+            sides = _BATCHED_CONVOLUTIONS[kind]
+            self._convolve(*node.inputs[:2], node.outputs[0], sides)
+        elif kind in _REDUCTIONS:
+            self._reduce(node.inputs[0], node.op.axis, node.outputs[0])
         elif kind == "DimShuffle":
             self._reorder(node.inputs[0], node.op.new_order, node.outputs[0])
         elif kind == "Reshape" and node.inputs[0].ndim == node.outputs[0].ndim == 2:
@@ -85,6 +96,18 @@ class _Walk:
             self._use(right, -1, product, product.ndim - 1)
         elif left in self.sources and left.ndim > 1:
             self._use(left, -2, product, product.ndim - 2)
+
+    def _convolve(self, images, kernels, result, sides):
+        """Note the units of PyTensor's convolutions: images are repeated along them."""
+        for axis, is_repeated in enumerate(images.type.broadcastable[:-sides]):
+            if is_repeated:
+                self._use(kernels, axis, result, axis)
+
+    def _reduce(self, old, axes, new):
+        """Follow channels that are none of the axes of a sum."""
+        channel = self.channels.get(old)
+        if channel is not None and axes is not None and channel not in axes:
+            self.channels[new] = channel - sum(axis < channel for axis in axes)
 
     def _use(self, weight, axis, result, channel):
         """Note that the units of a parameter become the channels of a result."""
@@ -106,10 +129,21 @@ class _Walk:
 
     def _keep(self, inputs, result):
         shown = {self.channels[each] for each in inputs if each in self.channels}
+        if not shown and result.ndim > 1:
+            shown = self._axes_of_vectors(inputs)
         if len(shown) == 1:
             self.channels[result] = min(shown)
         elif len(inputs) == 1:
             self._pass_on_source(inputs[0], result)
+
+    def _axes_of_vectors(self, inputs):
+        """Return where parameters of one dimension, widened to a result's, lie."""
+        shown = set()
+        for each in inputs:
+            param, axes = self.sources.get(each, (None, ()))
+            if param is not None and param.ndim == 1 and 0 in axes:
+                shown.add(axes.index(0))
+        return shown
 
     def _pass_on_source(self, old, new):
         if old in self.sources:

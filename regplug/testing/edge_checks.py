@@ -95,6 +95,33 @@ def equal_values(subject):
             where = f"where the input and all parameters are {number:g}"
             with run.sample.perturbed_params(fill):
                 require_sound(run, fill(run.sample.value), where)
+                # arrays are kept of these now, and the input is another
+                run.manager.restart()
+                require_sound(run, run.sample.value, f"{where} at the start")
+
+
+@check
+def huge_and_tiny_values(subject):
+    """Weights explode, and vanish: what is finite without the regularizer is finite
+    with it, and no term is NaN.
+
+    To do: take norms with regplug.engine.norm(x, axis), whose squares do not overflow
+    or vanish, and divide by nonzero(x).
+    """
+    for run in subject.runs():
+        with run.scaled_params(1e-200):
+            require_sound(run, run.sample.value, "with parameters near 1e-200")
+        # huge outputs are not finite themselves
+        if subject.cls.targets == "params":
+            with np.errstate(all="ignore"), run.scaled_params(1e200):
+                expected = without_regularizer(run.case, run.sample)
+                found = run.one_step()
+            # a term may overflow
+            found["loss"] = np.minimum(found["loss"], 0)
+            names = [name for name in found if np.isfinite(expected[name]).all()]
+            require_finite(
+                {name: found[name] for name in names}, " with parameters near 1e200"
+            )
 
 
 @check

@@ -11,22 +11,13 @@ import random
 import numpy as np
 
 from regplug.authoring.options import options_of
-from regplug.authoring.regularizer import (
-    Regularizer,
-    hook_arguments,
-    non_default_options,
-    uses_weight,
-)
+from regplug.authoring.regularizer import non_default_options
 from regplug.composition.compose import compose
 from regplug.engine import name_of
 from regplug.errors import OptionError, listing
 from regplug.testing import samples
 from regplug.testing.check import CheckFailure, NotApplicable, check, require
-from regplug.testing.graphs import (
-    evaluate,
-    function,
-    installed_engine,
-)
+from regplug.testing.graphs import evaluate, function, installed_engine
 from regplug.testing.inspection import (
     differ,
     draws_noise,
@@ -41,7 +32,6 @@ from regplug.testing.inspection import (
     snapshot,
 )
 from regplug.testing.subject import Case, Refused, baseline
-from regplug.testing.values import example, values
 
 
 @check
@@ -106,12 +96,12 @@ def loss_is_unweighted(subject):
     To do: return the unweighted penalty; `weight` is there for what is not a factor,
     such as a radius or a threshold.
     """
-    if "weight" not in (hook_arguments(subject.cls, "loss") or ()):
-        raise NotApplicable("its loss does not take `weight`")
-    pairs = np.array([loss_per_weight(run) for run in subject.runs()])
+    if not subject.implements("loss"):
+        raise NotApplicable("it has no loss")
+    pairs = np.array([loss_per_weight(subject, case) for case in subject.cases])
     pairs = pairs[pairs.any(axis=1)]
     if not len(pairs):
-        raise NotApplicable("its loss is 0, or its weight is baked in")
+        raise NotApplicable("its loss is 0")
     one, other = pairs.T
     # a loss that is capped at the weight is proportional to it on a model where all
     # values are large, so it must be so on each
@@ -195,13 +185,17 @@ def weight_is_live(subject):
     run = subject.first_run
     fault = "its modify_graph does not take `weight` as an argument"
     require(run.is_live, f"{fault}: the number is baked in")
+    other = next(weight for weight in subject.weights if weight != run.weight)
+    anew = subject.apply(run.case, weight=other)
     # a penalty on the distance from the start is 0 there
-    with run.sample.perturbed_params(lambda value: value * 1.1):
-        weight, before = run.weight, run.steps(8)
-        other = another_weight(run.restart())
+    with run.scaled_params(1.1), anew.scaled_params(1.1):
+        weight, before, composed = run.weight, run.steps(8), anew.steps(8)
+        run.restart().weight = other
         after = run.steps(8)
     fault = f"the weights {weight} and {other} give the same numbers"
     require(differ(before, after), fault)
+    fault = f"setting the weight to {other} does not do what composing with it does"
+    require(not differ(composed, after), fault)
 
 
 @check
@@ -210,14 +204,9 @@ def weight_is_declared(subject):
 
     To do: write `weight = None` in the class, or use the weight.
     """
-    options = options_of(subject.cls)
-    if "weight" not in options or uses_weight(subject.cls):
-        return
-    with contextlib.suppress(Refused):
-        run = subject.apply(subject.first_case, weight=example(options["weight"]))
-        run.manager.members[0].require_used_weight()
-        return
-    raise CheckFailure("its hooks do not take `weight`, and do not read self.weight")
+    is_option = subject.cases and "weight" in options_of(subject.cls)
+    fault = "its hooks do not take `weight`, and do not read self.weight"
+    require(subject.uses_weight or not is_option, fault)
 
 
 @check
@@ -369,27 +358,12 @@ def random_states():
     return random.getstate(), pickle.dumps(np.random.get_state())
 
 
-def loss_per_weight(run):
-    """Return the loss at two weights, divided by them; 0 without a live weight."""
-    if not run.is_live or not hasattr(run.raw, "type"):
-        return 0, 0
-    loss = function([run.sample.x], run.raw)
+def loss_per_weight(subject, case):
+    """Return the loss composed with two weights, divided by them."""
     found = []
-    with run.sample.perturbed_params(lambda value: value * 1.1):
-        for _ in range(2):
-            weight = another_weight(run)
-            found.append(float(loss(run.sample.value)) / weight)
+    for weight in subject.weights:
+        run = subject.apply(case, weight=weight)
+        with run.scaled_params(1.1):
+            # the manager has multiplied by it once
+            found.append(run.one_step()["loss"] / weight**2)
     return found
-
-
-def another_weight(run):
-    """Give a run another weight, which is not 0, and return it."""
-    # a constructor of its own may not take it
-    options = options_of(Regularizer) | options_of(type(run.regularizer))
-    before = run.weight
-    for other in (before / 2, *values(options["weight"])):
-        if other not in (0, before):
-            with contextlib.suppress(OptionError):
-                run.weight = other
-                return other
-    raise NotApplicable("its range has no other weight")

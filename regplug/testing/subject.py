@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import warnings
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
@@ -12,6 +13,7 @@ import numpy as np
 from regplug.authoring.hookspecs import hookimpl
 from regplug.authoring.options import REQUIRED, options_of
 from regplug.authoring.regularizer import (
+    Regularizer,
     hook_arguments,
     non_default_options,
     uses_weight,
@@ -144,6 +146,10 @@ class Run:
         gradients = grad(self.objective, wrt, disconnected_inputs="ignore")
         return function([self.sample.x], gradients)
 
+    def scaled_params(self, factor):
+        """Have all parameters multiplied by a number for a while."""
+        return self.sample.perturbed_params(lambda value: value * factor)
+
     def one_step(self, x=None):
         """Run a step on the sample's input or another one; return values by name.
 
@@ -218,9 +224,35 @@ class Subject:
         for name, option in options_of(self.cls).items():
             if option.default is REQUIRED:
                 found[name] = example(option)
-        if hasattr(self.cls, "weight") or not uses_weight(self.cls):
+        if hasattr(self.cls, "weight") or not self.uses_weight:
             found.pop("weight", None)
         return found
+
+    @cached_property
+    def uses_weight(self):
+        """Whether hooks take the weight, or read self.weight, as in theanets."""
+        if uses_weight(self.cls) or "weight" not in options_of(self.cls):
+            return uses_weight(self.cls)
+        # one that nothing uses is refused
+        probe = Subject(self.cls)
+        probe.uses_weight = True
+        probe.given = self.given | {"weight": self.weights[0]}
+        return bool(probe.accepted or probe.error)
+
+    @property
+    def weights(self):
+        """Two weights that are neither 0 nor the class's own."""
+        # a constructor of its own may not name it
+        option = (options_of(Regularizer) | options_of(self.cls))["weight"]
+        found = []
+        for value in values(option):
+            for weight in (value, value / 2):
+                with contextlib.suppress(ValueError):
+                    if weight not in (0, option.default, *found):
+                        found.append(option.check(weight))
+        if len(found) < 2:
+            raise NotApplicable("its range has no other weight")
+        return found[:2]
 
     def make(self, **options):
         """Return a new instance."""
@@ -249,7 +281,7 @@ class Subject:
 
     def require_weight(self):
         """Raise NotApplicable where the class uses no weight."""
-        if not uses_weight(self.cls):
+        if not self.uses_weight:
             raise NotApplicable("it uses no weight")
 
     def require_picklable(self):

@@ -248,3 +248,38 @@ def test_weight_of_an_own_init_without_that_keyword_may_be_assigned(T):
     assert evaluate(result.loss, {x: [1.0]}) == 2
     with pytest.raises(OptionError, match="-1.0 is out of range|-1 is out of range"):
         manager.weights["old"] = -1
+
+
+class Required(Regularizer):
+    targets = "params"
+
+    @hookimpl
+    def constrain(self, matched):
+        return {name: w * self.weight for name, w in matched.items()}
+
+
+class RequiredInGraph(Regularizer):
+    @hookimpl
+    def modify_graph(self, value):
+        return value * self.weight
+
+
+def test_weight_that_is_read_and_was_not_given_is_asked_for(engine):
+    w = engine.shared(np.ones((2, 2)), name="w")
+    result = regplug.compose([Required()]).apply({"h": w * 2}, {"w": w})
+    expected = r"required \(.*constrain\): it reads self.weight, and no weight was "
+    with pytest.raises(OptionError, match=f"{expected}given: give one, weight=...; 0"):
+        result.constrain({w: w * 2})
+    with pytest.raises(OptionError, match="modify_graph, h.*: give one, weight="):
+        regplug.compose([RequiredInGraph()]).apply({"h": w * 2})
+
+
+def test_other_missing_attributes_are_the_authors_affair(engine):
+    class Misspells(RequiredInGraph):
+        @hookimpl
+        def modify_graph(self, value):
+            return value * value.weight
+
+    w = engine.shared(np.ones((2, 2)), name="w")
+    with pytest.raises(regplug.RegularizerError, match="raised AttributeError"):
+        regplug.compose([Misspells()]).apply({"h": w * 2})

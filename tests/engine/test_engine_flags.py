@@ -15,7 +15,11 @@ from regplug.noise import reference
 from regplug.testing import function
 
 NAMES = sorted(entry.name for entry in regplug.available())
-GIVEN = {"max_norm": {"limit": 0.5}, "min_max_norm": {"low": 0.1, "high": 0.5}}
+GIVEN = {
+    "drop_block": {"channel_axis": -1},
+    "max_norm": {"limit": 0.5},
+    "min_max_norm": {"low": 0.1, "high": 0.5},
+}
 AXES = {
     "drop_block": 4,
     "total_variation": 3,

@@ -79,7 +79,7 @@ def test_channels_follow_their_axis(T, shared):
         "clash": h + h.T,
     }
     axes = regplug.as_model(outputs).unit_axis
-    assert [axes[name] for name in outputs] == [0, 1, 1, None, None, None]
+    assert [axes[name] for name in outputs] == [0, 1, 1, None, 0, None]
 
 
 @pytest.mark.filterwarnings("ignore:theano.tensor.nnet.conv.conv2d is deprecated")
@@ -94,12 +94,43 @@ def test_kernel_of_a_convolution_has_units_on_axis_0(engine, T, shared, module):
     assert model.unit_axis == {"y": 1, "last": 3, "w": 0}
 
 
+def test_batched_convolution_of_pytensor_shows_kernels_and_channels(engine, T, shared):
+    if engine.__name__.endswith("theano"):
+        pytest.skip("Theano has a convolution of channels")
+    x, w = T.tensor4("x"), shared("w", 8, 3, 5, 5)
+    product = T.signal.convolve2d(x[:, None], w[None], mode="valid")
+    y = T.maximum(product.sum(axis=2), 0)
+    model = regplug.as_model({"y": y, "pooled": y.mean(axis=(2, 3)), "all": y.sum()})
+    assert model.unit_axis == {"y": 1, "pooled": 1, "all": None, "w": 0}
+    last = T.signal.convolve2d(x[:, :, None], w.dimshuffle(1, 0, 2, 3)[None])
+    model = regplug.as_model({"y": last.sum(axis=1)})
+    assert model.unit_axis == {"y": 1, "w": 0}
+
+
 def test_matmul_of_pytensor_shows_what_dot_shows(engine, T, shared):
     if engine.__name__.endswith("theano"):
         pytest.skip("Theano has dot alone")
     x, w, z = T.matrix("x"), shared("w", 3, 4), T.tensor3("z")
     model = regplug.as_model({"h": x @ w, "g": T.tanh(z @ w), "s": T.vector() @ w})
     assert model.unit_axis == {"h": 1, "g": 2, "s": 0, "w": 1}
+
+
+@pytest.mark.parametrize("axis", [1, 3])
+def test_biases_show_channels_where_nothing_upstream_does(T, shared, axis):
+    x, b, scale = T.tensor4("x"), shared("b", 3), shared("scale", 3)
+    order = ["x"] * 4
+    order[axis] = 0
+    y = T.tanh(x * scale.dimshuffle(order) + b.dimshuffle(order))
+    model = regplug.as_model({"x": x, "y": y, "z": b * 2})
+    assert model.unit_axis == {"x": None, "y": axis, "z": None} | dict.fromkeys(
+        ["b", "scale"]
+    )
+
+
+def test_vectors_that_disagree_show_no_channels(T, shared):
+    x, b, rows = T.tensor4("x"), shared("b", 3), shared("rows", 3)
+    y = T.switch(x, b.dimshuffle("x", "x", "x", 0), rows.dimshuffle("x", "x", 0, "x"))
+    assert regplug.as_model({"y": y}).unit_axis["y"] is None
 
 
 def test_what_an_adapter_knows_wins(T, shared):

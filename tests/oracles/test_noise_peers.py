@@ -66,7 +66,7 @@ def test_spatial_dropout_agrees_with_keras_in_support_and_scale():
     own = np.asarray(
         keras.layers.SpatialDropout2D(0.3, dtype="float64", seed=1)(h, training=True)
     )
-    got = regularized("spatial_dropout", h, weight=0.3)
+    got = regularized("spatial_dropout", h, weight=0.3, channel_axis=-1)
     for result in (own, got):  # one value a sample and channel, zero or the same factor
         assert (result == result[:, :1, :1]).all()
     np.testing.assert_allclose(np.unique(got), np.unique(own), rtol=1e-6)
@@ -125,7 +125,7 @@ def test_drop_block_is_the_definition_of_timm_given_the_seeds(block):
     kept = 1 - pooled.permute(0, 2, 3, 1).numpy()
     expected = h * kept * kept.size / kept.sum()
     np.testing.assert_allclose(
-        regularized("drop_block", h, weight=0.2, block=block),
+        regularized("drop_block", h, weight=0.2, block=block, channel_axis=-1),
         expected,
         rtol=1e-12,
         atol=1e-12,

@@ -263,6 +263,13 @@ class Weighted(Good):
         return weight * sum((w**2).sum() for w in matched.values())
 
 
+class WeightedByItself(Good):
+    @hookimpl
+    def loss(self, matched):
+        total = sum((w**2).sum() for w in matched.values())
+        return total * np.asarray(self.weight, total.dtype)
+
+
 class Nothing(Good):
     @hookimpl
     def loss(self, matched, weight):
@@ -319,6 +326,24 @@ class Baked(GoodNoise):
     @hookimpl
     def loss(self):
         return None
+
+
+class BakedAsTheAncestor(GoodNoise):
+    @hookimpl
+    def modify_graph(self, value, noise):
+        return value + self.weight * noise.normal(value)
+
+
+class BakedInPart(GoodNoise):
+    @hookimpl
+    def modify_graph(self, value, weight, noise):
+        return value + weight * noise.normal(value) * (1 + self.weight)
+
+
+class BakedConstraint(GoodConstraint):
+    @hookimpl
+    def constrain(self, matched):
+        return {name: w * (1 - self.weight) for name, w in matched.items()}
 
 
 class IgnoresWeight(GoodNoise):
@@ -422,6 +447,34 @@ class Deviation(Good):
         return sum(((w - w.mean()) ** 2).sum() ** 0.5 for w in matched.values())
 
 
+class KeepsDirection(Good):
+    @hookimpl
+    def loss(self, matched, state):
+        total = 0
+        for name, w in matched.items():
+            start = state.array(name, lambda value: value / (value**2).sum() ** 0.5)
+            total += (w * start).sum()
+        return total
+
+
+class SquaresTiny(GoodConstraint):
+    @hookimpl
+    def constrain(self, matched, weight):
+        results = {}
+        for name, w in matched.items():
+            size = (w**2).sum() ** 0.5
+            is_zero = engine.tensor(w).eq(w, 0).all()
+            scaled = w * (1 - weight + weight / size)
+            results[name] = engine.tensor(w).switch(is_zero, w, scaled)
+        return results
+
+
+class SquaresHuge(Good):
+    @hookimpl
+    def loss(self, matched):
+        return sum((w**2).sum() / (1 + (w**2).sum()) for w in matched.values())
+
+
 class AroundMatched(UnbiasedVariance):
     @hookimpl
     def loss(self, outputs, matched):
@@ -520,11 +573,17 @@ WRONG = {
     "weight_is_declared": [ForgetsWeight],
     "every_value_works": [DividesByOption],
     "loss_is_a_finite_scalar": [Infinite, NoTerm],
-    "loss_is_unweighted": [Weighted],
+    "loss_is_unweighted": [Weighted, WeightedByItself],
     "gradient_agrees": [WrongGradient, InfiniteGradient],
     "dtypes_and_shapes_are_kept": [Widens, WidensWithItsOption, ChangesShape],
     "weight_zero_is_off": [StillThere],
-    "weight_is_live": [Baked, IgnoresWeight],
+    "weight_is_live": [
+        Baked,
+        BakedAsTheAncestor,
+        BakedInPart,
+        BakedConstraint,
+        IgnoresWeight,
+    ],
     "model_is_unchanged": [Renames, Remembers],
     "draws_through_noise_only": [OwnStream, GlobalStream],
     "same_seed_gives_the_same": [Counts, GlobalStream],
@@ -534,7 +593,8 @@ WRONG = {
     "empty_batch": [MeanOfNone, NeverZero],
     "one_time_step": [MeanOfNoDifferences],
     "one_unit": [UnbiasedOverUnits],
-    "equal_values": [Norm, Deviation],
+    "equal_values": [Norm, Deviation, KeepsDirection],
+    "huge_and_tiny_values": [SquaresTiny, SquaresHuge],
     "integers_do_not_wrap": [AroundMatched],
     "float16_is_right": [AroundMatched],
     "weight_zero_is_off_where_infinite": [SumsUpWhatIsOff, SquaresWhatIsOff],
@@ -586,7 +646,11 @@ def test_every_check_has_a_reason_and_a_remedy(check):
 
 @pytest.mark.parametrize(
     ("check", "cls"),
-    [("integers_do_not_wrap", GoodConstraint), ("loss_is_unweighted", GoodCap)],
+    [
+        ("integers_do_not_wrap", GoodConstraint),
+        ("loss_is_unweighted", Good),
+        ("loss_is_unweighted", GoodCap),
+    ],
 )
 def test_check_that_might_be_skipped_is_passed(make_check, check, cls):
     assert make_check(check, cls) == (PASSED, "")
@@ -595,7 +659,7 @@ def test_check_that_might_be_skipped_is_passed(make_check, check, cls):
 @pytest.mark.parametrize(
     ("check", "cls", "message"),
     [
-        ("loss_is_unweighted", Good, "its loss does not take `weight`"),
+        ("loss_is_unweighted", GoodNoise, "it has no loss"),
         ("loss_is_unweighted", Nothing, "its loss is 0"),
         ("labels_differ", Good, "it draws no noise"),
         (
@@ -733,3 +797,25 @@ def test_loss_that_multiplies_by_the_weight_is_named_at_any_weight(make_check, w
     status, message = make_check("loss_is_unweighted", Weighted(weight=weight))
     assert status == FAILED
     assert "proportional to the weight" in message
+
+
+def test_huge_values_of_the_model_itself_are_not_held_against_a_class(make_check):
+    class Quartic(Good):
+        @hookimpl
+        def loss(self, matched):
+            return sum((w**4).sum() for w in matched.values())
+
+    for cls in (Quartic, GoodSequences, GoodNoise):
+        assert make_check("huge_and_tiny_values", cls) == (PASSED, "")
+
+
+def test_weight_that_hooks_read_is_given_by_the_kit(make_check):
+    assert make_check("works_on_each_engine", BakedAsTheAncestor)[0] == PASSED
+    assert make_check("weight_is_declared", BakedAsTheAncestor) == (PASSED, "")
+    assert make_check("weight_zero_is_off", BakedAsTheAncestor) == (PASSED, "")
+
+
+def test_weight_that_is_baked_in_part_is_named(make_check):
+    status, message = make_check("weight_is_live", BakedInPart)
+    assert status == FAILED
+    assert "does not do what composing with it does" in message

@@ -104,8 +104,9 @@ class KLSparsity(Regularizer):
     -----
     ``sum_k sum_j KL(rho, q_j)``, where ``KL(a, b) = a log(a / b) + (1 - a) log((1 - a)
     / (1 - b))``, ``q_j = epsilon + (1 - 2 epsilon) clip(p_j, 0, 1)``, and ``p_j`` is
-    the mean activation of unit j: the mean of ``h_k`` over all axes but the last. It is
-    computed in float64, whatever the dtype of ``h_k``, and so is ``1 - q_j = epsilon +
+    the mean activation of unit j: the mean of ``h_k`` over all axes but that of the
+    units, which is the one that the graph shows, else the last. It is computed in
+    float64, whatever the dtype of ``h_k``, and so is ``1 - q_j = epsilon +
     (1 - 2 epsilon) (1 - clip(p_j, 0, 1))``. An empty batch adds 0. A derivative by p_j
     that the dtype of ``h_k`` cannot hold is the largest number that it can.
 
@@ -124,11 +125,11 @@ class KLSparsity(Regularizer):
     epsilon: Annotated[float, Interval(gt=0, le=0.1)] = 1e-6
 
     @hookimpl
-    def loss(self, matched):
-        refuse_vectors(matched, "units")
-        return sum(
-            tensor(h).cast(self.divergences(h).sum(), h.dtype) for h in matched.values()
-        )
+    def loss(self, matched, unit_axis):
+        total = 0
+        for h in with_units_last(matched, unit_axis, "units"):
+            total += tensor(h).cast(self.divergences(h).sum(), h.dtype)
+        return total
 
     def divergences(self, h):
         """Return KL(rho, q_j) of each unit of `h`, shape (units,), in float64."""
@@ -159,8 +160,9 @@ class Decov(Regularizer):
     -----
     ``sum_k (norm_F(C_k) ** 2 - norm2(diag(C_k)) ** 2) / 2``: half the sum of the
     squared covariances between different units. ``C_k = X'X / N`` is the covariance of
-    the units of ``h_k`` over the batch: X is ``h_k`` with all axes but the last
-    flattened into N samples, less its mean over them. An empty batch adds 0.
+    the units of ``h_k`` over the batch: X is ``h_k`` with all axes but that of the
+    units flattened into N samples, less its mean over them. The units are on the axis
+    that the graph shows, else on the last. An empty batch adds 0.
 
     References
     ----------
@@ -176,9 +178,9 @@ class Decov(Regularizer):
     pattern = "@hidden"
 
     @hookimpl
-    def loss(self, matched):
-        refuse_vectors(matched, "units")
-        return sum((between_units(h) ** 2).sum() / 2 for h in matched.values())
+    def loss(self, matched, unit_axis):
+        outputs = with_units_last(matched, unit_axis, "units")
+        return sum((between_units(h) ** 2).sum() / 2 for h in outputs)
 
 
 class ConfidencePenalty(Regularizer):
@@ -188,7 +190,8 @@ class ConfidencePenalty(Regularizer):
     ----------
     from_logits : bool
         Whether the outputs are logits, of which the softmax over the last axis is
-        taken; otherwise they are probabilities, which sum to 1 over the last axis.
+        taken; otherwise they are probabilities, which sum to 1 over the last axis. It
+        is the axis of the channels where the graph shows another one.
 
     Notes
     -----
@@ -214,10 +217,10 @@ class ConfidencePenalty(Regularizer):
     from_logits: bool = False
 
     @hookimpl
-    def loss(self, matched):
-        refuse_vectors(matched, "classes")
+    def loss(self, matched, unit_axis):
+        outputs = with_units_last(matched, unit_axis, "classes")
         entropy = entropy_of_logits if self.from_logits else entropy_of_probabilities
-        return -sum(mean(entropy(y)) for y in matched.values()) / len(matched)
+        return -sum(mean(entropy(y)) for y in outputs) / len(outputs)
 
 
 class TotalVariation(Regularizer):
@@ -225,9 +228,10 @@ class TotalVariation(Regularizer):
 
     Parameters
     ----------
-    axes : tuple of int
-        The axes along which entries are neighbours; ``(1, 2)`` for images of shape
-        (batch, height, width, channels).
+    axes : tuple of int, optional
+        The axes along which entries are neighbours; by default axis 1 of outputs of two
+        or three axes. For images they must be given: ``(1, 2)`` for (batch, height,
+        width, channels), ``(2, 3)`` for (batch, channels, height, width).
 
     Notes
     -----
@@ -247,22 +251,24 @@ class TotalVariation(Regularizer):
     """
 
     pattern = "@output"
-    axes: tuple[int, ...] = (1,)
+    axes: tuple[int, ...] | None = None
 
     @hookimpl
     def loss(self, matched):
-        if not self.axes:
+        axes = self.axes
+        if axes is None:
+            axes = (1,)
+            refuse_images(matched)
+        if not axes:
             raise ValueError(
                 "axes=() names no axis: give those along which entries are "
                 "neighbours, such as (1, 2)"
             )
-        refuse_missing_axes(matched, self.axes)
+        refuse_missing_axes(matched, axes)
         variations = (
-            mean(abs(differences(h, axis)))
-            for h in matched.values()
-            for axis in self.axes
+            mean(abs(differences(h, axis))) for h in matched.values() for axis in axes
         )
-        return sum(variations) / (len(matched) * len(self.axes))
+        return sum(variations) / (len(matched) * len(axes))
 
 
 def reduced(values, reduction):
@@ -314,12 +320,35 @@ def entropy_of_logits(z):
     return T.log(total) - (e * shifted).sum(axis=-1) / total
 
 
-def refuse_vectors(matched, what):
-    """Refuse outputs that have no axis beside the batch."""
+def with_units_last(matched, unit_axis, what):
+    """Return outputs with the axis of the units, where the graph shows it, moved to the end.
+
+    Raises
+    ------
+    ValueError
+        One has no axis beside the batch.
+    """
+    outputs = []
     for name, h in matched.items():
         if h.ndim < 2:
             shape = f"has shape {shape_text(h)}, expected (batch, ..., {what})"
             raise ValueError(f"{name!r} {shape}: match another output")
+        # the batch is on axis 0
+        axis = unit_axis[name] or h.ndim - 1
+        order = [other for other in range(h.ndim) if other != axis]
+        outputs.append(h.dimshuffle(*order, axis))
+    return outputs
+
+
+def refuse_images(matched):
+    """Refuse outputs that may have two layouts, where no axes are given."""
+    for name, h in matched.items():
+        if h.ndim > 3:
+            raise ValueError(
+                f"{name!r} is {h.type}, and axes does not say which of its entries are "
+                "neighbours: give axes=(1, 2) for images (batch, height, width, "
+                "channels), axes=(2, 3) for (batch, channels, height, width)"
+            )
 
 
 def refuse_missing_axes(matched, axes):

@@ -215,6 +215,49 @@ def test_total_variation_refuses_an_axis_that_is_not_there(penalty, axis):
         penalty("total_variation", {"a:out": np.ones((2, 3))}, axes=(axis,))
 
 
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("name", ["kl_sparsity", "decov", "confidence_penalty"])
+def test_units_are_the_channels_that_the_graph_shows(engine, T, name, channels):
+    b = engine.shared(np.array([0.1, 0.2, 0.3]), name="b")
+    order = ["x"] * 4
+    order[channels] = 0
+    x = T.TensorType("float64", (None,) * 4)("x")
+    rows = T.dmatrix("rows")
+    values = np.random.default_rng(1).uniform(0.1, 0.6, size=(40, 3))
+    maps = np.moveaxis(values.reshape((2, 5, 4, 3)), 3, channels)
+
+    def term(output):
+        given = {"pattern": "h:out", "weight": 1.0}
+        return regplug.compose([(name, given)]).apply({"h:out": output}).loss
+
+    of_maps = term(x + b.dimshuffle(*order))
+    of_rows = term(rows + b)
+    found, expected = function([x, rows], [of_maps, of_rows])(maps, values)
+    assert found == pytest.approx(expected)
+
+
+def test_total_variation_of_images_needs_axes(penalty):
+    images = {"a:out": np.random.default_rng(1).normal(size=(2, 3, 4, 5))}
+    with pytest.raises(regplug.RegularizerError) as caught:
+        penalty("total_variation", images)
+    assert "axes=(1, 2) for images (batch, height, width, channels)" in str(
+        caught.value
+    )
+    assert "axes=(2, 3) for (batch, channels, height, width)" in str(caught.value)
+
+
+@pytest.mark.parametrize("axes", [(1, 2), (2, 3)])
+def test_total_variation_of_both_layouts_is_a_loop(penalty, axes):
+    h = np.random.default_rng(1).normal(size=(2, 3, 4, 5))
+    expected = 0
+    for axis in axes:
+        rows = np.moveaxis(h, axis, 0)
+        steps = [abs(rows[i + 1] - rows[i]) for i in range(len(rows) - 1)]
+        expected += np.mean(steps) / 2
+    value, _ = penalty("total_variation", {"a:out": h}, axes=axes)
+    assert value == pytest.approx(expected)
+
+
 def test_total_variation_refuses_no_axes(penalty):
     with pytest.raises(RegularizerError, match=r"axes=\(\) names no axis"):
         penalty("total_variation", {"a:out": np.ones((2, 3))}, axes=())

@@ -8,9 +8,14 @@ from annotated_types import Ge, Interval
 
 from regplug import Regularizer, hookimpl
 from regplug.engine import engine_of
-from regplug_noise.masks import axis_of
+from regplug_noise.masks import channel_axis_of
 
 SMALLER = "choose a smaller block, or variant 'torchvision' or 'timm', which cut it to the map"
+
+
+def read_as(axes):
+    """Return which axes are taken for height and width, in words."""
+    return "height on axis {} and width on axis {}".format(*axes)
 
 
 class DropBlock(Regularizer):
@@ -22,9 +27,10 @@ class DropBlock(Regularizer):
         The share p of the map that is to be dropped; as blocks overlap, less is.
     block : int
         The side of a block.
-    channel_axis : int
+    channel_axis : int, optional
         The axis of the channels; the other two axes after the batch are height and
-        width.
+        width. By default the axis that the graph shows, such as that of the convolution
+        upstream; where it shows none, it must be given.
     variant : {"paper", "torchvision", "timm"}
         Where seeds may lie, and what becomes of a block that is larger than the map;
         see Notes.
@@ -63,18 +69,18 @@ class DropBlock(Regularizer):
     pattern = "@hidden"
     weight: Annotated[float, Interval(ge=0, lt=1)]
     block: Annotated[int, Ge(1)] = 7
-    channel_axis: int = -1
+    channel_axis: int | None = None
     variant: Literal["paper", "torchvision", "timm"] = "paper"
     shared_channels: bool = False
 
     @hookimpl
-    def modify_graph(self, name, value, weight, noise):
+    def modify_graph(self, name, value, weight, noise, unit_axis):
         if value.ndim != 4:
             raise ValueError(
-                f"{name!r} is {value.type}: a feature map has 4 axes: batch, height, "
-                "width and channels"
+                f"{name!r} is {value.type}: a feature map has 4 axes: batch, "
+                "channels, height and width, in any order after the batch"
             )
-        channels = axis_of(value, self.channel_axis, name)
+        channels = channel_axis_of(value, self.channel_axis, name, unit_axis)
         axes = [axis for axis in (1, 2, 3) if axis != channels]
         dropped = self.dropped(value, axes, channels, weight, noise, name)
         return self.rescaled(value, dropped, channels, weight)
@@ -108,7 +114,8 @@ class DropBlock(Regularizer):
                 if (engine.static_shape(h)[axis] or self.block) < self.block:
                     raise ValueError(
                         f"block {self.block} is larger than {name!r}, which is "
-                        f"{h.type}: {SMALLER}"
+                        f"{h.type} with {read_as(axes)}: give another channel_axis, or "
+                        f"{SMALLER}"
                     )
             return dict.fromkeys(axes, self.block)
         sides = {axis: engine.T.minimum(h.shape[axis], self.block) for axis in axes}
@@ -125,7 +132,8 @@ class DropBlock(Regularizer):
             return lengths
         fits = T.and_(*(h.shape[axis] >= self.block for axis in axes))
         message = (
-            f"drop_block: block {self.block} is larger than the map {name!r}: {SMALLER}"
+            f"drop_block: block {self.block} is larger than the map {name!r} with "
+            f"{read_as(axes)}: give another channel_axis, or {SMALLER}"
         )
         return [engine.Assert(message)(length, fits) for length in lengths]
 

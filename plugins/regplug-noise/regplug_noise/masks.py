@@ -29,6 +29,27 @@ def axis_of(h, axis, name, first=1):
     return axis % h.ndim
 
 
+def channel_axis_of(h, axis, name, unit_axis):
+    """Return the axis of the channels: the given one, the one shown, or the last.
+
+    Raises
+    ------
+    ValueError
+        None is given, and a map of 4 axes or more may have two layouts.
+    """
+    if axis is None:
+        # the batch is on axis 0
+        axis = unit_axis or -1
+        if h.ndim > 3 and not unit_axis:
+            sides = ", ".join(("depth", "height", "width")[2 - h.ndim :])
+            raise ValueError(
+                f"{name!r} is {h.type}, and the graph does not show which axis holds "
+                f"its channels: give channel_axis=1 if its axes are (batch, channels, "
+                f"{sides}), channel_axis=-1 if they are (batch, {sides}, channels)"
+            )
+    return axis_of(h, axis, name)
+
+
 class Dropout(Regularizer):
     """Set entries to zero with probability `weight` and scale the others up.
 
@@ -78,8 +99,11 @@ class SpatialDropout(Regularizer):
     ----------
     weight : float, in [0, 1)
         The probability of zero.
-    channel_axis : int
-        The axis of the channels. Each channel of each sample has one mask value.
+    channel_axis : int, optional
+        The axis of the channels. Each channel of each sample has one mask value. By
+        default the axis that the graph shows, such as that of the convolution upstream;
+        where it shows none, the last of outputs of two or three axes. For more it must
+        be given then.
 
     Notes
     -----
@@ -99,12 +123,13 @@ class SpatialDropout(Regularizer):
 
     pattern = "@hidden"
     weight: Annotated[float, Interval(ge=0, lt=1)]
-    channel_axis: int = -1
+    channel_axis: int | None = None
 
     @hookimpl
-    def modify_graph(self, name, value, weight, noise):
+    def modify_graph(self, name, value, weight, noise, unit_axis):
         shared_axes = list(range(1, value.ndim))
-        shared_axes.remove(axis_of(value, self.channel_axis, name))
+        channels = channel_axis_of(value, self.channel_axis, name, unit_axis)
+        shared_axes.remove(channels)
         return drop(value, weight, noise, shared_axes)
 
 

@@ -9,14 +9,14 @@ from regplug.testing import function, installed_engine
 
 FAMILY = {
     "alpha_dropout": {},
-    "drop_block": {"block": 3},
+    "drop_block": {"block": 3, "channel_axis": -1},
     "drop_path": {},
     "dropout": {},
     "gaussian_dropout": {},
     "locked_dropout": {},
     "noise": {},
     "salt_and_pepper": {},
-    "spatial_dropout": {},
+    "spatial_dropout": {"channel_axis": -1},
     "uniform_noise": {},
 }
 RATES = [name for name in FAMILY if name not in ("noise", "uniform_noise")]
@@ -207,7 +207,7 @@ def test_drop_block_larger_than_the_map_is_refused():
     _, regularize = build("drop_block", block=9)
     with pytest.raises(
         AssertionError,
-        match="block 9 is larger than the map 'h:out': .*'torchvision' or 'timm'",
+        match="block 9 is larger than the map 'h:out' .*'torchvision' or 'timm'",
     ):
         regularize(values())
     with pytest.raises(
@@ -365,7 +365,12 @@ def test_drop_block_has_the_gradient_of_a_product_with_its_mask(weight, dtype):
     engine = installed_engine()
     h = engine.T.TensorType(dtype, (False,) * 4)("h")
     result = regplug.compose(
-        [("drop_block", {"pattern": "h:out", "weight": weight, "block": 8})]
+        [
+            (
+                "drop_block",
+                {"pattern": "h:out", "weight": weight, "block": 8, "channel_axis": -1},
+            )
+        ]
     ).apply({"h:out": h})
     gradient = engine.grad(result.outputs["h:out"].sum(), h)
     compute = function([h], [result.outputs["h:out"], gradient], updates=result.updates)

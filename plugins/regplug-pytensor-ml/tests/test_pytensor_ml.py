@@ -113,6 +113,25 @@ def test_units_and_channels_are_on_the_last_axis():
     }
 
 
+def test_norms_of_kernels_are_those_of_filters():
+    X = Input("X", shape=(None, 8, 8, 2))
+    conv = Conv2D("conv", in_channels=2, out_channels=4, kernel_size=3)
+    model = Model(Sequential(conv, ReLU())(X))
+    result = regplug.compose(["unit_norm", "spatial_dropout=0.5@conv:ReLU"]).apply(
+        model
+    )
+    W = regplug.as_model(model).params["conv.W"]
+    value = np.random.default_rng(1).normal(size=(3, 3, 2, 4))
+    updated = pytensor.function([], result.constrain({W: value})[W])()
+    np.testing.assert_allclose((updated**2).sum(axis=(0, 1, 2)), 1)
+    x = np.ones((2, 8, 8, 2), X.dtype)
+    W.set_value(np.ones((3, 3, 2, 4), W.dtype))
+    train = pytensor.function([X], result.outputs["conv:ReLU"], updates=result.updates)
+    is_off = train(x) == 0
+    assert 0 < is_off.mean() < 1
+    assert (is_off == is_off[:, :1, :1]).all()
+
+
 def test_roles_take_the_activation_of_a_layer():
     model = regplug.as_model(mlp())
     assert model.roles == {

@@ -1,9 +1,10 @@
 """Constraints on the norms and signs of weights, applied after each update.
 
 Norms are those of one unit's weights: along axis 0 of a matrix (inputs, units), along
-all axes but 0 of a kernel (units, ...), unless `axis` says otherwise. A norm within 100
-units in the last place of what it should be (1.2e-5 in float32, 2.2e-14 in float64,
-relative) counts as right, and the weights stay as they are, to the bit.
+all axes of a kernel but that of its units, unless `axis` says otherwise. The units of a
+kernel are where the model shows them, else on axis 0. A norm within 100 units in the
+last place of what it should be (1.2e-5 in float32, 2.2e-14 in float64, relative) counts
+as right, and the weights stay as they are, to the bit.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ class MaxNorm(OfMatrices):
         Required: the largest norm.
     axis : int or tuple of int, optional
         Along which axes the norm is taken; by default those of one unit's weights: 0 of
-        a matrix (inputs, units), all but 0 of a kernel (units, ...).
+        a matrix (inputs, units), all but the units' of a kernel.
 
     Notes
     -----
@@ -51,10 +52,11 @@ class MaxNorm(OfMatrices):
     axis: int | tuple[int, ...] | None = None
 
     @hookimpl
-    def constrain(self, matched):
+    def constrain(self, matched, unit_axis):
         return rescale(
             matched,
             self.axis,
+            unit_axis,
             lambda T, norms: T.minimum(norms, number(self.limit, norms)),
         )
 
@@ -66,7 +68,7 @@ class UnitNorm(OfMatrices):
     ----------
     axis : int or tuple of int, optional
         Along which axes the norm is taken; by default those of one unit's weights: 0 of
-        a matrix (inputs, units), all but 0 of a kernel (units, ...).
+        a matrix (inputs, units), all but the units' of a kernel.
 
     Notes
     -----
@@ -88,8 +90,10 @@ class UnitNorm(OfMatrices):
     axis: int | tuple[int, ...] | None = None
 
     @hookimpl
-    def constrain(self, matched):
-        return rescale(matched, self.axis, lambda T, norms: T.ones_like(norms))
+    def constrain(self, matched, unit_axis):
+        return rescale(
+            matched, self.axis, unit_axis, lambda T, norms: T.ones_like(norms)
+        )
 
 
 class MinMaxNorm(OfMatrices):
@@ -103,7 +107,7 @@ class MinMaxNorm(OfMatrices):
         How much of the way to go at each update; 0 is off.
     axis : int or tuple of int, optional
         Along which axes the norm is taken; by default those of one unit's weights: 0 of
-        a matrix (inputs, units), all but 0 of a kernel (units, ...).
+        a matrix (inputs, units), all but the units' of a kernel.
 
     Notes
     -----
@@ -128,12 +132,12 @@ class MinMaxNorm(OfMatrices):
     axis: int | tuple[int, ...] | None = None
 
     @hookimpl
-    def constrain(self, matched):
+    def constrain(self, matched, unit_axis):
         if self.low > self.high:
             raise OptionError(
                 f"low {self.low!r} is above high {self.high!r}: give 0 <= low <= high"
             )
-        return rescale(matched, self.axis, self.desired)
+        return rescale(matched, self.axis, unit_axis, self.desired)
 
     def desired(self, T, norms):
         """Return the norms to be had."""
@@ -173,14 +177,16 @@ class NonNegative(Regularizer):
         return results
 
 
-def rescale(matched, axis, desired):
+def rescale(matched, axis, unit_axis, desired):
     """Return each parameter with the norms that ``desired(T, norms)`` gives."""
     if isinstance(axis, int):
         axis = [axis]
     results = {}
     for name, w in matched.items():
         T = tensor(w)
-        axes = fan_in_axes(w) if axis is None else check_axes(name, w, axis)
+        axes = fan_in_axes(w, unit_axis[name])
+        if axis is not None:
+            axes = check_axes(name, w, axis)
         norms = norm(w, axis=axes, keepdims=True)
         wanted = desired(T, norms)
         tolerance = number(100 * np.finfo(w.dtype).eps, w)

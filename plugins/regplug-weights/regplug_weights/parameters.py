@@ -1,8 +1,9 @@
 """What the regularizers of this package share: which parameters count, and how they are read.
 
 A matrix is one for ``x @ w``, of shape (inputs, units). A convolution kernel has more
-dimensions, (units, ...), as both engines' convolutions take it, and is flattened where
-a matrix is needed.
+dimensions, and is flattened where a matrix is needed. Its units are on the axis that
+the model shows, such as the last of pytensor-ml's (height, width, in, out), and on axis
+0 where it shows none: Theano's kernels are (units, ...).
 """
 
 from __future__ import annotations
@@ -52,14 +53,22 @@ def check_axes(name, w, axes):
     return sorted({axis % w.ndim for axis in axes})
 
 
-def fan_in_axes(w):
-    """Return the axes along which the weights of one unit lie: 0 of a matrix, all but 0 of a kernel."""
-    return [0] if w.ndim == 2 else list(range(1, w.ndim))
+def fan_in_axes(w, unit_axis):
+    """Return the axes along which the weights of one unit lie.
+
+    These are axis 0 of a matrix, and all but the units' of a kernel.
+    """
+    units = 1 if w.ndim == 2 else unit_axis or 0
+    return [axis for axis in range(w.ndim) if axis != units]
 
 
-def as_matrix(w):
-    """Return a parameter as a matrix (inputs, units): a kernel (units, ...) is flattened and transposed."""
-    return w if w.ndim == 2 else w.reshape((w.shape[0], math.prod(w.shape[1:]))).T
+def as_matrix(w, unit_axis):
+    """Return a parameter, or an array, as a matrix (inputs, units)."""
+    if w.ndim == 2:
+        return w
+    if unit_axis:
+        w = w.transpose(unit_axis, *fan_in_axes(w, unit_axis))
+    return w.reshape((w.shape[0], math.prod(w.shape[1:]))).T
 
 
 def groups(name, w, axis, unit_axis):

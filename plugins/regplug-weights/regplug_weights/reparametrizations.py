@@ -30,7 +30,8 @@ class SpectralNorm(OfMatrices):
     ``apply`` and again at ``manager.restart()``, with 15 rounds from a fixed start on
     the weights as they are then. At prediction time the same rounds start from the u
     kept, which stays as it is. Parameters of one dimension are left as they are; a
-    kernel (units, ...) is flattened to (inputs, units) for sigma.
+    kernel is flattened to (inputs, units) for sigma, the units where the model shows
+    them, else on axis 0.
 
     Weights of zeros, or with a side of 0, stay as they are, and u, too. float16 is
     computed in float32 and rounded once. Squares of w are nowhere needed, so that w may
@@ -53,11 +54,12 @@ class SpectralNorm(OfMatrices):
     iterations: Annotated[int, Interval(ge=1, le=20)] = 1
 
     @hookimpl
-    def modify_graph(self, name, value, state):
+    def modify_graph(self, name, value, state, unit_axis):
         w = widened(value)
-        u = power_iteration(name, as_matrix(w), state, self.iterations)
-        scaled = over(w, norm(as_matrix(w).dot(u)))
-        sigma = norm(as_matrix(scaled).dot(u))
+        matrix = as_matrix(w, unit_axis)
+        u = power_iteration(name, matrix, state, self.iterations, unit_axis)
+        scaled = over(w, norm(matrix.dot(u)))
+        sigma = norm(as_matrix(scaled, unit_axis).dot(u))
         return tensor(w).cast(scaled / nonzero(sigma), value.dtype)
 
 
@@ -72,9 +74,9 @@ class WeightStandardization(OfMatrices):
     Notes
     -----
     ``(w - mean) / sqrt(variance + epsilon)``, both over the weights of one unit: axis 0
-    of a matrix (inputs, units), all axes but 0 of a kernel (units, ...). The variance
-    is the mean square of the differences. Parameters of one dimension are left as they
-    are.
+    of a matrix (inputs, units), all axes of a kernel but that of its units, which are
+    where the model shows them, else on axis 0. The variance is the mean square of the
+    differences. Parameters of one dimension are left as they are.
 
     Equal weights become 0, exactly; a parameter with a side of 0 stays as it is.
     float16 is computed in float32 and rounded once. Both parts of the division are
@@ -98,8 +100,9 @@ class WeightStandardization(OfMatrices):
     epsilon: Annotated[float, Gt(0)] = 1e-8
 
     @hookimpl
-    def modify_graph(self, value):
-        engine, axes, centred = engine_of(value), fan_in_axes(value), widened(value)
+    def modify_graph(self, value, unit_axis):
+        engine, axes = engine_of(value), fan_in_axes(value, unit_axis)
+        centred = widened(value)
         # twice, as the first mean is rounded: of equal weights some would be left
         for _ in range(2):
             centred = centred - mean(centred, axis=axes, keepdims=True)

@@ -1,7 +1,7 @@
 """Penalties on the singular values of weights.
 
-Parameters of one dimension do not count. A kernel (units, ...) is a matrix (inputs,
-units) after flattening all axes but the first.
+Parameters of one dimension do not count. A kernel is a matrix (inputs, units) after
+flattening all axes but that of its units: where the model shows them, else axis 0.
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ class Orthogonality(OfMatrices):
     squared Frobenius norm. ``cosine``: ``sum_k mean over pairs i < j of abs(cos(M_i,
     M_j))``, where a column of zeros has the cosine 0, and one column, which is in no
     pair, the mean 0. More columns than rows cannot all be orthogonal. A parameter with
-    a side of 0 adds 0, parameters of one dimension do not count; a kernel (units, ...)
-    is flattened to (inputs, units).
+    a side of 0 adds 0, parameters of one dimension do not count; a kernel is
+    flattened to (inputs, units).
 
     References
     ----------
@@ -53,8 +53,11 @@ class Orthogonality(OfMatrices):
     mode: Literal["columns", "rows"] = "columns"
 
     @hookimpl
-    def loss(self, matched):
-        return sum(self.one(as_matrix(w)) for w in matched.values())
+    def loss(self, matched, unit_axis):
+        total = 0
+        for name, w in matched.items():
+            total += self.one(as_matrix(w, unit_axis[name]))
+        return total
 
     def one(self, matrix):
         """Return the term of one matrix."""
@@ -91,7 +94,7 @@ class SpectralPenalty(OfMatrices):
     fixed start on the weights as they are then. sigma is never more than the largest
     singular value and comes near it from step to step. A parameter of zeros, or with a
     side of 0, adds 0 and leaves u as it is. Parameters of one dimension do not count; a
-    kernel (units, ...) is flattened to (inputs, units).
+    kernel is flattened to (inputs, units).
 
     References
     ----------
@@ -107,11 +110,11 @@ class SpectralPenalty(OfMatrices):
     iterations: Annotated[int, Interval(ge=1, le=20)] = 1
 
     @hookimpl
-    def loss(self, matched, state):
+    def loss(self, matched, state, unit_axis):
         total = 0
         for name, w in matched.items():
-            matrix = as_matrix(w)
-            u = power_iteration(name, matrix, state, self.iterations)
+            matrix = as_matrix(w, unit_axis[name])
+            u = power_iteration(name, matrix, state, self.iterations, unit_axis[name])
             total += (matrix.dot(u) ** 2).sum() / 2
         return total
 
@@ -133,8 +136,8 @@ class NuclearNorm(OfMatrices):
     of these singular values, and with G held constant its gradient is G, the
     subgradient of least norm. Computed in float64 and rounded once. A parameter of
     zeros, or with a side of 0, adds 0 and has the gradient 0. No second derivatives.
-    Parameters of one dimension do not count; a kernel (units, ...) is flattened to
-    (inputs, units).
+    Parameters of one dimension do not count; a kernel is flattened to (inputs,
+    units).
 
     References
     ----------
@@ -150,8 +153,11 @@ class NuclearNorm(OfMatrices):
     epsilon: Annotated[float, Gt(0)] = 1.2e-7
 
     @hookimpl
-    def loss(self, matched):
-        return sum(self.one(as_matrix(w)) for w in matched.values())
+    def loss(self, matched, unit_axis):
+        total = 0
+        for name, w in matched.items():
+            total += self.one(as_matrix(w, unit_axis[name]))
+        return total
 
     def one(self, matrix):
         """Return the term of one matrix."""
@@ -166,7 +172,7 @@ class NuclearNorm(OfMatrices):
         return T.cast((subgradient * matrix).sum(), dtype)
 
 
-def power_iteration(name, matrix, state, iterations):
+def power_iteration(name, matrix, state, iterations, unit_axis):
     """Return u after some rounds from where the last step left it; no gradient flows through it.
 
     Parameters
@@ -175,6 +181,9 @@ def power_iteration(name, matrix, state, iterations):
         The parameter.
     matrix : float variable, shape (inputs, units)
     state : regplug.composition.kept_arrays.State
+    iterations : int
+    unit_axis : int or None
+        Of the parameter.
 
     Returns
     -------
@@ -182,7 +191,7 @@ def power_iteration(name, matrix, state, iterations):
         Of norm 1, near the first right singular vector.
     """
     engine, dtype = engine_of(matrix), matrix.dtype
-    u = state.array(name, lambda value: start(name, value, dtype))
+    u = state.array(name, lambda value: start(name, value, dtype, unit_axis))
     for _ in range(iterations):
         v = direction(matrix.dot(u), 0)
         u = direction(matrix.T.dot(v), u)
@@ -207,9 +216,9 @@ def direction(vector, otherwise):
     return T.switch(is_long, scaled / length, otherwise)
 
 
-def start(name, value, dtype):
+def start(name, value, dtype, unit_axis):
     """Return the u that a parameter begins with: `ROUNDS` rounds from normal numbers that its name fixes."""
-    matrix = as_matrix(np.asarray(value, "float64"))
+    matrix = as_matrix(np.asarray(value, "float64"), unit_axis)
     matrix = matrix / (abs(matrix).max(initial=0) or 1)  # squares of 1e200 overflow
     u = reference.normal(0, "power_iteration", name, (matrix.shape[1],), 0, "float64")
     for _ in range(ROUNDS):
