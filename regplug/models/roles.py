@@ -1,0 +1,266 @@
+"""Roles by what the graph does: where data meet parameters, there is a layer."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping
+from types import ModuleType
+from typing import Any
+
+from regplug.engine.ops import (
+    PRODUCTS,
+    REDUCTIONS,
+    inner_graph,
+    is_a,
+    is_sum,
+    kind,
+    outer_of_inner,
+    scalar_kind,
+)
+from regplug.graph.rewiring import toposort
+from regplug.models.patterns import ROLES
+
+__all__ = ["LayeredGraph"]
+
+# entry by entry, or a part of the whole: these change data and make no layer of them
+_ENTRYWISE = ("Elemwise", "DimShuffle", "Reshape")
+_PARTS = ("Join", "Subtensor", "IncSubtensor", "AdvancedIncSubtensor")
+
+
+class LayeredGraph:
+    """A graph's layers, and what lies up- and downstream of them.
+
+    A *layer* is a node in which data meet parameters in a product, a convolution, a
+    lookup or a scan. What is added or multiplied entry by entry (bias, gain, slope,
+    temperature, penalty) makes no layer.
+
+    Parameters
+    ----------
+    engine : module
+    nodes : list of apply nodes
+        In topological order.
+    weights, data : iterable of variable
+        What is known to be a parameter, and to be none. Of what is not known, float
+        shared variables and matrices of constants (a frozen network's) are parameters.
+
+    Attributes
+    ----------
+    layers : dict of apply node to set of variable
+        By node, the data that are contracted with parameters.
+    """
+
+    def __init__(
+        self,
+        engine: ModuleType,
+        nodes: Collection[Any],
+        weights: Iterable[Any],
+        data: Iterable[Any],
+    ):
+        self._engine, self.nodes = engine, nodes
+        self._weights, self.data = set(weights), set(data)
+        self._uses: dict[Any, list[Any]] = defaultdict(list)
+        self.layers: dict[Any, set[Any]] = {}
+        for node in nodes:
+            for variable in node.inputs:
+                self._uses[variable].append(node)
+                if variable.owner is None:
+                    self._take_root(variable)
+        for node in nodes:
+            self._take_outputs(node)
+        self._go_downstream()
+        self._go_upstream()
+
+    def _take_root(self, root):
+        if root in self._weights or root in self.data:
+            return
+        is_float = "float" in getattr(root.type, "dtype", "")
+        if hasattr(root, "data"):
+            if is_float and root.ndim > 1 and 1 not in root.data.shape:
+                self._weights.add(root)
+        elif not hasattr(root, "get_value"):
+            self.data.add(root)
+        elif is_float and not getattr(root.tag, "regplug", False):
+            self._weights.add(root)
+
+    def _take_outputs(self, node):
+        if is_a(node, "Shape", "Shape_i") or not self._weights.isdisjoint(node.outputs):
+            return
+        if not self.data.isdisjoint(node.inputs):
+            self.data.update(node.outputs)
+            contracted = self._contracted(node)
+            if contracted:
+                self.layers[node] = contracted
+        elif not self._weights.isdisjoint(node.inputs):
+            self._weights.update(node.outputs)
+
+    def _contracted(self, node):
+        """Return the data that a node contracts with parameters."""
+        data = self.data.intersection(node.inputs)
+        weights = []
+        for variable in self._weights.intersection(node.inputs):
+            if variable.ndim:
+                weights.append(self._wide_axes(variable))
+        if is_a(node, "Scan") and weights:
+            # a layer, though it may contract nothing but its own states
+            return self._contracted_inside(node) or {None}
+        if scalar_kind(node) == "Mul":
+            summed = self._summed_axes(node.outputs[0])
+            is_layer = node.outputs[0].ndim > 1 and any(
+                map(summed.intersection, weights)
+            )
+        elif is_a(node, *_ENTRYWISE, *_PARTS):
+            is_layer = False
+        else:
+            # a product takes a vector, too
+            least = 1 + (kind(node) not in PRODUCTS)
+            is_layer = max(map(len, weights), default=0) >= least
+        return data if is_layer else set()
+
+    def _wide_axes(self, variable):
+        axes = set()
+        for axis, length in enumerate(self._engine.static_shape(variable)):
+            if length != 1:
+                axes.add(axis)
+        return axes
+
+    def _summed_axes(self, variable):
+        """Return the axes along which a product by hand is summed."""
+        axes: set[int] = set()
+        for node in self._uses[variable]:
+            if is_sum(node):
+                every = range(variable.ndim)
+                axes.update(every if node.op.axis is None else node.op.axis)
+        return axes
+
+    def _contracted_inside(self, node):
+        """Return the data that meet parameters within one step of a scan."""
+        outer = outer_of_inner(node)
+        weights = {inner for inner in outer if outer[inner] in self._weights}
+        nodes = toposort(inner_graph(node)[1])
+        step = LayeredGraph(self._engine, nodes, weights, outer.keys() - weights)
+        return {outer[inner] for inner in step.before & outer.keys()} & self.data
+
+    def _go_downstream(self):
+        """Find what lies behind layers, and what is a reduction."""
+        # the layers upstream, as the bits of a number
+        self.upstream: dict[Any, int] = defaultdict(int)
+        self._reduced: set[Any] = set()
+        bit = 1
+        for node in self.nodes:
+            found = 0
+            if node in self.layers:
+                found, bit = bit, 2 * bit
+            for variable in node.inputs:
+                found |= self.upstream[variable]
+            self.upstream.update(dict.fromkeys(node.outputs, found))
+            if node not in self.layers and self._is_reduction(node):
+                self._reduced.update(node.outputs)
+
+    def _is_reduction(self, node):
+        """Tell whether a node reduces data, or reshapes what is nothing but reduced."""
+        data = self.data.intersection(node.inputs)
+        if not data:
+            return False
+        if is_a(node, *_ENTRYWISE):
+            return data <= self._reduced
+        source = node.inputs[0].owner
+        # the sum of a product by hand belongs to its layer
+        by_hand = source in self.layers and scalar_kind(source) == "Mul"
+        return is_a(node, *REDUCTIONS) and not by_hand
+
+    def _go_upstream(self):
+        """Find what lies before layers, and what the first ones contract."""
+        self.before: set[Any] = set()
+        self._first: set[Any] = set()
+        for node in reversed(self.nodes):
+            contracted = self.layers.get(node, set())
+            data = self.data.intersection(node.inputs)
+            if node in self.layers or not self.before.isdisjoint(node.outputs):
+                self.before |= data
+            self._first |= contracted & data
+            # a mask meets activations, in a scan the states
+            meets = is_a(node, "Elemwise") and any(map(self.upstream.get, node.inputs))
+            meets = meets or (is_a(node, "Scan") and contracted & data)
+            if not meets and not self._first.isdisjoint(node.outputs):
+                self._first |= data
+
+    def roles(self, candidates: Mapping[str, Any]) -> dict[str, set[str]]:
+        """Return the names of candidates behind each role.
+
+        An *input* has no layer upstream and feeds one: targets, and masks of
+        activations, are none. A *hidden* one has layers on both sides, and of those
+        that reach the next layer through another one alone, it is that other; it is
+        never a scalar or a statistic (a reduction that meets what it was made of). An
+        *output* has layers upstream and none downstream, the last again; it is no
+        scalar, no function of a target, and no reduction (a loss of each sample) where
+        there is anything else.
+        """
+        judged = self._judged()
+        first, between, after = {}, {}, {}
+        for name, variable in candidates.items():
+            if "float" not in variable.dtype or variable not in self.data:
+                continue
+            is_before = variable in self.before
+            if not self.upstream[variable]:
+                if variable in self._first:
+                    first[name] = variable
+            elif is_before and variable.ndim and not self._is_statistic(variable):
+                between[name] = variable
+            elif not is_before and variable.ndim and variable not in judged:
+                after[name] = variable
+        whole = {key: each for key, each in after.items() if each not in self._reduced}
+        found = (
+            self._earliest(first),
+            self._latest(between),
+            self._latest(whole or after),
+        )
+        return dict(zip(ROLES, found, strict=True))
+
+    def _judged(self):
+        """Return what is computed of targets: of data that no layer reads."""
+        judged: set[Any] = set()
+        for node in self.nodes:
+            for variable in self.data.intersection(node.inputs):
+                if variable.owner is None and variable not in self.before:
+                    judged.add(variable)
+            if not judged.isdisjoint(node.inputs):
+                judged.update(node.outputs)
+        return judged
+
+    def _is_statistic(self, variable):
+        """Tell whether it meets, entry by entry, what it was reduced from."""
+        if variable not in self._reduced:
+            return False
+        stack = [variable]
+        while stack:
+            for node in self._uses[stack.pop()]:
+                if node in self.layers or not is_a(node, *_ENTRYWISE):
+                    continue
+                for other in self.data.intersection(node.inputs) - self._reduced:
+                    if self.upstream[other] == self.upstream[variable]:
+                        return True
+                stack.extend(self._reduced.intersection(node.outputs))
+        return False
+
+    def _earliest(self, candidates):
+        """Return the names of candidates that are computed of no other one."""
+        later, others = set(), set(candidates.values())
+        for node in self.nodes:
+            if not later.isdisjoint(node.inputs) or not others.isdisjoint(node.inputs):
+                later.update(node.outputs)
+        return {name for name, variable in candidates.items() if variable not in later}
+
+    def _latest(self, candidates):
+        """Leave out the names that reach a layer through another one alone."""
+        others = set(candidates.values())
+        direct, through = set(), set()
+        for node in reversed(self.nodes):
+            data = self.data.intersection(node.inputs)
+            outputs = set(node.outputs)
+            direct |= data & self.layers.get(node, set())
+            if not direct.isdisjoint(outputs - others):
+                direct |= data
+            if not through.isdisjoint(outputs) or not others.isdisjoint(outputs):
+                through |= data
+        early = through - direct
+        return {name for name, variable in candidates.items() if variable not in early}

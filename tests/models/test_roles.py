@@ -1,0 +1,139 @@
+"""Roles: what the graph shows of inputs, hidden layers and outputs."""
+
+from __future__ import annotations
+
+import warnings
+
+import numpy as np
+import pytest
+from toys import Sum
+from written_models import MODELS
+
+import regplug
+from regplug import ModelError, NoMatchError, RegplugWarning
+from regplug.testing import evaluate
+
+ROLES = ("@input", "@hidden", "@output")
+
+# not as meant, each with the reason and what the roles are instead
+KNOWN = {
+    # mu + noise is what the decoder reads, and has a name
+    "vae": ("x", "h z hd", "recon"),
+    # the names of the generator's result say no more than those of another layer
+    "gan_generator": ("z", "g fake dh", "p"),
+    # an energy is a scalar as a cost is
+    "energy_scalar": ("x", "h", ""),
+    # nothing tells weights from data where both are inputs or draws: no layer is found
+    "no_parameters_weights_are_inputs": ("W1 W2 x", "h", "y"),
+    "pymc_like": ("", "W1 W2 h mu", "logp"),
+}
+
+
+def test_written_models_are_nearly_all_as_meant():
+    assert len(MODELS) == 57
+    assert len(KNOWN) <= 5
+
+
+@pytest.mark.filterwarnings("ignore:no layer was found")
+@pytest.mark.parametrize("name", MODELS)
+def test_roles_of_models_as_people_write_them(name):
+    root, *meant = MODELS[name]()
+    expected = KNOWN.get(name, meant)
+    roles = regplug.as_model(root).roles
+    assert [roles[role] for role in ROLES] == [set(text.split()) for text in expected]
+
+
+@pytest.mark.filterwarnings("ignore:no layer was found")
+@pytest.mark.parametrize("name", MODELS)
+def test_default_patterns_match_what_is_meant(name):
+    root, *meant = MODELS[name]()
+    composition = [
+        ("dropout", {"weight": 0.5, "optional": True}),
+        Sum("@output", optional=True),
+    ]
+    _, hidden, output = KNOWN.get(name, meant)
+    matches = regplug.compose(composition).apply(root).matches
+    assert set(matches["dropout"]) == set(hidden.split())
+    assert set(matches["sum"]) == set(output.split())
+
+
+def mlp(engine, T):
+    """Return x, a target, a hidden layer and a prediction, named x, t, h, y."""
+    x, t = T.matrix("x"), T.matrix("t")
+    w, v = (engine.shared(np.eye(2), name=name) for name in ("w", "v"))
+    h = T.tanh(T.dot(x, w))
+    y = T.dot(h, v)
+    h.name, y.name = "h", "y"
+    return x, t, h, y
+
+
+def test_roles_of_a_mapping_are_about_its_main_outputs(engine, T):
+    x, t, h, y = mlp(engine, T)
+    cost = ((y - t) ** 2).mean()
+    outputs = {"in:out": x, "hid:pre": h.owner.inputs[0], "hid:out": h, "out:out": y}
+    expected = {"@input": {"in:out"}, "@hidden": {"hid:out"}, "@output": {"out:out"}}
+    assert regplug.as_model(outputs).roles == expected
+    assert regplug.as_model({**outputs, "t": t, "cost": cost}).roles == expected
+
+
+def test_graph_without_layers_has_roles_by_place_and_a_warning(engine, T):
+    x = T.matrix("x")
+    h = T.tanh(x)
+    h.name = "h"
+    model = regplug.as_model(h * 2)
+    with pytest.warns(RegplugWarning, match="no layer was found .*@hidden h, @output"):
+        roles = model.roles
+    assert roles == {"@input": {"x"}, "@hidden": {"h"}, "@output": {"output"}}
+    # who names layers has said what they are
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        regplug.compose(["dropout=0.5"]).apply({"x": x, "h": h, "y": h * 2})
+        regplug.compose(["dropout=0.5@h"]).apply(h * 2)
+
+
+def test_names_that_the_engine_gave_are_no_outputs(engine, T):
+    x, t, h, y = mlp(engine, T)
+    centred = (h - h.mean(axis=1, keepdims=True)) / h.std(axis=1, keepdims=True)
+    cost = ((T.dot(centred, y.owner.inputs[1]) - t) ** 2).mean()
+    model = regplug.as_model(cost)
+    assert list(model.outputs) == ["x", "h", "t", "output"]
+    assert {"mean", "std"} <= model.given_names.keys()
+    for pattern in ("*", "m*", ["!h"]):
+        manager = regplug.compose([("noise", {"pattern": pattern, "weight": 0.1})])
+        if pattern == "m*":
+            with pytest.raises(NoMatchError, match=r"'m\*' matches none of the 4"):
+                manager.apply(cost)
+        else:
+            assert "mean" not in manager.apply(cost).matches["noise"]
+
+
+def test_exact_pattern_reaches_a_name_that_the_engine_gave(engine, T):
+    x = T.matrix("x")
+    y = x - x.mean(axis=0)
+    manager = regplug.compose(["noise=0@mean", "hidden_l2=1@mean"])
+    result = manager.apply(y)
+    assert result.matches == {"noise": ["mean"], "hidden_l2": ["mean"]}
+    assert set(result.outputs) == {"x", "mean", "output"}
+    values = np.arange(6.0).reshape(3, 2)
+    wanted = (values.mean(axis=0) ** 2).mean()
+    np.testing.assert_allclose(evaluate([result.loss], {x: values})[0], wanted)
+
+
+def test_users_own_name_comes_before_one_that_the_engine_gave(engine, T):
+    x, _, h, y = mlp(engine, T)
+    early = (x - x.mean(axis=0)) * h
+    early.name = "mean"
+    result = regplug.compose(["dropout=0.5@mean"]).apply(early)
+    assert result.matches == {"dropout": ["mean"]}
+    assert regplug.as_model(early).outputs["mean"] is early
+
+
+def test_unnamed_parameter_does_not_block_exact_names(engine, T):
+    x, named = T.matrix("x"), engine.shared(np.eye(2), name="W")
+    y = T.dot(T.dot(x, named), engine.shared(np.ones((2, 2))))
+    result = regplug.compose(["weight_l2=1e-4@W"]).apply(y)
+    assert result.matches == {"weight_l2": ["W"]}
+    for pattern in ("*", "W*", ["W", "V*"], ["!W"], "V"):
+        options = {"pattern": pattern, "weight": 1e-4}
+        with pytest.raises(ModelError, match="1 of the model's parameters have no"):
+            regplug.compose([("weight_l2", options)]).apply(y)
