@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import warnings
 from bisect import insort
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from types import ModuleType
@@ -141,22 +142,41 @@ class Model:
         Warns
         -----
         RegplugWarning
-            A plain graph has no layers.
+            A plain graph has no layers, or a frozen network in the loss may make the
+            prediction look like a hidden layer.
         """
-        main = {_output_name(layer) for layer in self.layers} & self.outputs.keys()
-        candidates = {name: self.outputs[name] for name in self.outputs if name in main}
-        params = [*self.params.values(), *self.unnamed]
-        # data in a shared variable that is an output, too
-        data = [each for each in candidates.values() if each.owner is None]
-        graph = LayeredGraph(self.engine, self.nodes, params, data)
-        if graph.layers:
-            return graph.roles(candidates)
-        roles = self._roles_by_place(main)
-        if self.is_plain:
-            warnings.warn(_no_layers(roles), RegplugWarning, stacklevel=2)
+        if not self.layered.layers:
+            roles = self._roles_by_place()
+            if self.is_plain:
+                warnings.warn(_no_layers(roles), RegplugWarning, stacklevel=2)
+            return roles
+        roles = self._roles_by_layers
+        hidden = {name: self.outputs[name] for name in sorted(roles["@hidden"])}
+        undecided = self.layered.undecided(hidden)
+        if undecided:
+            warnings.warn(_undecided(undecided), RegplugWarning, stacklevel=2)
         return roles
 
-    def _roles_by_place(self, main):
+    @cached_property
+    def layered(self) -> LayeredGraph:
+        """The graph's layers."""
+        params = [*self.params.values(), *self.unnamed]
+        # data in a shared variable that is an output, too
+        data = [each for each in self.outputs.values() if each.owner is None]
+        return LayeredGraph(self.engine, self.nodes, params, data)
+
+    @cached_property
+    def _roles_by_layers(self):
+        return self.layered.roles({name: self.outputs[name] for name in self._main})
+
+    @property
+    def _main(self):
+        """The names of the layers' main outputs."""
+        main = {_output_name(layer) for layer in self.layers}
+        return [name for name in self.outputs if name in main]
+
+    def _roles_by_place(self):
+        main = set(self._main)
         # every node leads to an output: what a node reads has an output further down
         inner: set[Any] = set()
         for node in self.nodes:
@@ -169,6 +189,21 @@ class Model:
             elif name in main and variable not in inner:
                 last.add(name)
         return dict(zip(ROLES, (inputs, main - inputs - last, last), strict=True))
+
+    def compared(self, variables: Collection[Any]) -> list[Any]:
+        """Return those that feed the network, and that its result is compared with.
+
+        Such as the input of an autoencoder.
+        """
+        readers: Counter[Any] = Counter()
+        for node in self.nodes:
+            readers.update(set(node.inputs))
+        # the rest is asked only where it may be so
+        found = [variable for variable in variables if readers[variable] > 1]
+        if not found or not self.layered.layers:
+            return []
+        results = [self.outputs[name] for name in self._roles_by_layers["@output"]]
+        return [each for each in found if self.layered.is_compared(each, results)]
 
     def match(
         self, pattern: Pattern, targets: str, label: str, optional: bool = False
@@ -200,6 +235,17 @@ class Model:
         found = {variables[name] for name in matched}
         table = self.names[targets]
         return {table[each][0]: each for each in table if each in found}
+
+
+def _undecided(names):
+    """Return the warning of predictions that look like hidden layers."""
+    return (
+        f"@hidden has {listing(names)}, which only a network reads that looks frozen "
+        "(of constants, or of parameters that another branch meets first). Where that "
+        f"network belongs to the loss, {listing(names)} is the prediction: write the "
+        f"names that you mean, such as ['@hidden', '!{names[0]}'] for hidden layers "
+        f"and {names[0]!r} for @output."
+    )
 
 
 def _no_layers(roles):

@@ -59,6 +59,7 @@ class LayeredGraph:
         self._engine, self.nodes = engine, nodes
         self._weights, self.data = set(weights), set(data)
         self._uses: dict[Any, list[Any]] = defaultdict(list)
+        self._constants: set[Any] = set()
         self.layers: dict[Any, set[Any]] = {}
         for node in nodes:
             for variable in node.inputs:
@@ -77,6 +78,7 @@ class LayeredGraph:
         if hasattr(root, "data"):
             if is_float and root.ndim > 1 and 1 not in root.data.shape:
                 self._weights.add(root)
+                self._constants.add(root)
         elif not hasattr(root, "get_value"):
             self.data.add(root)
         elif is_float and not getattr(root.tag, "regplug", False):
@@ -92,6 +94,8 @@ class LayeredGraph:
                 self.layers[node] = contracted
         elif not self._weights.isdisjoint(node.inputs):
             self._weights.update(node.outputs)
+            if self._weights.intersection(node.inputs) <= self._constants:
+                self._constants.update(node.outputs)
 
     def _contracted(self, node):
         """Return the data that a node contracts with parameters."""
@@ -145,11 +149,9 @@ class LayeredGraph:
         # the layers upstream, as the bits of a number
         self.upstream: dict[Any, int] = defaultdict(int)
         self._reduced: set[Any] = set()
-        bit = 1
+        self._bits = {node: 1 << number for number, node in enumerate(self.layers)}
         for node in self.nodes:
-            found = 0
-            if node in self.layers:
-                found, bit = bit, 2 * bit
+            found = self._bits.get(node, 0)
             for variable in node.inputs:
                 found |= self.upstream[variable]
             self.upstream.update(dict.fromkeys(node.outputs, found))
@@ -215,6 +217,76 @@ class LayeredGraph:
             self._latest(whole or after),
         )
         return dict(zip(ROLES, found, strict=True))
+
+    def undecided(self, candidates: Mapping[str, Any]) -> list[str]:
+        """Return the names of candidates that only a frozen network reads, it seems.
+
+        Where that belongs to the loss, they are the prediction. It seems frozen where
+        its parameters are constants, and the layers upstream have others; or where they
+        meet, on another branch, data that no layer was applied to: a target, or what a
+        generator's result is compared with.
+        """
+        frozen = self._frozen()
+        if not frozen:
+            return []
+        below: dict[Any, int] = defaultdict(int)
+        for node in reversed(self.nodes):
+            found = self._bits.get(node, 0)
+            for variable in node.outputs:
+                found |= below[variable]
+            for variable in self.data.intersection(node.inputs):
+                below[variable] |= found
+        names = []
+        for name, variable in candidates.items():
+            is_only = below[variable] and not below[variable] & ~frozen
+            if is_only and not self.upstream[variable] & frozen:
+                names.append(name)
+        return names
+
+    def _frozen(self):
+        """Return the layers that look like a frozen network's, as bits."""
+        firsts: dict[Any, int] = defaultdict(int)
+        trained = frozen = 0
+        for node, bit in self._bits.items():
+            if not self._upstream_of(node):
+                for weight in self._weights.intersection(node.inputs):
+                    firsts[weight] |= bit
+            if not self._weights.intersection(node.inputs) <= self._constants:
+                trained |= bit
+        for node, bit in self._bits.items():
+            upstream = self._upstream_of(node)
+            is_frozen = upstream & frozen or (upstream & trained and not bit & trained)
+            for weight in self._weights.intersection(node.inputs):
+                elsewhere = firsts[weight]
+                if upstream and elsewhere and not elsewhere & upstream:
+                    is_frozen = True
+            if is_frozen:
+                frozen |= bit
+        return frozen
+
+    def _upstream_of(self, node):
+        found = 0
+        for variable in node.inputs:
+            found |= self.upstream[variable]
+        return found
+
+    def is_compared(self, variable: Any, outputs: Iterable[Any]) -> bool:
+        """Tell whether an input that feeds a layer meets what comes of outputs, too."""
+        if self.upstream[variable] or variable not in self.before:
+            return False
+        bare, after = {variable}, set(outputs)
+        for node in self.nodes:
+            if is_a(node, "Shape", "Shape_i"):
+                continue
+            is_bare = not bare.isdisjoint(node.inputs)
+            is_after = not after.isdisjoint(node.inputs)
+            if is_bare and is_after:
+                return True
+            if is_bare and not self.upstream[node.outputs[0]]:
+                bare.update(node.outputs)
+            if is_after:
+                after.update(node.outputs)
+        return False
 
     def _judged(self):
         """Return what is computed of targets: of data that no layer reads."""

@@ -137,3 +137,78 @@ def test_unnamed_parameter_does_not_block_exact_names(engine, T):
         options = {"pattern": pattern, "weight": 1e-4}
         with pytest.raises(ModelError, match="1 of the model's parameters have no"):
             regplug.compose([("weight_l2", options)]).apply(y)
+
+
+@pytest.mark.parametrize("kind", ["constants", "shared"])
+def test_frozen_network_in_the_loss_is_reported(engine, T, kind):
+    x, t, h, y = mlp(engine, T)
+    matrix = np.ones((2, 3))
+    if kind == "shared":
+        matrix = engine.shared(matrix, name="frozen")
+    seen = T.tanh(T.dot(y, matrix))
+    if kind == "shared":
+        seen = seen - T.tanh(T.dot(t, matrix))
+    model = regplug.as_model((seen**2).mean())
+    what = (
+        r"@hidden has y, which only a network .* \['@hidden', '!y'\] .* 'y' for @output"
+    )
+    with pytest.warns(RegplugWarning, match=what):
+        assert "y" in model.roles["@hidden"]
+    # exact patterns are as they were
+    regplug.compose(["dropout=0.5@h"]).apply(seen)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_frozen_network_is_no_false_alarm(name):
+    root, *_ = MODELS[name]()
+    model = regplug.as_model(root)
+    hidden = {key: each for key, each in model.outputs.items() if each.owner}
+    assert model.layered.undecided(hidden) == []
+
+
+def autoencoder(engine, x):
+    """Return an encoder's code and its reconstruction, named h and z."""
+    T = engine.T
+    w = engine.shared(np.eye(2), name="w")
+    h = T.tanh(T.dot(x, w))
+    z = T.dot(h, w.T)
+    h.name, z.name = "h", "z"
+    return h, z
+
+
+def test_change_of_an_input_that_is_the_target_is_reported(engine, T):
+    x = T.matrix("x")
+    h, z = autoencoder(engine, x)
+    cost = ((z - x) ** 2).mean()
+    what = "dropout: 'x' is an input of the network and what its result is compared"
+    mapping = {"in:out": x, "hid:out": h, "out:out": z, "cost": cost}
+    with pytest.warns(RegplugWarning, match=what):
+        regplug.compose(["dropout=0.5@x"]).apply(cost)
+    with pytest.warns(RegplugWarning, match=what.replace("'x'", "'in:out'")):
+        regplug.compose(["dropout=0.5@in:out"]).apply(mapping)
+    # neither a penalty, nor hidden layers, nor a loss that comes later
+    regplug.compose(["hidden_l2=1@x", "dropout=0.5"]).apply(cost)
+    regplug.compose(["dropout=0.5@x"]).apply(z)
+
+
+def test_copy_of_an_input_leaves_the_target_alone(engine, T):
+    x = T.matrix("x")
+    copy = x.copy()
+    copy.name = "copy"
+    _, z = autoencoder(engine, copy)
+    cost = ((z - x) ** 2).mean()
+    cost.name = "cost"
+    composition = [("noise", {"pattern": "copy", "weight": 0.1}), Sum("x")]
+    result = regplug.compose(composition).apply(cost)
+    noisy, target = result.outputs["copy"], result.outputs["x"]
+    assert target is x
+    values = np.ones((3, 2))
+    assert not np.allclose(evaluate([noisy], {x: values})[0], values)
+
+
+def test_residual_result_is_not_compared_with_its_input(engine, T):
+    x, t = T.matrix("x"), T.matrix("t")
+    _, z = autoencoder(engine, x)
+    y = x - z
+    y.name = "y"
+    regplug.compose(["dropout=0.5@x"]).apply(((y - t) ** 2).mean())
