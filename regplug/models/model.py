@@ -167,7 +167,11 @@ class Model:
 
     @cached_property
     def _roles_by_layers(self):
-        return self.layered.roles({name: self.outputs[name] for name in self._main})
+        roles = self.layered.roles({name: self.outputs[name] for name in self._main})
+        if not roles["@input"] and not self.is_plain:
+            # such as integers of a lookup, where who asks says what is wrong with them
+            roles["@input"] = self._roles_by_place()["@input"]
+        return roles
 
     @property
     def _main(self):

@@ -60,6 +60,8 @@ class LayeredGraph:
         self._weights, self.data = set(weights), set(data)
         self._uses: dict[Any, list[Any]] = defaultdict(list)
         self._constants: set[Any] = set()
+        # by node: the data whose values it reads
+        self._read: dict[Any, set[Any]] = {}
         self.layers: dict[Any, set[Any]] = {}
         for node in nodes:
             for variable in node.inputs:
@@ -85,28 +87,34 @@ class LayeredGraph:
             self._weights.add(root)
 
     def _take_outputs(self, node):
-        if is_a(node, "Shape", "Shape_i") or not self._weights.isdisjoint(node.outputs):
+        values = node.inputs
+        if is_a(node, "Shape", "Shape_i"):
+            values = []
+        elif scalar_kind(node) == "Second":
+            # as a gradient begins: the first has a shape to fill, and nothing else
+            values = node.inputs[1:]
+        self._read[node] = self.data.intersection(values)
+        if not self._weights.isdisjoint(node.outputs):
             return
-        if not self.data.isdisjoint(node.inputs):
+        if self._read[node]:
             self.data.update(node.outputs)
             contracted = self._contracted(node)
             if contracted:
                 self.layers[node] = contracted
-        elif not self._weights.isdisjoint(node.inputs):
+        elif not self._weights.isdisjoint(values):
             self._weights.update(node.outputs)
             if self._weights.intersection(node.inputs) <= self._constants:
                 self._constants.update(node.outputs)
 
     def _contracted(self, node):
         """Return the data that a node contracts with parameters."""
-        data = self.data.intersection(node.inputs)
+        data = self._read[node]
         weights = []
         for variable in self._weights.intersection(node.inputs):
             if variable.ndim:
                 weights.append(self._wide_axes(variable))
         if is_a(node, "Scan") and weights:
-            # a layer, though it may contract nothing but its own states
-            return self._contracted_inside(node) or {None}
+            return self._contracted_inside(node)
         if scalar_kind(node) == "Mul":
             summed = self._summed_axes(node.outputs[0])
             is_layer = node.outputs[0].ndim > 1 and any(
@@ -142,7 +150,11 @@ class LayeredGraph:
         weights = {inner for inner in outer if outer[inner] in self._weights}
         nodes = toposort(inner_graph(node)[1])
         step = LayeredGraph(self._engine, nodes, weights, outer.keys() - weights)
-        return {outer[inner] for inner in step.before & outer.keys()} & self.data
+        if not step.layers:
+            return set()
+        contracted = {outer[inner] for inner in step.before & outer.keys()}
+        # a layer, though it may contract nothing but its own states
+        return contracted & self.data or {None}
 
     def _go_downstream(self):
         """Find what lies behind layers, and what is a reduction."""
@@ -152,23 +164,28 @@ class LayeredGraph:
         self._bits = {node: 1 << number for number, node in enumerate(self.layers)}
         for node in self.nodes:
             found = self._bits.get(node, 0)
-            for variable in node.inputs:
-                found |= self.upstream[variable]
+            found |= self._upstream_of(node)
             self.upstream.update(dict.fromkeys(node.outputs, found))
             if node not in self.layers and self._is_reduction(node):
                 self._reduced.update(node.outputs)
 
     def _is_reduction(self, node):
         """Tell whether a node reduces data, or reshapes what is nothing but reduced."""
-        data = self.data.intersection(node.inputs)
+        data = self._read[node]
         if not data:
             return False
         if is_a(node, *_ENTRYWISE):
             return data <= self._reduced
-        source = node.inputs[0].owner
-        # the sum of a product by hand belongs to its layer
-        by_hand = source in self.layers and scalar_kind(source) == "Mul"
-        return is_a(node, *REDUCTIONS) and not by_hand
+        return is_a(node, *REDUCTIONS) and not self._is_product(node.inputs[0].owner)
+
+    def _is_product(self, node):
+        """Tell whether what is summed is a product by hand, of a layer or of two."""
+        if node is None or scalar_kind(node) != "Mul":
+            return False
+        found = [self.upstream[variable] for variable in self._read[node]]
+        # each with layers that the other has not
+        is_of_two = len(found) == 2 and found[0] & ~found[1] and found[1] & ~found[0]
+        return node in self.layers or bool(is_of_two)
 
     def _go_upstream(self):
         """Find what lies before layers, and what the first ones contract."""
@@ -176,12 +193,12 @@ class LayeredGraph:
         self._first: set[Any] = set()
         for node in reversed(self.nodes):
             contracted = self.layers.get(node, set())
-            data = self.data.intersection(node.inputs)
+            data = self._read[node]
             if node in self.layers or not self.before.isdisjoint(node.outputs):
                 self.before |= data
             self._first |= contracted & data
             # a mask meets activations, in a scan the states
-            meets = is_a(node, "Elemwise") and any(map(self.upstream.get, node.inputs))
+            meets = is_a(node, "Elemwise") and self._upstream_of(node)
             meets = meets or (is_a(node, "Scan") and contracted & data)
             if not meets and not self._first.isdisjoint(node.outputs):
                 self._first |= data
@@ -234,7 +251,7 @@ class LayeredGraph:
             found = self._bits.get(node, 0)
             for variable in node.outputs:
                 found |= below[variable]
-            for variable in self.data.intersection(node.inputs):
+            for variable in self._read[node]:
                 below[variable] |= found
         names = []
         for name, variable in candidates.items():
@@ -246,7 +263,7 @@ class LayeredGraph:
     def _frozen(self):
         """Return the layers that look like a frozen network's, as bits."""
         firsts: dict[Any, int] = defaultdict(int)
-        trained = frozen = 0
+        trained = frozen = copied = 0
         for node, bit in self._bits.items():
             if not self._upstream_of(node):
                 for weight in self._weights.intersection(node.inputs):
@@ -255,18 +272,19 @@ class LayeredGraph:
                 trained |= bit
         for node, bit in self._bits.items():
             upstream = self._upstream_of(node)
-            is_frozen = upstream & frozen or (upstream & trained and not bit & trained)
+            if upstream & trained and not bit & trained:
+                frozen |= bit
+            if upstream & copied:
+                copied |= bit
             for weight in self._weights.intersection(node.inputs):
                 elsewhere = firsts[weight]
                 if upstream and elsewhere and not elsewhere & upstream:
-                    is_frozen = True
-            if is_frozen:
-                frozen |= bit
-        return frozen
+                    copied |= bit
+        return frozen | copied
 
     def _upstream_of(self, node):
         found = 0
-        for variable in node.inputs:
+        for variable in self._read[node]:
             found |= self.upstream[variable]
         return found
 
@@ -276,10 +294,8 @@ class LayeredGraph:
             return False
         bare, after = {variable}, set(outputs)
         for node in self.nodes:
-            if is_a(node, "Shape", "Shape_i"):
-                continue
-            is_bare = not bare.isdisjoint(node.inputs)
-            is_after = not after.isdisjoint(node.inputs)
+            is_bare = not bare.isdisjoint(self._read[node])
+            is_after = not after.isdisjoint(self._read[node])
             if is_bare and is_after:
                 return True
             if is_bare and not self.upstream[node.outputs[0]]:
@@ -292,7 +308,7 @@ class LayeredGraph:
         """Return what is computed of targets: of data that no layer reads."""
         judged: set[Any] = set()
         for node in self.nodes:
-            for variable in self.data.intersection(node.inputs):
+            for variable in self._read[node]:
                 if variable.owner is None and variable not in self.before:
                     judged.add(variable)
             if not judged.isdisjoint(node.inputs):
@@ -308,7 +324,7 @@ class LayeredGraph:
             for node in self._uses[stack.pop()]:
                 if node in self.layers or not is_a(node, *_ENTRYWISE):
                     continue
-                for other in self.data.intersection(node.inputs) - self._reduced:
+                for other in self._read[node] - self._reduced:
                     if self.upstream[other] == self.upstream[variable]:
                         return True
                 stack.extend(self._reduced.intersection(node.outputs))
@@ -327,7 +343,7 @@ class LayeredGraph:
         others = set(candidates.values())
         direct, through = set(), set()
         for node in reversed(self.nodes):
-            data = self.data.intersection(node.inputs)
+            data = self._read[node]
             outputs = set(node.outputs)
             direct |= data & self.layers.get(node, set())
             if not direct.isdisjoint(outputs - others):
