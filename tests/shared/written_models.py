@@ -19,12 +19,14 @@ except ImportError:
 
     from regplug.engine import theano as engine
 
-__all__ = ["MODELS"]
+__all__ = ["MODELS", "MORE"]
 
 T = engine.T
 IS_THEANO = engine.__name__.endswith("theano")
 RNG = np.random.RandomState(0)
 MODELS = {}
+# written when the rule stood
+MORE = {}
 
 
 def softmax(x):
@@ -72,18 +74,24 @@ def xt():
     return T.matrix("x"), T.matrix("t")
 
 
-def model(build):
-    """Note a function: it returns the root or roots, and the three roles' names."""
-
+def quiet(build):
     @functools.wraps(build)
-    def quiet():
+    def built():
         # RandomStream is deprecated from PyTensor 3.3
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             return build()
 
-    MODELS[build.__name__] = quiet
-    return quiet
+    return built
+
+
+def model(build):
+    """Note a function: it returns the root or roots, and the three roles' names."""
+    MODELS[build.__name__] = quiet(build)
+
+
+def more(build):
+    MORE[build.__name__] = quiet(build)
 
 
 @model
@@ -799,3 +807,304 @@ def lenet_pool():
     h2 = N("h2", T.tanh(T.dot(f, P("W2", 16, 6))))
     y = N("y", softmax(T.dot(h2, P("W3", 6, 3))))
     return N("cost", -(t * T.log(y)).sum()), "x", "h1 h2", "y"
+
+
+@more
+def vector_matmul():
+    x, t = T.matrix("x"), T.vector("t")
+    h = N("h", relu(T.dot(x, P("W", 5, 4))))
+    y = N("y", T.dot(h, P("v", 4)) if IS_THEANO else h @ P("v", 4))
+    return ((y - t) ** 2).mean(), "x", "h", "y"
+
+
+@more
+def multihead():
+    x, t = T.tensor3("x"), T.tensor3("t")
+
+    def heads(v):
+        return v.reshape((v.shape[0], v.shape[1], 2, 2)).dimshuffle(0, 2, 1, 3)
+
+    q, k, v = (heads(T.dot(x, P(n, 4, 4))) for n in "qkv")
+    s = N(
+        "scores",
+        (q.dimshuffle(0, 1, 2, "x", 3) * k.dimshuffle(0, 1, "x", 2, 3)).sum(axis=4),
+    )
+    a = N("att", T.exp(s) / T.exp(s).sum(axis=-1, keepdims=True))
+    c = N(
+        "ctx",
+        (a.dimshuffle(0, 1, 2, 3, "x") * v.dimshuffle(0, 1, "x", 2, 3))
+        .sum(axis=3)
+        .dimshuffle(0, 2, 1, 3)
+        .reshape((x.shape[0], x.shape[1], 4)),
+    )
+    y = N("y", T.dot(c, P("Wo", 4, 2)))
+    return N("cost", ((y - t) ** 2).mean()), "x", "ctx", "y"
+
+
+@more
+def birnn():
+    x, t = T.tensor3("x"), T.tensor3("t")
+
+    def rnn(n, **k):
+        W, U = P("W" + n, 3, 4), P("U" + n, 4, 4)
+        return scan(
+            lambda x_, h_: T.tanh(T.dot(x_, W) + T.dot(h_, U)),
+            sequences=[x],
+            outputs_info=[T.zeros((x.shape[1], 4))],
+            **k,
+        )
+
+    f = N("f", rnn("f"))
+    b = N("b", rnn("b", go_backwards=True)[::-1])
+    h = N("h", T.concatenate([f, b], axis=2))
+    y = N("y", T.dot(h, P("V", 8, 2)))
+    return ((y - t) ** 2).mean(), "x", "h", "y"
+
+
+@more
+def rnnslu():
+    idxs = T.lmatrix("idxs")
+    ys = T.lvector("ys")
+    E = P("emb", 10, 4)
+    x = N("x", E[idxs].reshape((idxs.shape[0], 12)))
+    Wx, Wh, W, bh, b, h0 = (
+        P("wx", 12, 5),
+        P("wh", 5, 5),
+        P("w", 5, 3),
+        P("bh", 5),
+        P("b", 3),
+        P("h0", 5),
+    )
+
+    def rec(x_t, h_tm1):
+        h = sig(T.dot(x_t, Wx) + T.dot(h_tm1, Wh) + bh)
+        s = T.dot(h, W) + b
+        e = T.exp(s - s.max())
+        return h, e / e.sum()
+
+    h, s = scan(rec, sequences=x, outputs_info=[h0, None])
+    h.name = "h"
+    p = N("p", s[:, :])
+    return -T.log(p)[T.arange(3), ys].mean(), "", "x", "p"
+
+
+@more
+def matrix_factorization():
+    i, j = T.lvector("i"), T.lvector("j")
+    r = T.vector("r")
+    a, b = N("a", P("U", 9, 3)[i]), N("b", P("V", 9, 3)[j])
+    y = N("y", (a * b).sum(axis=1))
+    return ((y - r) ** 2).mean(), "", "", "y"
+
+
+@more
+def ncf():
+    i, j = T.lvector("i"), T.lvector("j")
+    r = T.vector("r")
+    a, b = P("U", 9, 3)[i], P("V", 9, 3)[j]
+    e = N("e", T.concatenate([a, b], axis=1))
+    h = N("h", relu(T.dot(e, P("W", 6, 4))))
+    y = N("y", T.dot(h, P("v", 4)))
+    return ((y - r) ** 2).mean(), "", "e h", "y"
+
+
+@more
+def tensordot():
+    x, t = T.tensor3("x"), T.matrix("t")
+    h = N("h", relu(T.tensordot(x, P("W", 3, 4, 5), axes=[[1, 2], [0, 1]])))
+    y = N("y", T.tensordot(h, P("V", 5, 2), 1))
+    return ((y - t) ** 2).mean(), "x", "h", "y"
+
+
+@more
+def class_weights_dot():
+    x, t = xt()
+    h = N("h", relu(T.dot(x, P("W", 5, 4))))
+    p = N("p", softmax(T.dot(h, P("V", 4, 3))))
+    each = N("each", -(t * T.log(p)).sum(axis=1))
+    cw = P("cw", 3)
+    return (each * T.dot(t, cw)).mean(), "x", "h", "p"
+
+
+@more
+def class_weights_lookup():
+    x = T.matrix("x")
+    t = T.lvector("t")
+    h = N("h", relu(T.dot(x, P("W", 5, 4))))
+    p = N("p", softmax(T.dot(h, P("V", 4, 3))))
+    each = N("each", -T.log(p)[T.arange(t.shape[0]), t])
+    return (each * P("cw", 3)[t]).mean(), "x", "h", "p"
+
+
+@more
+def center_loss():
+    x = T.matrix("x")
+    t = T.lvector("t")
+    h = N("h", relu(T.dot(x, P("W", 5, 4))))
+    p = N("p", softmax(T.dot(h, P("V", 4, 3))))
+    each = N("each", -T.log(p)[T.arange(t.shape[0]), t])
+    return each.mean() + ((h - P("C", 3, 4)[t]) ** 2).sum(axis=1).mean(), "x", "h", "p"
+
+
+@more
+def crf():
+    x = T.tensor3("x")
+    h = N("h", relu(T.dot(x, P("W", 5, 4))))
+    y = N("y", T.dot(h, P("V", 4, 3)))
+    tr = P("trans", 3, 3)
+    a = scan(
+        lambda e, a_: (
+            e
+            + T.log(
+                T.exp(a_.dimshuffle(0, 1, "x") + tr.dimshuffle("x", 0, 1)).sum(axis=1)
+            )
+        ),
+        sequences=[y[1:]],
+        outputs_info=[y[0]],
+    )
+    return T.log(T.exp(a[-1]).sum(axis=1)).mean(), "x", "h", "y"
+
+
+@more
+def crf_2d():
+    x = T.matrix("x")
+    h = N("h", relu(T.dot(x, P("W", 5, 4))))
+    y = N("y", T.dot(h, P("V", 4, 3)))
+    tr = P("trans", 3, 3)
+    a = scan(
+        lambda e, a_: e + T.log(T.exp(a_.dimshuffle(0, "x") + tr).sum(axis=0)),
+        sequences=[y[1:]],
+        outputs_info=[y[0]],
+    )
+    return T.log(T.exp(a[-1]).sum()), "x", "h", "y"
+
+
+@more
+def glu():
+    x, t = xt()
+    z = N("z", T.dot(x, P("W", 5, 8)))
+    h = N("h", z[:, :4] * sig(z[:, 4:]))
+    y = N("y", T.dot(h, P("V", 4, 2)))
+    return ((y - t) ** 2).mean(), "x", "h", "y"
+
+
+@more
+def unet():
+    x, t = T.tensor4("x"), T.tensor4("t")
+    d = N("d", relu(conv(x, P("K1", 4, 2, 1, 1))))
+    m = N("m", relu(conv(d, P("K2", 4, 4, 1, 1))))
+    c = N("c", T.concatenate([d, m], axis=1))
+    y = N("y", conv(c, P("K3", 2, 8, 1, 1)))
+    return ((y - t) ** 2).mean(), "x", "d c", "y"
+
+
+@more
+def clipped():
+    x, t = xt()
+    h = N("h", relu(T.dot(x, P("W", 5, 4))))
+    p = N("p", softmax(T.dot(h, P("V", 4, 3))))
+    q = N("clipped", T.clip(p, 1e-7, 1 - 1e-7))
+    return -(t * T.log(q)).sum(axis=1).mean(), "x", "h", "clipped"
+
+
+@more
+def info_nce():
+    a, b = T.matrix("a"), T.matrix("b")
+    W, V = P("W", 5, 4), P("V", 4, 3)
+    ha, hb = N("ha", relu(T.dot(a, W))), N("hb", relu(T.dot(b, W)))
+    za, zb = N("za", T.dot(ha, V)), N("zb", T.dot(hb, V))
+    s = N("sim", T.dot(za, zb.T))
+    return (
+        -T.log(T.exp(s) / T.exp(s).sum(axis=1, keepdims=True)).mean(),
+        "a b",
+        "ha hb",
+        "sim",
+    )
+
+
+@more
+def learned_query():
+    x, t = T.tensor3("x"), T.matrix("t")
+    h = N("h", T.tanh(T.dot(x, P("W", 5, 4))))
+    s = N("s", T.dot(h, P("q", 4)))
+    a = N("a", T.exp(s) / T.exp(s).sum(axis=1, keepdims=True))
+    c = N("c", (h * a.dimshuffle(0, 1, "x")).sum(axis=1))
+    y = N("y", T.dot(c, P("V", 4, 2)))
+    return ((y - t) ** 2).mean(), "x", "h c", "y"
+
+
+@more
+def two_losses_named():
+    x, t = xt()
+    h = N("h", relu(T.dot(x, P("W", 5, 4))))
+    y = N("y", T.dot(h, P("V", 4, 2)))
+    err = N("err", y - t)
+    se = N("se", err**2)
+    mse = N("mse", se.mean())
+    return N("total", mse + 0.1 * abs(h).mean()), "x", "h", "y"
+
+
+@more
+def pinn():
+    x = T.matrix("x")
+    h = N("h", T.tanh(T.dot(x, P("W", 1, 4))))
+    y = N("u", T.dot(h, P("V", 4, 1)))
+    g = engine.grad(y.sum(), x)
+    return ((g - y) ** 2).mean(), "x", "h", "u"
+
+
+@more
+def ladder_noise():
+    x, t = xt()
+    rng = streams(3)
+    xn = N("xn", x + (rng.normal(size=x.shape)))
+    h = N("h", relu(T.dot(xn, P("W", 5, 4))))
+    hn = N("hn", h + rng.normal(size=h.shape))
+    y = N("y", T.dot(hn, P("V", 4, 2)))
+    return ((y - t) ** 2).mean(), "x", "hn", "y"
+
+
+@more
+def network3():
+    x = T.matrix("x")
+    y = T.lvector("y")
+    inpt = x.reshape((10, 1, 6, 6))
+    c = conv(inpt, P("w", 4, 1, 3, 3))
+    o = N("pooled", sig(c[:, :, ::2, ::2] + P("b", 4).dimshuffle("x", 0, "x", "x")))
+    f = o.reshape((10, 16))
+    h = N("fc", sig(0.5 * T.dot(f, P("w", 16, 8)) + P("b", 8)))
+    p = softmax(T.dot(h, P("w", 8, 3)) + P("b", 3))
+    p.name = "output"
+    return -T.mean(T.log(p)[T.arange(y.shape[0]), y]), "x", "pooled fc", "output"
+
+
+@more
+def perceiver_const_dct():
+    x, t = xt()
+    h = N("h", relu(T.dot(x, P("W", 5, 4))))
+    m = N("m", T.dot(h, RNG.randn(4, 4)))
+    g = N("g", relu(T.dot(m, P("W2", 4, 4))))
+    y = N("y", T.dot(g, P("V", 4, 2)))
+    return ((y - t) ** 2).mean(), "x", "h m g", "y"
+
+
+@more
+def bilinear():
+    a, b = T.matrix("a"), T.matrix("b")
+    ha, hb = (
+        N("ha", relu(T.dot(a, P("A", 5, 4)))),
+        N("hb", relu(T.dot(b, P("B", 5, 4)))),
+    )
+    y = N("y", (T.dot(ha, P("M", 4, 4)) * hb).sum(axis=1))
+    return y.mean(), "a b", "ha", "y"
+
+
+@more
+def group_norm_mean_var():
+    x, t = T.tensor4("x"), T.matrix("t")
+    c = conv(x, P("K", 4, 2, 1, 1))
+    m = c.mean(axis=(1, 2, 3), keepdims=True)
+    v = c.var(axis=(1, 2, 3), keepdims=True)
+    h = N("h", relu((c - m) / T.sqrt(v + 1e-5)))
+    y = N("y", T.dot(h.mean(axis=(2, 3)), P("V", 4, 2)))
+    return ((y - t) ** 2).mean(), "x", "h", "y"
