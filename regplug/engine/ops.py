@@ -40,7 +40,8 @@ def scalar_kind(node: Any) -> str:
 
 def is_a(node: Any, *names: str) -> bool:
     """Tell whether a node's op is of a class with one of these names."""
-    return not _class_names(type(node.op)).isdisjoint(names)
+    cls: Any = type(node.op)
+    return not _class_names(cls).isdisjoint(names)
 
 
 @functools.cache

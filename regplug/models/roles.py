@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from types import ModuleType
 from typing import Any
 
@@ -52,7 +52,7 @@ class LayeredGraph:
     def __init__(
         self,
         engine: ModuleType,
-        nodes: Collection[Any],
+        nodes: Sequence[Any],
         weights: Iterable[Any],
         data: Iterable[Any],
     ):
@@ -332,7 +332,8 @@ class LayeredGraph:
 
     def _earliest(self, candidates):
         """Return the names of candidates that are computed of no other one."""
-        later, others = set(), set(candidates.values())
+        later: set[Any] = set()
+        others = set(candidates.values())
         for node in self.nodes:
             if not later.isdisjoint(node.inputs) or not others.isdisjoint(node.inputs):
                 later.update(node.outputs)
@@ -341,7 +342,8 @@ class LayeredGraph:
     def _latest(self, candidates):
         """Leave out the names that reach a layer through another one alone."""
         others = set(candidates.values())
-        direct, through = set(), set()
+        direct: set[Any] = set()
+        through: set[Any] = set()
         for node in reversed(self.nodes):
             data = self._read[node]
             outputs = set(node.outputs)
