@@ -22,6 +22,7 @@ __all__ = [
     "RegularizerError",
     "Result",
     "UnknownRegularizerError",
+    "WiringError",
     "__version__",
     "as_model",
     "available",
@@ -48,6 +49,7 @@ from regplug.errors import (
     RegplugWarning,
     RegularizerError,
     UnknownRegularizerError,
+    WiringError,
     did_you_mean,
 )
 from regplug.version import __version__

@@ -20,6 +20,7 @@ __all__ = [
     "RegplugWarning",
     "RegularizerError",
     "UnknownRegularizerError",
+    "WiringError",
     "did_you_mean",
     "listing",
     "nearest",
@@ -64,6 +65,10 @@ class PluginLoadError(RegplugError):
 
 class RegularizerError(RegplugError):
     """A regularizer failed in a hook, or returned what the hook does not allow."""
+
+
+class WiringError(RegplugError):
+    """A compiled function that does not do what a result says."""
 
 
 class CopyError(RegplugError, TypeError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from functools import partial
 from typing import Any
@@ -12,7 +13,14 @@ from regplug.composition.graph_pass import require_float
 from regplug.composition.hook_arguments import HookArguments, common_dtype
 from regplug.composition.hook_results import refine_type
 from regplug.composition.model_updates import as_ordered
-from regplug.errors import ModelError, NoMatchError, OptionError, listing
+from regplug.composition.wiring import mark_as_constrained
+from regplug.errors import (
+    ModelError,
+    NoMatchError,
+    OptionError,
+    RegplugWarning,
+    listing,
+)
 
 __all__ = ["constrain"]
 
@@ -35,6 +43,7 @@ def _projected(hooks, member, updates, learning_rate):
     """Return the updates that one regularizer projects."""
     params, updated = _updated(hooks, member, updates)
     if not updated:
+        _warn_of_nothing(member, hooks.matches[member])
         return {}
     _check_arguments(member, updated, learning_rate)
     wide = hooks.widened(updated)
@@ -47,17 +56,27 @@ def _projected(hooks, member, updates, learning_rate):
         unit_axis=hooks.unit_axis(member, "constrain"),
     )
     member.require_used_weight()
-    if not isinstance(results, Mapping) or results.keys() - updated.keys():
-        expected = f"a dict with keys of {', '.join(updated)}"
-        what = f"returned {results!r}, expected {expected}"
-        raise member.fault("constrain", "", what)
+    _check_results(member, results, updated)
     projected = {}
     for name, new in results.items():
         fault = partial(member.fault, "constrain", name)
         new = refine_type(new, wide[name], hooks.engine, fault)
         new = hooks.engine.T.cast(new, updated[name].dtype)
-        projected[params[name]] = hooks.engine.refine_type(new, params[name])
+        new = hooks.engine.refine_type(new, params[name])
+        mark_as_constrained(new, updated[name], member.label)
+        projected[params[name]] = new
     return projected
+
+
+def _warn_of_nothing(member, params):
+    # where nothing may match, nothing is missing
+    if params:
+        text = (
+            f"{member.label} ({member.provenance}): constrain: the updates change none "
+            f"of {listing(params)}, which it constrains: hand over the updates of "
+            "these."
+        )
+        warnings.warn(text, RegplugWarning, stacklevel=5)
 
 
 def _updated(hooks, member, updates):
@@ -76,6 +95,13 @@ def _check_arguments(member, updated, learning_rate):
         raise OptionError(f"{member.label} ({member.provenance}): {remedy}.")
     for name, new in updated.items():
         require_float(name, new, partial(member.fault, "constrain", name))
+
+
+def _check_results(member, results, updated):
+    if not isinstance(results, Mapping) or results.keys() - updated.keys():
+        expected = f"a dict with keys of {', '.join(updated)}"
+        what = f"returned {results!r}, expected {expected}"
+        raise member.fault("constrain", "", what)
 
 
 def _as_update(hooks, name, param, new):

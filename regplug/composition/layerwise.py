@@ -138,9 +138,9 @@ class Layerwise:
         if member.hooks["modify_graph"] is None:
             return
         target, optional = member.regularizer.targets, member.regularizer.optional
-        names = building.names[target]
-        found = member.pattern.resolve(names, {}, member.label, target, optional)
-        member.select({name: names[name] for name in found}, optional)
+        known = building.names[target]
+        found = member.pattern.resolve(known, {}, member.label, target, optional)
+        member.select({name: known[name] for name in found}, optional)
 
     def constrain(
         self, params: Any, updates: Any, learning_rate: Any

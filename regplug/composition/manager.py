@@ -24,6 +24,8 @@ from regplug.composition.model_updates import (
 from regplug.composition.run_state import RunState, Weights, check_integer
 from regplug.composition.terms import total, weighted_terms
 from regplug.composition.toml import write_document
+from regplug.composition.unreached import warn_of_unreached
+from regplug.composition.wiring import check_wiring
 from regplug.errors import CopyError, RegplugWarning
 from regplug.models.adapters import as_model
 
@@ -75,6 +77,22 @@ class Result:
         """
         with self._hooks.run_state.transaction(self._hooks.engine):
             return constrain(self._hooks, updates, learning_rate)
+
+    def check(self, function: Any) -> None:
+        """Check that a compiled function trains as this result says.
+
+        Parameters
+        ----------
+        function : compiled function
+            The one that updates the parameters.
+
+        Raises
+        ------
+        WiringError
+            It draws masks, or keeps arrays, without `updates`; what it computes has not
+            the terms of `loss`; or updates are not those of `constrain`.
+        """
+        check_wiring(self._hooks, self.terms, self.updates, function)
 
     def __copy__(self) -> Result:
         return replace(self)
@@ -203,6 +221,7 @@ class Manager:
     def _regularized(self, training, clean):
         """Make the graph for training and the clean one, and the terms of both."""
         outputs = training.rewire(self.members)
+        warn_of_unreached(training.model, training.matches, self.members)
         always = [m for m in self.members if m.regularizer.applies == "always"]
         clean_outputs = clean.rewire(always)
         known: dict = {}

@@ -25,6 +25,7 @@ NAMES = [
     "disconnected_grad",
     "grad",
     "grad_clip",
+    "has_inner_graph",
     "is_dense",
     "is_generator",
     "jacobian",

@@ -11,6 +11,7 @@ from pytensor.compile.mode import get_default_mode
 from pytensor.compile.ops import ViewOp
 from pytensor.compile.sharedvalue import SharedVariable
 from pytensor.gradient import disconnected_grad, grad_clip
+from pytensor.graph.op import HasInnerGraph
 from pytensor.raise_op import Assert
 from pytensor.scalar.basic import Second
 from pytensor.tensor.elemwise import Elemwise
@@ -38,6 +39,11 @@ def is_dense(variable):
 def is_generator(variable):
     """Tell whether a variable is the state of a random generator."""
     return isinstance(variable.type, RandomType)
+
+
+def has_inner_graph(node):
+    """Tell whether a node computes a graph of its own, as a scan does."""
+    return isinstance(node.op, HasInnerGraph)
 
 
 def allow_float64():

@@ -10,11 +10,13 @@ import operator
 import theano
 import theano.tensor as T
 from theano import grad, scan, shared
+from theano.compile.builders import OpFromGraph
 from theano.compile.ops import Shape, Shape_i, ViewOp
 from theano.compile.sharedvalue import SharedVariable
 from theano.gof import Op
 from theano.gradient import disconnected_grad, grad_clip
 from theano.scalar.basic import Second
+from theano.scan_module.scan_op import Scan
 from theano.tensor.elemwise import Elemwise
 from theano.tensor.nlinalg import svd
 from theano.tensor.opt import Assert
@@ -39,6 +41,11 @@ def is_generator(variable):
     """Tell whether a variable is the state of a random generator."""
     # MRG_RandomStreams keeps its states in matrices of integers, with a tag
     return isinstance(variable.type, RandomStateType) or hasattr(variable.tag, "is_rng")
+
+
+def has_inner_graph(node):
+    """Tell whether a node computes a graph of its own, as a scan does."""
+    return isinstance(node.op, (OpFromGraph, Scan))
 
 
 def allow_float64():

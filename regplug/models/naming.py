@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
+from typing import Any
 
-__all__ = ["group_by_prefix", "unique_name"]
+__all__ = ["group_by_prefix", "name_as_given", "unique_name"]
 
 
 def unique_name(name: str, taken: Collection[str]) -> str:
@@ -14,6 +15,14 @@ def unique_name(name: str, taken: Collection[str]) -> str:
         count += 1
         unique = f"{name}#{count}"
     return unique
+
+
+def name_as_given(name: str, variable: Any) -> str:
+    """Return the name that the user gave a variable whose own was taken: W of W#2."""
+    given, mark, number = name.rpartition("#")
+    if mark and number.isdigit() and given == getattr(variable, "name", None):
+        return given
+    return name
 
 
 def group_by_prefix(names: Iterable[str], mark: str) -> dict[str, list[str]]:

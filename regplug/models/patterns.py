@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from fnmatch import fnmatchcase
+from typing import Any
 
 from regplug.errors import NoMatchError, OptionError, did_you_mean, listing, nearest
+from regplug.models.naming import name_as_given
 
 __all__ = ["ROLES", "Pattern"]
 
@@ -53,7 +55,7 @@ class Pattern:
 
     def resolve(
         self,
-        names: Iterable[str],
+        variables: Mapping[str, Any],
         roles: Mapping[str, set[str]],
         label: str,
         kind: str,
@@ -63,8 +65,9 @@ class Pattern:
 
         Parameters
         ----------
-        names : iterable of str
-            All names there are.
+        variables : mapping of str to variable
+            All there is. Those that repeat a name (W, W#2) are matched by it, all of
+            them, and each by its own.
         roles : mapping of str to set of str
             The names behind each role.
         label, kind : str
@@ -77,7 +80,9 @@ class Pattern:
         NoMatchError
             A positive entry, or the whole pattern, matches nothing.
         """
-        names = list(names)
+        names = {
+            name: name_as_given(name, variable) for name, variable in variables.items()
+        }
         included: set[str] = set()
         excluded: set[str] = set()
         for entry in self.negative:
@@ -97,10 +102,14 @@ class Pattern:
         return matched
 
     def _select(self, entry, names, roles, label):
-        if entry in names:
-            return {entry}
-        if not entry.startswith("@"):
-            return {name for name in names if fnmatchcase(name, entry)}
+        exact = {name for name, given in names.items() if entry in (name, given)}
+        # x[0] is a name that its own glob does not match, and "*" is one that stays a
+        # glob
+        if exact and not fnmatchcase(entry, entry):
+            return exact
+        if exact or not entry.startswith("@"):
+            found = (each for each in names.items() if _matches(each, entry))
+            return {name for name, _ in found}
         if entry in roles:
             return roles[entry]
         # there are none of parameters, or while the layers to come are unknown
@@ -109,6 +118,10 @@ class Pattern:
             hint = did_you_mean(entry, roles)
             fault = f"unknown role {entry!r}.{hint} Roles are {', '.join(roles)}"
         raise OptionError(f"{label}: pattern {self.spec!r}: {fault}.")
+
+
+def _matches(names, glob):
+    return any(fnmatchcase(name, glob) for name in names)
 
 
 def _is_entry(entry):

@@ -10,11 +10,12 @@ from regplug import (
     ModelError,
     NoMatchError,
     OptionError,
+    RegplugWarning,
     Regularizer,
     RegularizerError,
     hookimpl,
 )
-from regplug.testing import function
+from regplug.testing import evaluate, function
 
 
 class Add(Regularizer):
@@ -129,7 +130,8 @@ def test_constrain_of_updates_of_something_else_is_an_error(engine):
     ):
         result.constrain({other["a.w"]: other["a.w"] + 1})
     frozen = {params["b.w"]: params["b.w"] + 1}
-    assert dict(result.constrain(frozen)) == frozen
+    with pytest.warns(RegplugWarning, match="none of a.w"):
+        assert dict(result.constrain(frozen)) == frozen
 
 
 @pytest.mark.parametrize("is_symbolic", [False, True])
@@ -287,3 +289,16 @@ def test_constrain_update_of_another_type_is_refused_by_name(engine, T):
         ModelError, match="constrain: the update of 'w' is .*, and the parameter is "
     ):
         result.constrain({params["w"]: T.cast(params["w"], "float32")})
+
+
+def test_constrain_updates_of_none_of_its_parameters_is_a_warning(engine):
+    T = engine.T
+    x = T.matrix("x", dtype="float64")
+    first, second = (engine.shared(np.ones((2, 2)), name=name) for name in ("v", "w"))
+    outputs = {"h:out": T.dot(T.dot(x, first), second)}
+    regularizers = [("max_norm", {"pattern": "v", "limit": 1.0}), ("non_negative", {})]
+    result = regplug.compose(regularizers).apply(outputs)
+    with pytest.warns(RegplugWarning, match=r"max_norm .* none of v, which it") as seen:
+        updates = result.constrain({second: second - 2})
+    assert seen[0].filename == __file__
+    assert (evaluate(updates[second]) == 0).all()

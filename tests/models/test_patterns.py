@@ -14,7 +14,8 @@ ROLES = {
 
 
 def matched(spec, names=NAMES, roles=ROLES, optional=False):
-    return Pattern(spec).resolve(names, roles, "dropout", "outputs", optional)
+    variables = dict.fromkeys(names)
+    return Pattern(spec).resolve(variables, roles, "dropout", "outputs", optional)
 
 
 @pytest.mark.parametrize(
@@ -140,3 +141,11 @@ def test_pattern_that_is_no_text_is_refused(spec):
 @pytest.mark.parametrize("spec", ["a", ["a", "!b"], ["!@hidden", "a"]])
 def test_pattern_roles_are_those_among_its_entries(spec):
     assert Pattern(spec).roles == (["@hidden"] if "!@hidden" in spec else [])
+
+
+@pytest.mark.parametrize(
+    ("spec", "expected"),
+    [("*", ["*", "h:out", "x[0]"]), ("!h*", ["*", "x[0]"]), ("x[0]", ["x[0]"])],
+)
+def test_pattern_stays_one_beside_a_name_like_it(spec, expected):
+    assert matched(spec, ["*", "h:out", "x[0]"]) == expected
