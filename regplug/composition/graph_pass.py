@@ -96,7 +96,12 @@ class GraphPass:
         # not earlier: what a hook puts in the place of one output may be another one to
         # visit
         self.history.applied_by.update(self._applied_by)
-        return self._present(self.model.outputs) | self._added
+        outputs = dict(self.model.outputs)
+        for member, found in self.matches.items():
+            # what the engine named is no output until a pattern names it
+            if member.regularizer.targets == "outputs":
+                outputs.update(found)
+        return self._present(outputs) | self._added
 
     def _present(self, variables):
         """Return variables as they stand by now."""
@@ -126,7 +131,7 @@ class GraphPass:
         name, *others = self.model.names[target][old]
         fault = partial(member.fault, "modify_graph", name)
         require_float(name, current, fault)
-        variables = getattr(self.model, target)
+        variables = self.model.reachable[target]
         layer = {key: variables[key] for key in self.model.names_in_layer[target][name]}
         layer = self._present(layer) | dict.fromkeys([name, *others], current)
         entry = _VisitedEntry(name, current, layer)

@@ -172,7 +172,8 @@ class Manager:
         Warns
         -----
         RegplugWarning
-            The regularized graph draws from a generator whose update is not known.
+            The regularized graph draws from a generator whose update is not known; an
+            input that is changed is the target, too.
 
         Notes
         -----
@@ -205,6 +206,7 @@ class Manager:
         given = check_updates({**model.updates, **given}, model.engine)
         with self._run_state.transaction(model.engine, model.new_step):
             matches = {member: member.match(model) for member in self.members}
+            _warn_of_changed_target(model, matches)
             begin = partial(
                 GraphPass,
                 self._run_state,
@@ -390,6 +392,24 @@ def _rebuild(packed, state, row_offset):
     )
     manager.row_offset = row_offset
     return manager
+
+
+def _warn_of_changed_target(model, matches):
+    """Warn where the network's input, also its target, is going to be changed."""
+    for member, found in matches.items():
+        is_changing = member.hooks["modify_graph"] is not None
+        if not is_changing or member.regularizer.targets != "outputs":
+            continue
+        for variable in model.compared(found.values()):
+            name = model.names["outputs"][variable][0]
+            text = (
+                f"{member.label}: {name!r} is an input of the network and what its "
+                f"result is compared with: the loss reads the changed {name!r}, too. "
+                "To leave its use there alone, hand the network a copy: write copy = "
+                "x.copy(), where x is that variable, and copy.name = 'copy'; build the "
+                f"layers on copy, and match it as an output in the place of {name!r}."
+            )
+            warnings.warn(text, RegplugWarning, stacklevel=3)
 
 
 def _warn_of_linker(model):

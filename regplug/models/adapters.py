@@ -37,7 +37,7 @@ from regplug.errors import (
     listing,
 )
 from regplug.graph.rewiring import positions, toposort
-from regplug.models.build_model import build_model, named_variables
+from regplug.models.build_model import build_model, build_plain
 from regplug.models.model import Model
 
 __all__ = [
@@ -190,7 +190,7 @@ def as_model(model: Any, params: Any = None, layers: Any = None) -> Model:
     model : mapping of str to variable, object, variable or list of variable
         The outputs, named ``layer:output``; or an object with ``layers`` and
         ``outputs``; or the model of a library that an adapter is for; or a plain graph,
-        in which every named variable is an output.
+        in which every variable that the user named is an output.
     params : mapping of str to variable, or iterable of named variables, optional
         The parameters, named ``layer.param``. By default every float shared variable of
         one dimension or more on which an output depends, under its own name.
@@ -207,7 +207,7 @@ def as_model(model: Any, params: Any = None, layers: Any = None) -> Model:
     if engines.name_of(model):
         model = [model]
     if isinstance(model, (list, tuple)) and model:
-        model = named_variables(model)
+        return build_plain(model, params, layers)
     if isinstance(model, Mapping):
         return build_model(model, params, layers)
     adapted = from_library(model)

@@ -7,12 +7,13 @@ from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from regplug import engine as engines
+from regplug.engine.ops import has_given_name
 from regplug.errors import ModelError, listing
 from regplug.graph.rewiring import positions, toposort
 from regplug.models.model import Layer, Model
 from regplug.models.naming import group_by_prefix, unique_name
 
-__all__ = ["as_named_dict", "build_model", "named_variables"]
+__all__ = ["as_named_dict", "build_model", "build_plain"]
 
 
 def build_model(
@@ -41,12 +42,20 @@ def build_model(
     return Model(engine, outputs, params, nodes, list(layers), unnamed)
 
 
-def named_variables(variables: Iterable[Any]) -> dict[str, Any]:
-    """Return every named variable of a graph, by name, in graph order.
+def build_plain(variables: Iterable[Any], params: Any, layers: Any) -> Model:
+    """Build the `Model` of a plain graph, in which every named variable is an output.
 
-    Shared and constant ones are left out. What was handed over is there under its own
-    name or, unnamed, as ``output``.
+    Shared and constant ones are left out, and those with a name that the engine gave.
+    What was handed over is there under its own name or, without one, as ``output``.
     """
+    outputs, given_names = _named_variables(variables)
+    model = build_model(outputs, params, layers)
+    model.is_plain, model.given_names = True, given_names
+    return model
+
+
+def _named_variables(variables):
+    """Return a graph's outputs by name, and what the engine named, in graph order."""
     variables = list(variables)
     labels: dict[str, Any] = {}
     for number, head in enumerate(variables, 1):
@@ -59,18 +68,31 @@ def named_variables(variables: Iterable[Any]) -> dict[str, Any]:
     heads = dict.fromkeys(variables)
     graph = positions(toposort(heads))
     outputs: dict[str, Any] = {}
+    given: list[Any] = []
     for variable in graph | heads:
+        if not _is_symbolic(variable, engine):
+            continue
         name = variable.name
+        if has_given_name(variable):
+            given.append(variable)
+            name = None
         if not name and variable in heads:
             name = "output"
-        if name and _is_symbolic(variable, engine):
+        if name:
             outputs[unique_name(name, outputs)] = variable
     if not outputs:
         raise ModelError(
             f"{listing(map(str, heads))}: "
             "there is nothing but constants and shared variables."
         )
-    return outputs
+    # after the outputs: a name that the user gave is never numbered for the engine's
+    given_names: dict[str, Any] = {}
+    taken = set(outputs)
+    for variable in given:
+        name = unique_name(variable.name, taken)
+        taken.add(name)
+        given_names[name] = variable
+    return outputs, given_names
 
 
 def as_named_dict(params: Any) -> dict[str, Any]:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import warnings
 from bisect import insort
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from types import ModuleType
 from typing import Any
 
-from regplug.errors import ModelError, listing
+from regplug.errors import ModelError, RegplugWarning, listing
 from regplug.models.naming import group_by_prefix
 from regplug.models.patterns import ROLES, Pattern
+from regplug.models.roles import LayeredGraph
 from regplug.models.unit_axes import find_unit_axes
 
 __all__ = ["Layer", "Model", "Outputs"]
@@ -70,6 +73,11 @@ class Model:
         Whether the library's own way to compile finds these in whatever graph it gets.
     known_unit_axis : dict of str to int or None
         What an adapter knows of `unit_axis`; it wins over what the graph shows.
+    is_plain : bool
+        Whether it is a plain graph: what its variables are, nobody said.
+    given_names : dict of str to variable
+        The variables of a plain graph that the engine named (``mean``, ``x[0:]``). They
+        are no outputs; only an exact name in a pattern reaches them.
     """
 
     engine: ModuleType
@@ -82,6 +90,8 @@ class Model:
     updates: Mapping[Any, Any] = field(default_factory=dict)
     finds_updates: bool = False
     known_unit_axis: Mapping[str, int | None] = field(default_factory=dict)
+    is_plain: bool = False
+    given_names: dict[str, Any] = field(default_factory=dict)
 
     @cached_property
     def names(self) -> dict[str, dict[Any, list[str]]]:
@@ -89,16 +99,24 @@ class Model:
 
         The canonical name is the one that sorts first.
         """
+        outputs = _names_by_variable(self.outputs)
+        for name, variable in self.given_names.items():
+            outputs.setdefault(variable, [name])
         return {
-            "outputs": _names_by_variable(self.outputs),
+            "outputs": outputs,
             "params": _names_by_variable(self.params),
         }
+
+    @cached_property
+    def reachable(self) -> dict[str, dict[str, Any]]:
+        """By target: what an exact pattern reaches, which is more than the outputs."""
+        return {"outputs": self.outputs | self.given_names, "params": self.params}
 
     @cached_property
     def names_in_layer(self) -> dict[str, dict[str, list[str]]]:
         """By target: each name with all names of its layer."""
         return {
-            "outputs": _names_by_neighbour(self.outputs, ":"),
+            "outputs": _names_by_neighbour(self.reachable["outputs"], ":"),
             "params": _names_by_neighbour(self.params, "."),
         }
 
@@ -117,8 +135,52 @@ class Model:
 
     @cached_property
     def roles(self) -> dict[str, set[str]]:
-        """The names of outputs behind each role."""
-        main = {_output_name(layer) for layer in self.layers} & self.outputs.keys()
+        """The names of outputs behind each role, as the layers of the graph show them.
+
+        Where it has none, by what is computed of what.
+
+        Warns
+        -----
+        RegplugWarning
+            A plain graph has no layers, or a frozen network in the loss may make the
+            prediction look like a hidden layer.
+        """
+        if not self.layered.layers:
+            roles = self._roles_by_place()
+            if self.is_plain:
+                warnings.warn(_no_layers(roles), RegplugWarning, stacklevel=2)
+            return roles
+        roles = self._roles_by_layers
+        hidden = {name: self.outputs[name] for name in sorted(roles["@hidden"])}
+        undecided = self.layered.undecided(hidden)
+        if undecided:
+            warnings.warn(_undecided(undecided), RegplugWarning, stacklevel=2)
+        return roles
+
+    @cached_property
+    def layered(self) -> LayeredGraph:
+        """The graph's layers."""
+        params = [*self.params.values(), *self.unnamed]
+        # data in a shared variable that is an output, too
+        data = [each for each in self.outputs.values() if each.owner is None]
+        return LayeredGraph(self.engine, self.nodes, params, data)
+
+    @cached_property
+    def _roles_by_layers(self):
+        roles = self.layered.roles({name: self.outputs[name] for name in self._main})
+        if not roles["@input"] and not self.is_plain:
+            # such as integers of a lookup, where who asks says what is wrong with them
+            roles["@input"] = self._roles_by_place()["@input"]
+        return roles
+
+    @property
+    def _main(self):
+        """The names of the layers' main outputs."""
+        main = {_output_name(layer) for layer in self.layers}
+        return [name for name in self.outputs if name in main]
+
+    def _roles_by_place(self):
+        main = set(self._main)
         # every node leads to an output: what a node reads has an output further down
         inner: set[Any] = set()
         for node in self.nodes:
@@ -132,6 +194,21 @@ class Model:
                 last.add(name)
         return dict(zip(ROLES, (inputs, main - inputs - last, last), strict=True))
 
+    def compared(self, variables: Collection[Any]) -> list[Any]:
+        """Return those that feed the network, and that its result is compared with.
+
+        Such as the input of an autoencoder.
+        """
+        readers: Counter[Any] = Counter()
+        for node in self.nodes:
+            readers.update(set(node.inputs))
+        # the rest is asked only where it may be so
+        found = [variable for variable in variables if readers[variable] > 1]
+        if not found or not self.layered.layers:
+            return []
+        results = [self.outputs[name] for name in self._roles_by_layers["@output"]]
+        return [each for each in found if self.layered.is_compared(each, results)]
+
     def match(
         self, pattern: Pattern, targets: str, label: str, optional: bool = False
     ) -> dict[str, Any]:
@@ -143,7 +220,10 @@ class Model:
         ------
         NoMatchError, ModelError
         """
-        if targets == "params" and self.unnamed and not optional:
+        variables = self.reachable[targets]
+        exact = variables.keys() & pattern.positive
+        is_exact = len(exact) == len(set(pattern.positive))
+        if targets == "params" and self.unnamed and not (optional or is_exact):
             raise ModelError(
                 f"{label}: {len(self.unnamed)} of the model's parameters have no name "
                 f"({listing(map(str, self.unnamed), 4)}), so the pattern "
@@ -154,11 +234,36 @@ class Model:
         # they ask the caller's own layers: only where the pattern needs them
         if targets == "outputs" and pattern.roles:
             roles = self.roles
-        variables = getattr(self, targets)
-        matched = pattern.resolve(variables, roles, label, targets, optional)
+        names = [*getattr(self, targets), *(self.given_names.keys() & exact)]
+        matched = pattern.resolve(names, roles, label, targets, optional)
         found = {variables[name] for name in matched}
         table = self.names[targets]
         return {table[each][0]: each for each in table if each in found}
+
+
+def _undecided(names):
+    """Return the warning of predictions that look like hidden layers."""
+    return (
+        f"@hidden has {listing(names)}, which only a network reads that looks frozen "
+        "(of constants, or of parameters that another branch meets first). Where that "
+        f"network belongs to the loss, {listing(names)} is the prediction: write the "
+        f"names that you mean, such as ['@hidden', '!{names[0]}'] for hidden layers "
+        f"and {names[0]!r} for @output."
+    )
+
+
+def _no_layers(roles):
+    """Return the warning of roles that no layer shows."""
+    found = []
+    for role, names in roles.items():
+        found.append(f"{role} {listing(sorted(names))}")
+    return (
+        "no layer was found in the graph (data that meet parameters in a product, a "
+        "convolution, a lookup or a scan), so roles go by what is computed of what: "
+        f"{', '.join(found)}. Write the names that you mean as the "
+        "pattern, as in dropout=0.5@h, or hand over a mapping 'layer:output' -> "
+        "variable."
+    )
 
 
 def _names_by_variable(variables):

@@ -6,10 +6,10 @@ from collections import defaultdict
 from collections.abc import Iterable
 from typing import Any
 
+from regplug.engine.ops import CONVOLUTIONS, PRODUCTS, kind
+
 __all__ = ["find_unit_axes"]
 
-_PRODUCTS = ("Dot", "BatchedDot")
-_CONVOLUTIONS = ("AbstractConv2d", "AbstractConv3d", "ConvOp")
 # and along how many axes, the last
 _BATCHED_CONVOLUTIONS = {"Convolve1d": 1, "Convolve2d": 2}
 _REDUCTIONS = ("Sum", "Max", "Min")
@@ -70,25 +70,24 @@ class _Walk:
             self.sources[param] = (param, tuple(range(param.ndim)))
 
     def visit(self, node):
-        # PyTensor's matmul is a Dot in a Blockwise
-        kind = type(getattr(node.op, "core_op", node.op)).__name__
-        if kind in _PRODUCTS:
+        what = kind(node)
+        if what in PRODUCTS:
             left, right = node.inputs
             self._multiply(left, right, node.outputs[0])
-        elif kind in _CONVOLUTIONS:
+        elif what in CONVOLUTIONS:
             self._use(node.inputs[1], 0, node.outputs[0], 1)
-        elif kind in _BATCHED_CONVOLUTIONS:
-            sides = _BATCHED_CONVOLUTIONS[kind]
+        elif what in _BATCHED_CONVOLUTIONS:
+            sides = _BATCHED_CONVOLUTIONS[what]
             self._convolve(*node.inputs[:2], node.outputs[0], sides)
-        elif kind in _REDUCTIONS:
+        elif what in _REDUCTIONS:
             self._reduce(node.inputs[0], node.op.axis, node.outputs[0])
-        elif kind == "DimShuffle":
+        elif what == "DimShuffle":
             self._reorder(node.inputs[0], node.op.new_order, node.outputs[0])
-        elif kind == "Reshape" and node.inputs[0].ndim == node.outputs[0].ndim == 2:
+        elif what == "Reshape" and node.inputs[0].ndim == node.outputs[0].ndim == 2:
             # Theano's dot of a tensor and a matrix has the matrix in one of its own
             # shape
             self._pass_on_source(node.inputs[0], node.outputs[0])
-        elif kind in _KEEP_AXES:
+        elif what in _KEEP_AXES:
             self._keep(node.inputs, node.outputs[0])
 
     def _multiply(self, left, right, product):

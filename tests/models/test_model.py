@@ -315,10 +315,10 @@ def test_model_unnamed_parameter_is_an_error_only_for_parameter_patterns(engine)
     y = T.dot(x, w) + b
     outputs = {"in:out": x, "y:out": y}
     with pytest.raises(ModelError) as caught:
-        regplug.compose([Penalty("b")]).apply(outputs)
+        regplug.compose([Penalty("b*")]).apply(outputs)
     text = str(caught.value)
     assert text.startswith("penalty: 1 of the model's parameters have no name (")
-    assert "'b'" in text
+    assert "'b*'" in text
     assert "name them, or pass params={name: variable}" in text
     assert outputs == {"in:out": x, "y:out": y}
     assert regplug.compose(["hidden_l1=1@y:out"]).apply(outputs).matches == {

@@ -72,9 +72,9 @@ def test_variables_are_seen_under_their_names():
     with pm.Model() as model:
         X = pm.Data("X", np.ones((3, 2)))
         count = pm.Poisson("count", 3)
-        w = pm.Normal("w", shape=2)
+        w = pm.Normal("w", shape=(2, 2))
         h = pm.Deterministic("h", pm.math.tanh(X @ w))
-        pm.Deterministic("out", h * count)
+        pm.Deterministic("out", h @ w * count)
     seen = regplug.as_model(model)
     assert set(seen.outputs) == {"X", "count", "w", "h", "out"}
     assert seen.params == {"w": w}
