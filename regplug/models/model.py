@@ -12,7 +12,7 @@ from types import ModuleType
 from typing import Any
 
 from regplug.errors import ModelError, RegplugWarning, listing
-from regplug.models.naming import group_by_prefix
+from regplug.models.naming import group_by_prefix, name_as_given
 from regplug.models.patterns import ROLES, Pattern
 from regplug.models.roles import LayeredGraph
 from regplug.models.unit_axes import find_unit_axes
@@ -220,10 +220,8 @@ class Model:
         ------
         NoMatchError, ModelError
         """
-        variables = self.reachable[targets]
-        exact = variables.keys() & pattern.positive
-        is_exact = len(exact) == len(set(pattern.positive))
-        if targets == "params" and self.unnamed and not (optional or is_exact):
+        is_blocked = targets == "params" and self.unnamed and not optional
+        if is_blocked and not self._names_outright(pattern):
             raise ModelError(
                 f"{label}: {len(self.unnamed)} of the model's parameters have no name "
                 f"({listing(map(str, self.unnamed), 4)}), so the pattern "
@@ -234,11 +232,37 @@ class Model:
         # they ask the caller's own layers: only where the pattern needs them
         if targets == "outputs" and pattern.roles:
             roles = self.roles
-        names = [*getattr(self, targets), *(self.given_names.keys() & exact)]
-        matched = pattern.resolve(names, roles, label, targets, optional)
+        variables = getattr(self, targets)
+        if targets == "outputs":
+            variables = variables | self._reached(pattern)
+        matched = pattern.resolve(variables, roles, label, targets, optional)
         found = {variables[name] for name in matched}
         table = self.names[targets]
         return {table[each][0]: each for each in table if each in found}
+
+    def _names_outright(self, pattern):
+        """Tell whether each entry is a parameter's name, and none a glob."""
+        entries = set(pattern.positive)
+        return entries <= _all_names(self.params) and {"*", "?"}.isdisjoint(
+            "".join(entries)
+        )
+
+    def _reached(self, pattern):
+        """Return what the engine named, where a pattern has that name and no glob."""
+        entries = set(pattern.positive) - _all_names(self.outputs)
+        reached = {}
+        for name, variable in self.given_names.items():
+            if not entries.isdisjoint([name, variable.name]):
+                reached[name] = variable
+        return reached
+
+
+def _all_names(variables):
+    """Return names, the numbered ones (W#2) as given, too."""
+    named = set(variables)
+    for name, variable in variables.items():
+        named.add(name_as_given(name, variable))
+    return named
 
 
 def _undecided(names):

@@ -280,7 +280,12 @@ class LayeredGraph:
                 elsewhere = firsts[weight]
                 if upstream and elsewhere and not elsewhere & upstream:
                     copied |= bit
-        return frozen | copied
+        # without a scalar there is no loss that they could belong to
+        judging = 0
+        for variable, upstream in self.upstream.items():
+            if getattr(variable, "ndim", None) == 0:
+                judging |= upstream
+        return (frozen | copied) & judging
 
     def _upstream_of(self, node):
         found = 0
