@@ -78,7 +78,8 @@ class _Walk:
             self._use(node.inputs[1], 0, node.outputs[0], 1)
         elif what in _BATCHED_CONVOLUTIONS:
             sides = _BATCHED_CONVOLUTIONS[what]
-            self._convolve(*node.inputs[:2], node.outputs[0], sides)
+            images, kernels = node.inputs[:2]
+            self._convolve(images, kernels, node.outputs[0], sides)
         elif what in _REDUCTIONS:
             self._reduce(node.inputs[0], node.op.axis, node.outputs[0])
         elif what == "DimShuffle":
