@@ -244,7 +244,7 @@ class Subject:
         """Two weights that are neither 0 nor the class's own."""
         # a constructor of its own may not name it
         option = (options_of(Regularizer) | options_of(self.cls))["weight"]
-        found = []
+        found: list[float] = []
         for value in values(option):
             for weight in (value, value / 2):
                 with contextlib.suppress(ValueError):
