@@ -77,9 +77,7 @@ class _Walk:
         elif what in CONVOLUTIONS:
             self._use(node.inputs[1], 0, node.outputs[0], 1)
         elif what in _BATCHED_CONVOLUTIONS:
-            sides = _BATCHED_CONVOLUTIONS[what]
-            images, kernels = node.inputs[:2]
-            self._convolve(images, kernels, node.outputs[0], sides)
+            self._convolve(node, _BATCHED_CONVOLUTIONS[what])
         elif what in _REDUCTIONS:
             self._reduce(node.inputs[0], node.op.axis, node.outputs[0])
         elif what == "DimShuffle":
@@ -97,11 +95,12 @@ class _Walk:
         elif left in self.sources and left.ndim > 1:
             self._use(left, -2, product, product.ndim - 2)
 
-    def _convolve(self, images, kernels, result, sides):
+    def _convolve(self, node, sides):
         """Note the units of PyTensor's convolutions: images are repeated along them."""
+        images, kernels, *_ = node.inputs
         for axis, is_repeated in enumerate(images.type.broadcastable[:-sides]):
             if is_repeated:
-                self._use(kernels, axis, result, axis)
+                self._use(kernels, axis, node.outputs[0], axis)
 
     def _reduce(self, old, axes, new):
         """Follow channels that are none of the axes of a sum."""

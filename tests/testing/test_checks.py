@@ -472,7 +472,7 @@ class SquaresTiny(GoodConstraint):
 class SquaresHuge(Good):
     @hookimpl
     def loss(self, matched):
-        return sum((w**2).sum() / (1 + (w**2).sum()) for w in matched.values())
+        return sum((w**4).sum() / (1 + (w**4).sum()) for w in matched.values())
 
 
 class AroundMatched(UnbiasedVariance):
