@@ -14,6 +14,8 @@ from regplug.composition.hook_arguments import HookArguments, Matches
 from regplug.composition.hook_results import Fault, check_tensor, refine_type
 from regplug.composition.model_updates import ModelUpdates, unadvanced
 from regplug.composition.run_state import RunState
+from regplug.errors import listing
+from regplug.graph.closures import ordered, read_by_closures
 from regplug.graph.rewiring import rewire
 from regplug.models.model import Model
 
@@ -61,6 +63,8 @@ class GraphPass:
     hooks : HookArguments
     unadvanced : list of shared variable
         After `rewire`: the generators whose next state is not known.
+    doubts : list of str
+        After `rewire`: what was found to depend on changes, and left as it is.
     """
 
     def __init__(
@@ -77,6 +81,7 @@ class GraphPass:
         self.model_updates = model_updates or ModelUpdates()
         self.hooks = HookArguments(run_state, model, matches, self.history.draws)
         self.unadvanced: list[Any] = []
+        self.doubts: list[str] = []
         self._applied_by: dict[Any, set[BoundRegularizer]] = {}
         self._added: dict[str, Any] = {}
 
@@ -91,12 +96,31 @@ class GraphPass:
         for variable, visiting in visitors.items():
             visits[variable] = partial(self._visit, variable, visiting)
         memo = self.history.memo
-        rewire([*self.model.nodes, *self.model_updates.nodes], visits, memo)
+        nodes = [*self.model.nodes, *self.model_updates.nodes]
+        closures = read_by_closures(nodes, visits)
+        self._note_unclear(closures.unclear)
+        rewire(ordered(nodes, closures.reading), visits, memo, closures.reading)
         self.unadvanced = unadvanced(self.model, self.model_updates, memo, visits)
         # not earlier: what a hook puts in the place of one output may be another one to
         # visit
         self.history.applied_by.update(self._applied_by)
         return self._present(self.model.outputs) | self._added
+
+    def _note_unclear(self, variables):
+        """Note the closures of scans that were left as they are."""
+        names = [self._name_of(variable) for variable in variables]
+        if names:
+            self.doubts.append(
+                f"the step of a scan reads {listing(names)}, or a variable that is "
+                "computed alike, from its closure, and regplug cannot tell which: the "
+                "scan was left as it is. Hand the variable over to the step through "
+                "non_sequences."
+            )
+
+    def _name_of(self, variable):
+        names = self.model.names
+        found = names["outputs"].get(variable) or names["params"].get(variable)
+        return repr(found[0])
 
     def _present(self, variables):
         """Return variables as they stand by now."""

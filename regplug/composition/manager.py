@@ -208,6 +208,8 @@ class Manager:
         clean_terms = weighted_terms(clean.hooks, clean_outputs, known)
         if not training.model.finds_updates:
             warn_of_unknown(training.unadvanced, _REMEDY, stacklevel=4)
+        for doubt in training.doubts:
+            warnings.warn(f"apply: {doubt}", RegplugWarning, stacklevel=3)
         self._run_state.publish_keys()
         self._run_state.arrays.complete()
         training.hooks.require_used_weights()

@@ -15,6 +15,7 @@ from theano.compile.sharedvalue import SharedVariable
 from theano.gof import Op
 from theano.gradient import disconnected_grad, grad_clip
 from theano.scalar.basic import Second
+from theano.scan_module.scan_op import Scan
 from theano.tensor.elemwise import Elemwise
 from theano.tensor.nlinalg import svd
 from theano.tensor.opt import Assert
@@ -60,6 +61,20 @@ def refine_type(new, old):
     if known == new.broadcastable:
         return new
     return T.patternbroadcast(new, known)
+
+
+def inner_graph(op):
+    """Return inputs and outputs of a scan's inner graph, to build upon."""
+    return list(op.inputs), list(op.outputs)
+
+
+def scan_with(op, inputs, outputs, added):
+    """Return a scan's op of another inner graph, which has `added` non-sequences more.
+
+    These are the last inputs.
+    """
+    # what is beyond the other inputs, is one
+    return Scan(inputs, outputs, dict(op.info))
 
 
 def linker_problem(dtype):
