@@ -14,8 +14,7 @@ from regplug.composition.hook_arguments import HookArguments, Matches
 from regplug.composition.hook_results import Fault, check_tensor, refine_type
 from regplug.composition.model_updates import ModelUpdates, unadvanced
 from regplug.composition.run_state import RunState
-from regplug.errors import listing
-from regplug.graph.closures import ordered, read_by_closures
+from regplug.composition.walk_plan import plan_walk
 from regplug.graph.rewiring import rewire
 from regplug.models.model import Model
 
@@ -97,30 +96,31 @@ class GraphPass:
             visits[variable] = partial(self._visit, variable, visiting)
         memo = self.history.memo
         nodes = [*self.model.nodes, *self.model_updates.nodes]
-        closures = read_by_closures(nodes, visits)
-        self._note_unclear(closures.unclear)
-        rewire(ordered(nodes, closures.reading), visits, memo, closures.reading)
+        plan = plan_walk(self.model, nodes, self.model_updates.heads, list(visits))
+        for gradient, (cost, by) in plan.gradients.items():
+            visit = visits.get(gradient)
+            visits[gradient] = partial(self._take_gradient, cost, by, visit)
+        self.doubts = plan.doubts
+        rewire(plan.nodes, visits, memo, plan.reading)
         self.unadvanced = unadvanced(self.model, self.model_updates, memo, visits)
         # not earlier: what a hook puts in the place of one output may be another one to
         # visit
         self.history.applied_by.update(self._applied_by)
         return self._present(self.model.outputs) | self._added
 
-    def _note_unclear(self, variables):
-        """Note the closures of scans that were left as they are."""
-        names = [self._name_of(variable) for variable in variables]
-        if names:
-            self.doubts.append(
-                f"the step of a scan reads {listing(names)}, or a variable that is "
-                "computed alike, from its closure, and regplug cannot tell which: the "
-                "scan was left as it is. Hand the variable over to the step through "
-                "non_sequences."
-            )
-
-    def _name_of(self, variable):
-        names = self.model.names
-        found = names["outputs"].get(variable) or names["params"].get(variable)
-        return repr(found[0])
+    def _take_gradient(self, cost, by, visit, current):
+        """Take a gradient of the model anew, where its cost was changed."""
+        memo, new = self.history.memo, current
+        if cost in memo:
+            if by.owner is not None:
+                by = memo.get(by, by)
+            # a regularizer may have cut what it was taken by
+            new = self.hooks.engine.grad(memo[cost], by, disconnected_inputs="ignore")
+            new = self.hooks.engine.refine_type(new, current)
+            new.name = current.name
+        if visit is None:
+            return new
+        return visit(new)
 
     def _present(self, variables):
         """Return variables as they stand by now."""

@@ -154,10 +154,24 @@ class Manager:
         Warns
         -----
         RegplugWarning
-            The regularized graph draws from a generator whose update is not known.
+            The regularized graph draws from a generator whose update is not known; or
+            something in the model follows what regularizers change, and regplug cannot
+            tell how (see the notes).
 
         Notes
         -----
+        A scan follows what its step reads from its closure as it follows what comes
+        through ``non_sequences``: regplug finds the copies that the engine made of it.
+        A step that writes the formula of an output anew counts as reading that output.
+
+        A gradient in the model, such as a force, becomes that of the regularized cost:
+        by an input or a parameter it is taken by the variable itself, by a hidden
+        output by what took its place. What begins with a cotangent of the user's
+        (``Lop``, ``pullback``, ``known_grads``, a vectorized Jacobian) shows no cost.
+        It is left as it is, with a warning where it computes an activation a second
+        time, as that of tanh does, and else, as that of a product, without one: build
+        it from ``result.outputs``.
+
         Live weights, rates and schedules are float64, also beside float32, and some
         formulas are computed in it: the engine's flag ``warn_float64`` is not heeded
         for them. Where it is "raise", set it back to "ignore" to take gradients and to

@@ -10,6 +10,7 @@ from types import ModuleType
 from typing import Any
 
 from regplug.errors import ModelError, RegplugWarning, listing
+from regplug.graph.gradients import is_gradient_seed
 from regplug.graph.rewiring import toposort
 from regplug.models.model import Model
 
@@ -40,6 +41,11 @@ class ModelUpdates:
     given: dict[Any, Any] = field(default_factory=OrderedDict)
     defaults: dict[Any, Any] = field(default_factory=OrderedDict)
     nodes: list[Any] = field(default_factory=list)
+
+    @property
+    def heads(self) -> list[Any]:
+        """What the model's own updates are."""
+        return [*self.given.values(), *self.defaults.values()]
 
     def rewired(
         self, memo: Mapping[Any, Any], without: Collection[Any] = ()
@@ -141,23 +147,13 @@ def collect(
 def _refuse_gradients(given, computed, engine):
     """Refuse an optimizer's updates: a gradient, rewired, is one of nothing."""
     for shared, new in given.items():
-        if any(_is_gradient_seed(node, engine) for node in toposort([new], computed)):
+        if any(is_gradient_seed(node, engine) for node in toposort([new], computed)):
             raise ModelError(
                 f"apply: the update of {shared} holds a gradient, which is that of the "
                 "graph without regularizers. updates= is for the model's own, such as "
                 "generators and running statistics: take gradients of a cost that is "
                 "built from result.outputs."
             )
-
-
-def _is_gradient_seed(node, engine):
-    """Tell whether a node is the 1, in the shape of a cost, that `grad` begins with."""
-    if not isinstance(node.op, engine.Elemwise):
-        return False
-    if not isinstance(node.op.scalar_op, engine.Second):
-        return False
-    cost, value = node.inputs
-    return cost.ndim == 0 and getattr(value, "data", None) == 1
 
 
 def unadvanced(

@@ -31,10 +31,13 @@ class Closures:
     unclear : dict of variable to None
         Wanted variables of which scans hold copies that may be of another variable,
         computed alike; these copies are left.
+    holders : list of apply node
+        All scans that hold copies, of either kind.
     """
 
     reading: dict[Any, tuple[Any, list[Any]]] = field(default_factory=dict)
     unclear: dict[Any, None] = field(default_factory=dict)
+    holders: list[Any] = field(default_factory=list)
 
 
 def read_by_closures(nodes: Collection[Any], wanted: Iterable[Any]) -> Closures:
@@ -50,6 +53,7 @@ def read_by_closures(nodes: Collection[Any], wanted: Iterable[Any]) -> Closures:
         if any(isinstance(node.op, engine.Scan) for node in nodes):
             search = _Search(engine, nodes, wanted, closures.unclear)
             closures.reading = search.open_all(nodes, search.known)
+            closures.holders = [node for node in nodes if node in search.holders]
     return closures
 
 
@@ -71,11 +75,14 @@ class _Search:
 
     def __init__(self, engine, nodes, wanted, unclear):
         self.engine, self.wanted, self.unclear = engine, set(wanted), unclear
-        self.numbering, self.known = Numbering(), {}
+        self.holders: set[Any] = set()
+        self.numbering = Numbering()
+        self.known: dict[Any, int] = {}
         heads = [variable for node in nodes for variable in node.outputs]
-        self.numbering.number(heads, self.known)
-        self.alike = {self.known[variable]: [] for variable in wanted}
-        for variable, number in self.known.items():
+        self.numbering.number([*wanted, *heads], self.known)
+        self.alike: dict[int, list[Any]] = {self.known[each]: [] for each in wanted}
+        for variable in dict.fromkeys([*wanted, *heads]):
+            number = self.known[variable]
             if number in self.alike:
                 self.alike[number].append(variable)
 
@@ -101,15 +108,16 @@ class _Search:
         originals = {copies[copy]: None for copy in copies if copy in reached}
         for _, added in reading.values():
             originals.update(dict.fromkeys(added))
+        if originals or not self.holders.isdisjoint(nodes) or reached & doubts.keys():
+            self.holders.add(node)
         if not originals:
             return node.op, []
         holders = {each: each.type(each.name) for each in originals}
         memo = {copy: holders.get(copies[copy], copy) for copy in copies} | holders
         rewire(nodes, {}, memo, reading)
         outputs = [memo.get(variable, variable) for variable in outputs]
-        inputs = [*inputs, *holders.values()]
-        op = self.engine.scan_with(node.op, inputs, outputs, len(holders))
-        return op, list(originals)
+        inputs.extend(holders.values())
+        return self.engine.scan_with(node.op, inputs, outputs, len(holders)), [*holders]
 
     def _inner_numbers(self, node, inputs, outputs, known):
         """Return the numbers inside a scan; a non-sequence has that of outside."""
