@@ -102,7 +102,9 @@ class GraphPass:
             visits[gradient] = partial(self._take_gradient, cost, by, visit)
         self.doubts = plan.doubts
         rewire(plan.nodes, visits, memo, plan.reading)
-        self.unadvanced = unadvanced(self.model, self.model_updates, memo, visits)
+        self.unadvanced = unadvanced(
+            self.model, self.model_updates, memo, visits, plan.reading
+        )
         # not earlier: what a hook puts in the place of one output may be another one to
         # visit
         self.history.applied_by.update(self._applied_by)

@@ -157,7 +157,11 @@ def _refuse_gradients(given, computed, engine):
 
 
 def unadvanced(
-    model: Model, updates: ModelUpdates, memo: Mapping[Any, Any], visited: Iterable[Any]
+    model: Model,
+    updates: ModelUpdates,
+    memo: Mapping[Any, Any],
+    visited: Iterable[Any],
+    reading: Mapping[Any, tuple[Any, list[Any]]],
 ) -> list[Any]:
     """Return the generators that draw anew, and whose next state is not known.
 
@@ -171,10 +175,12 @@ def unadvanced(
         What was replaced or rebuilt.
     visited : iterable of variable
         What regularizers may have replaced.
+    reading : mapping of apply node to op and list of variable
+        What scans read beside their inputs: see `Closures.reading`.
     """
     made = {variable for node in model.nodes for variable in node.outputs}
     draws = _draws_of_generators(model)
-    changed = _changed_nodes(model, memo, visited, made)
+    changed = _changed_nodes(model, memo, visited, made, reading)
     unknown = []
     for shared, nodes in draws.items():
         if shared in updates.given or changed.isdisjoint(nodes):
@@ -185,7 +191,7 @@ def unadvanced(
     return unknown
 
 
-def _changed_nodes(model, memo, visited, made):
+def _changed_nodes(model, memo, visited, made, reading):
     """Return the nodes that compute something else than before."""
     changed = {variable for variable in visited if variable in memo}
     nodes = set()
@@ -195,7 +201,8 @@ def _changed_nodes(model, memo, visited, made):
             continue
         replaced_roots = (v for v in node.inputs if v in memo and v not in made)
         changed.update(replaced_roots)
-        if not changed.isdisjoint(node.inputs):
+        _, added = reading.get(node, (None, ()))
+        if not changed.isdisjoint((*node.inputs, *added)):
             changed.update(node.outputs)
             nodes.add(node)
     return nodes

@@ -6,6 +6,8 @@ reads in its place. For the expected values that is the changed output, written 
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 import pytest
 from toys import TimesParams
@@ -13,7 +15,7 @@ from worlds import World, changing
 
 import regplug
 from regplug.errors import RegplugWarning
-from regplug.testing import evaluate
+from regplug.testing import evaluate, function
 
 CASES = {}
 
@@ -352,3 +354,39 @@ def test_closures_within_a_layer_that_is_built(engine):
         evaluate(world.outputs["s"], world.given),
         evaluate(expected.outputs["s"], {expected.x: world.given[world.x]}),
     )
+
+
+def test_closures_of_scans_that_draw_need_the_update(engine):
+    world = World(engine)
+    h = world.read("h", world.T.exp(world.x))
+    if engine.__name__.endswith("theano"):
+        from theano.sandbox.rng_mrg import MRG_RandomStreams
+
+        streams = MRG_RandomStreams(3)
+
+        def draw():
+            return streams.uniform(world.x.shape) * h
+
+    else:
+        rng = engine.shared(np.random.default_rng(5))
+
+        def draw():
+            next_state, numbers = engine.T.random.poisson(
+                h, rng=rng, return_next_rng=True
+            )
+            return numbers, {rng: next_state}
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of what scan returns, on PyTensor 3.3
+        states, updates = engine.scan(draw, n_steps=2)
+    world.read("states", states)
+    manager = regplug.compose(["dropout=0.5@h"])
+    with pytest.warns(RegplugWarning, match="does not know the update"):
+        manager.apply(world.outputs)
+    result = manager.apply(world.outputs, updates=updates)
+    outputs = [result.outputs["h"], result.outputs["states"]]
+    train = function(list(world.given), outputs, updates=result.updates)
+    runs = [train(*world.given.values()) for _ in range(2)]
+    for hidden, drawn in runs:
+        assert not drawn[:, hidden == 0].any()
+    assert (runs[0][1] != runs[1][1]).any()
