@@ -65,26 +65,34 @@ def downstream(nodes: Iterable[Any], variables: Iterable[Any]) -> set[Any]:
     return below
 
 
-def twins(nodes: Iterable[Any], variables: Collection[Any]) -> dict[Any, Any]:
-    """Return which of `variables` other nodes compute of the same inputs.
+def twins(nodes: Iterable[Any], variables: Iterable[Any]) -> dict[Any, Any]:
+    """Return which of `variables`, functions of one other, nodes compute once more.
 
-    The pullbacks of many activations compute these a second time.
+    The pullbacks of many activations compute these a second time. Views do not count:
+    ``states[-1]`` may well be written twice.
 
     Returns
     -------
     dict of variable to variable
         Twin -> variable.
     """
-    table: dict[tuple, list[Any]] = {}
+    table: dict[Any, list[Any]] = {}
     for variable in variables:
-        if variable.owner is not None:
-            table.setdefault(tuple(variable.owner.inputs), []).append(variable)
+        node = variable.owner
+        if node is not None and len(node.inputs) == 1 and not _is_view(node):
+            table.setdefault(node.inputs[0], []).append(variable)
     found = {}
     for node in nodes:
-        for variable in table.get(tuple(node.inputs), ()):
-            if node is not variable.owner and node.op == variable.owner.op:
-                found[node.outputs[variable.index]] = variable
+        if table and len(node.inputs) == 1:
+            for variable in table.get(node.inputs[0], ()):
+                if node is not variable.owner and node.op == variable.owner.op:
+                    found[node.outputs[variable.index]] = variable
     return found
+
+
+def _is_view(node):
+    """Tell whether a node computes nothing; Theano's others have no such map."""
+    return bool(getattr(node.op, "view_map", None))
 
 
 def find_gradients(
@@ -144,7 +152,6 @@ class _Search:
 
     def prove(self, cost, seeds):
         """Find the gradients of a cost, among what is computed of its seeds."""
-        below = downstream(self.nodes, seeds).difference(seeds)
         candidates = self._candidates(cost)
         try:
             numbers = self._numbers_of_gradients(cost, candidates)
@@ -152,11 +159,12 @@ class _Search:
         except Exception:
             self.seeds[cost] = seeds
             return
-        for by, number in zip(candidates, numbers, strict=True):
-            for gradient in self.holders.get(number, ()):
-                # a 1 written by hand in the shape of a scalar begins no gradient
-                if gradient in below:
-                    self.seeds[cost] = seeds
+        for seed in seeds:
+            below = downstream(self.nodes, [seed]) - {seed}
+            for by, number in zip(candidates, numbers, strict=True):
+                for gradient in below.intersection(self.holders.get(number, ())):
+                    # a 1 written by hand in the shape of a scalar has none
+                    self.seeds.setdefault(cost, []).append(seed)
                     self._note(gradient, cost, by)
 
     def _candidates(self, cost):

@@ -265,6 +265,55 @@ def no_gradient_but_a_one(w):
     w.read("o", w.T.ones_like(mean) * h + mean)
 
 
+@case()
+def gradient_beside_a_one(w):
+    cost = (w.hidden() ** 2).sum()
+    w.read("f", w.engine.grad(cost, w.x))
+    w.read("one", w.T.ones_like(cost) * 2)
+
+
+@case()
+def second_derivatives_of_an_equation(w):
+    u = rows(w, w.layer(w.hidden(), w.V))
+    slope = w.engine.grad(u.sum(), w.x)
+    curvature = [w.engine.grad(slope[:, i].sum(), w.x)[:, i] for i in range(3)]
+    w.read("residual", ((sum(curvature) + u) ** 2).mean())
+
+
+@case()
+def gradient_through_scans_within_scans(w):
+    h = w.hidden()
+
+    def step(s):
+        return w.layer(s, w.U, w.scan(lambda q: w.layer(q, w.V, h), [s], 2)[-1])
+
+    states = w.read("states", w.scan(step))
+    w.read("f", w.engine.grad((states[-1] ** 2).sum(), w.x))
+
+
+@case()
+def two_inner_steps_of_a_parameter(w):
+    weights = w.W
+    hidden = w.hidden()
+    for _ in range(2):
+        cost = (rows(w, hidden) ** 2).mean()
+        weights = weights - 0.1 * w.engine.grad(cost, weights)
+        hidden = w.layer(w.y, weights)
+    w.read("outer", (rows(w, hidden) ** 2).mean())
+
+
+@case()
+def formula_of_two_inputs_that_is_written_twice(w):
+    w.read("h", w.x * w.y)
+    w.read("o", (w.x * w.y).sum())
+
+
+@case()
+def slice_that_is_written_twice(w):
+    w.read("h", w.x[-1])
+    w.read("o", (w.x[-1] * 2).sum())
+
+
 def models(engine, build, changed=("h",)):
     """Return the model to be regularized, and the one that it is to become."""
     world, expected = World(engine), World(engine, changed)
