@@ -14,6 +14,7 @@ from regplug.composition.hook_arguments import HookArguments, Matches
 from regplug.composition.hook_results import Fault, check_tensor, refine_type
 from regplug.composition.model_updates import ModelUpdates, unadvanced
 from regplug.composition.run_state import RunState
+from regplug.composition.walk_plan import plan_walk
 from regplug.graph.rewiring import rewire
 from regplug.models.model import Model
 
@@ -61,6 +62,8 @@ class GraphPass:
     hooks : HookArguments
     unadvanced : list of shared variable
         After `rewire`: the generators whose next state is not known.
+    doubts : list of str
+        After `rewire`: what was found to depend on changes, and left as it is.
     """
 
     def __init__(
@@ -77,6 +80,7 @@ class GraphPass:
         self.model_updates = model_updates or ModelUpdates()
         self.hooks = HookArguments(run_state, model, matches, self.history.draws)
         self.unadvanced: list[Any] = []
+        self.doubts: list[str] = []
         self._applied_by: dict[Any, set[BoundRegularizer]] = {}
         self._added: dict[str, Any] = {}
 
@@ -91,8 +95,16 @@ class GraphPass:
         for variable, visiting in visitors.items():
             visits[variable] = partial(self._visit, variable, visiting)
         memo = self.history.memo
-        rewire([*self.model.nodes, *self.model_updates.nodes], visits, memo)
-        self.unadvanced = unadvanced(self.model, self.model_updates, memo, visits)
+        nodes = [*self.model.nodes, *self.model_updates.nodes]
+        plan = plan_walk(self.model, nodes, self.model_updates.heads, list(visits))
+        for gradient, (cost, by) in plan.gradients.items():
+            visit = visits.get(gradient)
+            visits[gradient] = partial(self._take_gradient, cost, by, visit)
+        self.doubts = plan.doubts
+        rewire(plan.nodes, visits, memo, plan.reading)
+        self.unadvanced = unadvanced(
+            self.model, self.model_updates, memo, visits, plan.reading
+        )
         # not earlier: what a hook puts in the place of one output may be another one to
         # visit
         self.history.applied_by.update(self._applied_by)
@@ -102,6 +114,20 @@ class GraphPass:
             if member.regularizer.targets == "outputs":
                 outputs.update(found)
         return self._present(outputs) | self._added
+
+    def _take_gradient(self, cost, by, visit, current):
+        """Take a gradient of the model anew, where its cost was changed."""
+        memo, new = self.history.memo, current
+        if cost in memo:
+            if by.owner is not None:
+                by = memo.get(by, by)
+            # a regularizer may have cut what it was taken by
+            new = self.hooks.engine.grad(memo[cost], by, disconnected_inputs="ignore")
+            new = self.hooks.engine.refine_type(new, current)
+            new.name = current.name
+        if visit is None:
+            return new
+        return visit(new)
 
     def _present(self, variables):
         """Return variables as they stand by now."""

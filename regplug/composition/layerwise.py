@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import warnings
 from collections import Counter, OrderedDict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -15,6 +16,7 @@ from regplug.composition.hook_arguments import HookArguments
 from regplug.composition.model_updates import collect, warn_of_unknown
 from regplug.composition.run_state import RunState
 from regplug.composition.terms import total, weighted_terms
+from regplug.errors import RegplugWarning
 from regplug.models.build_model import as_named_dict, build_model
 from regplug.models.model import Model
 
@@ -104,6 +106,8 @@ class Layerwise:
         how = "regularize it with manager.apply(model, updates=...)"
         remedy = f"Build the whole model first, and {how}."
         warn_of_unknown(layer.unadvanced, remedy, stacklevel=5)
+        for doubt in layer.doubts:
+            warnings.warn(f"modify_graph: {doubt}", RegplugWarning, stacklevel=4)
         self._publish(model.engine)
         return modified
 

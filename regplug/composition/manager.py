@@ -173,10 +173,23 @@ class Manager:
         -----
         RegplugWarning
             The regularized graph draws from a generator whose update is not known; an
-            input that is changed is the target, too.
+            input that is changed is the target, too; or something in the model follows
+            what regularizers change, and regplug cannot tell how (see the notes).
 
         Notes
         -----
+        A scan follows what its step reads from its closure as it follows what comes
+        through ``non_sequences``: regplug finds the copies that the engine made of it.
+        A step that writes the formula of an output anew counts as reading that output.
+
+        A gradient in the model, such as a force, becomes that of the regularized cost:
+        by an input or a parameter it is taken by the variable itself, by a hidden
+        output by what took its place. What begins with a cotangent of the user's
+        (``Lop``, ``pullback``, ``known_grads``, a vectorized Jacobian) shows no cost.
+        It is left as it is, with a warning where it computes an activation a second
+        time, as that of tanh does, and else, as that of a product, without one: build
+        it from ``result.outputs``.
+
         Live weights, rates and schedules are float64, also beside float32, and some
         formulas are computed in it: the engine's flag ``warn_float64`` is not heeded
         for them. Where it is "raise", set it back to "ignore" to take gradients and to
@@ -229,6 +242,8 @@ class Manager:
         clean_terms = weighted_terms(clean.hooks, clean_outputs, known)
         if not training.model.finds_updates:
             warn_of_unknown(training.unadvanced, _REMEDY, stacklevel=4)
+        for doubt in training.doubts:
+            warnings.warn(f"apply: {doubt}", RegplugWarning, stacklevel=3)
         self._run_state.publish_keys()
         self._run_state.arrays.complete()
         training.hooks.require_used_weights()

@@ -10,6 +10,7 @@ from types import ModuleType
 from typing import Any
 
 from regplug.errors import ModelError, RegplugWarning, listing
+from regplug.graph.gradients import is_gradient_seed
 from regplug.graph.rewiring import toposort
 from regplug.models.model import Model
 
@@ -40,6 +41,11 @@ class ModelUpdates:
     given: dict[Any, Any] = field(default_factory=OrderedDict)
     defaults: dict[Any, Any] = field(default_factory=OrderedDict)
     nodes: list[Any] = field(default_factory=list)
+
+    @property
+    def heads(self) -> list[Any]:
+        """What the model's own updates are."""
+        return [*self.given.values(), *self.defaults.values()]
 
     def rewired(
         self, memo: Mapping[Any, Any], without: Collection[Any] = ()
@@ -141,7 +147,7 @@ def collect(
 def _refuse_gradients(given, computed, engine):
     """Refuse an optimizer's updates: a gradient, rewired, is one of nothing."""
     for shared, new in given.items():
-        if any(_is_gradient_seed(node, engine) for node in toposort([new], computed)):
+        if any(is_gradient_seed(node, engine) for node in toposort([new], computed)):
             raise ModelError(
                 f"apply: the update of {shared} holds a gradient, which is that of the "
                 "graph without regularizers. updates= is for the model's own, such as "
@@ -150,18 +156,12 @@ def _refuse_gradients(given, computed, engine):
             )
 
 
-def _is_gradient_seed(node, engine):
-    """Tell whether a node is the 1, in the shape of a cost, that `grad` begins with."""
-    if not isinstance(node.op, engine.Elemwise):
-        return False
-    if not isinstance(node.op.scalar_op, engine.Second):
-        return False
-    cost, value = node.inputs
-    return cost.ndim == 0 and getattr(value, "data", None) == 1
-
-
 def unadvanced(
-    model: Model, updates: ModelUpdates, memo: Mapping[Any, Any], visited: Iterable[Any]
+    model: Model,
+    updates: ModelUpdates,
+    memo: Mapping[Any, Any],
+    visited: Iterable[Any],
+    reading: Mapping[Any, tuple[Any, list[Any]]],
 ) -> list[Any]:
     """Return the generators that draw anew, and whose next state is not known.
 
@@ -175,10 +175,12 @@ def unadvanced(
         What was replaced or rebuilt.
     visited : iterable of variable
         What regularizers may have replaced.
+    reading : mapping of apply node to op and list of variable
+        What scans read beside their inputs: see `Closures.reading`.
     """
     made = {variable for node in model.nodes for variable in node.outputs}
     draws = _draws_of_generators(model)
-    changed = _changed_nodes(model, memo, visited, made)
+    changed = _changed_nodes(model, memo, visited, made, reading)
     unknown = []
     for shared, nodes in draws.items():
         if shared in updates.given or changed.isdisjoint(nodes):
@@ -189,7 +191,7 @@ def unadvanced(
     return unknown
 
 
-def _changed_nodes(model, memo, visited, made):
+def _changed_nodes(model, memo, visited, made, reading):
     """Return the nodes that compute something else than before."""
     changed = {variable for variable in visited if variable in memo}
     nodes = set()
@@ -199,7 +201,8 @@ def _changed_nodes(model, memo, visited, made):
             continue
         replaced_roots = (v for v in node.inputs if v in memo and v not in made)
         changed.update(replaced_roots)
-        if not changed.isdisjoint(node.inputs):
+        _, added = reading.get(node, (None, ()))
+        if not changed.isdisjoint((*node.inputs, *added)):
             changed.update(node.outputs)
             nodes.add(node)
     return nodes

@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytensor.tensor as T
 from pytensor import config, grad, scan, shared
 from pytensor.compile.mode import get_default_mode
@@ -14,6 +16,7 @@ from pytensor.gradient import disconnected_grad, grad_clip
 from pytensor.graph.op import HasInnerGraph
 from pytensor.raise_op import Assert
 from pytensor.scalar.basic import Second
+from pytensor.scan.op import Scan
 from pytensor.tensor.elemwise import Elemwise
 from pytensor.tensor.linalg import svd
 from pytensor.tensor.random.type import RandomType
@@ -62,6 +65,25 @@ def jacobian(vector, wrt):
 def refine_type(new, old):
     """Return `new` with what the type of `old` knows of its shape beyond that."""
     return old.type.filter_variable(new)
+
+
+def inner_graph(op):
+    """Return inputs and outputs of a scan's inner graph, to build upon."""
+    if not hasattr(op.fgraph, "unfreeze"):  # before 3.3
+        return list(op.inner_inputs), list(op.inner_outputs)
+    graph = op.fgraph.unfreeze()
+    return list(graph.inputs), list(graph.outputs)
+
+
+def scan_with(op, inputs, outputs, added):
+    """Return a scan's op of another inner graph, which has `added` non-sequences more.
+
+    These are the last inputs.
+    """
+    info = replace(op.info, n_non_seqs=op.info.n_non_seqs + added)
+    names = ("mode", "truncate_gradient", "name", "profile", "allow_gc", "strict")
+    options = {name: getattr(op, name) for name in names}
+    return Scan(inputs, outputs, info, **options)
 
 
 def linker_problem(dtype):

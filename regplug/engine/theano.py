@@ -69,6 +69,20 @@ def refine_type(new, old):
     return T.patternbroadcast(new, known)
 
 
+def inner_graph(op):
+    """Return inputs and outputs of a scan's inner graph, to build upon."""
+    return list(op.inputs), list(op.outputs)
+
+
+def scan_with(op, inputs, outputs, added):
+    """Return a scan's op of another inner graph, which has `added` non-sequences more.
+
+    These are the last inputs.
+    """
+    # what is beyond the other inputs, is one
+    return Scan(inputs, outputs, dict(op.info))
+
+
 def linker_problem(dtype):
     """Return why the default linker cannot compile a dtype, and the way out, or ""."""
     return ""

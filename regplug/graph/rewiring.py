@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping
+from types import MappingProxyType
 from typing import Any
 
 from regplug.engine import engine_of
@@ -10,12 +11,18 @@ from regplug.engine import engine_of
 __all__ = ["positions", "rewire", "toposort"]
 
 Variable = Any  # of either engine: none is imported here
+NOTHING: Mapping[Any, Any] = MappingProxyType({})
 
 
-def toposort(outputs: Iterable[Variable], seen: Collection[Variable] = ()) -> list[Any]:
+def toposort(
+    outputs: Iterable[Variable],
+    seen: Collection[Variable] = (),
+    also: Mapping[Any, Iterable[Variable]] = NOTHING,
+) -> list[Any]:
     """Return the apply nodes that compute `outputs`, inputs first.
 
-    The walk does not go beyond variables in `seen`.
+    The walk does not go beyond variables in `seen`. Of the nodes in `also`, it takes
+    these variables for inputs, too.
     """
     order: list[Any] = []
     done: set[Any] = set()
@@ -25,7 +32,10 @@ def toposort(outputs: Iterable[Variable], seen: Collection[Variable] = ()) -> li
         if node in done:
             stack.pop()
             continue
-        pending = [each for each in _owners(node.inputs, seen) if each not in done]
+        needed = node.inputs
+        if node in also:
+            needed = [*needed, *also[node]]
+        pending = [each for each in _owners(needed, seen) if each not in done]
         if pending:
             stack.extend(reversed(pending))
         else:
@@ -52,6 +62,7 @@ def rewire(
     nodes: Collection[Any],
     visits: Mapping[Variable, Callable[[Variable], Variable]],
     memo: dict[Variable, Variable],
+    reading: Mapping[Any, tuple[Any, list[Variable]]] = NOTHING,
 ) -> None:
     """Visit what no node makes, then walk once over `nodes`.
 
@@ -67,6 +78,9 @@ def rewire(
     memo : dict of variable to variable
         Old variable -> what takes its place. It holds the replaced roots and is
         extended.
+    reading : mapping of apply node to op and list of variable
+        What takes the place of a node's op, and the variables that this one reads
+        beside the node's inputs: see `read_by_closures`.
 
     Notes
     -----
@@ -83,9 +97,11 @@ def rewire(
             memo[old] = new
     for node in nodes:
         outputs = node.outputs
-        if not memo.keys().isdisjoint(node.inputs):
-            inputs = [memo.get(variable, variable) for variable in node.inputs]
-            rebuilt = node.clone_with_new_inputs(inputs)
+        op, added = reading.get(node, (None, ()))
+        needed = (*node.inputs, *added)
+        if not memo.keys().isdisjoint(needed):
+            inputs = [memo.get(variable, variable) for variable in needed]
+            rebuilt = _rebuilt(node, op, inputs)
             engine_of(rebuilt.outputs[0]).renew_test_values(rebuilt)
             outputs = rebuilt.outputs
         for old, new in zip(node.outputs, outputs, strict=True):
@@ -94,3 +110,10 @@ def rewire(
                 new = visits[old](new)
             if new is not old:
                 memo[old] = new
+
+
+def _rebuilt(node, op, inputs):
+    """Return a node of other inputs and, unless it is None, another op."""
+    if op is None:
+        return node.clone_with_new_inputs(inputs)
+    return op.make_node(*inputs)
