@@ -12,6 +12,7 @@ from types import ModuleType
 from typing import Any
 
 from regplug.errors import ModelError, RegplugWarning, listing
+from regplug.graph.rewiring import positions, toposort
 from regplug.models.naming import group_by_prefix, name_as_given
 from regplug.models.patterns import ROLES, Pattern
 from regplug.models.roles import LayeredGraph
@@ -167,11 +168,26 @@ class Model:
 
     @cached_property
     def _roles_by_layers(self):
-        roles = self.layered.roles({name: self.outputs[name] for name in self._main})
-        if not roles["@input"] and not self.is_plain:
-            # such as integers of a lookup, where who asks says what is wrong with them
-            roles["@input"] = self._roles_by_place()["@input"]
+        candidates = {name: self.outputs[name] for name in self._main}
+        roles = self.layered.roles(candidates, reductions=not self.is_plain)
+        if not self.is_plain:
+            self._fill(roles)
         return roles
+
+    def _fill(self, roles):
+        """Fill roles that the graph shows none of by place, as the caller named layers.
+
+        Such as integers of a lookup, or the layer below a result without parameters.
+        """
+        by_place = self._roles_by_place()
+        if not roles["@input"]:
+            roles["@input"] = by_place["@input"]
+        if not roles["@hidden"]:
+            results = [self.outputs[name] for name in roles["@output"]]
+            used = positions(toposort(results))
+            for name in by_place["@hidden"] - roles["@output"]:
+                if self.outputs[name] in used:
+                    roles["@hidden"].add(name)
 
     @property
     def _main(self):

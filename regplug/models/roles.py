@@ -203,7 +203,9 @@ class LayeredGraph:
             if not meets and not self._first.isdisjoint(node.outputs):
                 self._first |= data
 
-    def roles(self, candidates: Mapping[str, Any]) -> dict[str, set[str]]:
+    def roles(
+        self, candidates: Mapping[str, Any], reductions: bool = False
+    ) -> dict[str, set[str]]:
         """Return the names of candidates behind each role.
 
         An *input* has no layer upstream and feeds one: targets, and masks of
@@ -212,7 +214,8 @@ class LayeredGraph:
         never a scalar or a statistic (a reduction that meets what it was made of). An
         *output* has layers upstream and none downstream, the last again; it is no
         scalar, no function of a target, and no reduction (a loss of each sample) where
-        there is anything else.
+        there is anything else; with `reductions`, where a caller listed the outputs, it
+        may be one all the same.
         """
         judged = self._judged()
         first, between, after = {}, {}, {}
@@ -228,10 +231,12 @@ class LayeredGraph:
             elif not is_before and variable.ndim and variable not in judged:
                 after[name] = variable
         whole = {key: each for key, each in after.items() if each not in self._reduced}
+        if reductions or not whole:
+            whole = after
         found = (
             self._earliest(first),
             self._latest(between),
-            self._latest(whole or after),
+            self._latest(whole),
         )
         return dict(zip(ROLES, found, strict=True))
 

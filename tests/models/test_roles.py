@@ -82,6 +82,18 @@ def test_roles_of_a_mapping_are_about_its_main_outputs(engine, T):
     assert regplug.as_model({**outputs, "t": t, "cost": cost}).roles == expected
 
 
+def test_roles_of_a_mapping_with_one_layer_go_by_place_below_the_result(engine, T):
+    x, t, h, _ = mlp(engine, T)
+    y = 2 * h
+    cost = ((y - t) ** 2).mean()
+    outputs = {"in:out": x, "hid:out": h, "out:out": y, "cost": cost}
+    expected = {"@input": {"in:out"}, "@hidden": {"hid:out"}, "@output": {"out:out"}}
+    assert regplug.as_model(outputs).roles == expected
+    del outputs["hid:out"]
+    # the prediction is none, though a cost is computed of it
+    assert regplug.as_model(outputs).roles["@hidden"] == set()
+
+
 def test_graph_without_layers_has_roles_by_place_and_a_warning(engine, T):
     x = T.matrix("x")
     h = T.tanh(x)
