@@ -86,14 +86,7 @@ class GraphPass:
 
     def rewire(self, members: Iterable[BoundRegularizer]) -> dict[str, Any]:
         """Let `members` modify the graph; return the outputs as they then stand."""
-        visitors: dict[Any, list[BoundRegularizer]] = {}
-        for member in _params_first(members):
-            if member.hooks["modify_graph"] is not None:
-                for variable in self.matches[member].values():
-                    visitors.setdefault(variable, []).append(member)
-        visits = {}
-        for variable, visiting in visitors.items():
-            visits[variable] = partial(self._visit, variable, visiting)
+        visits = self._visits(members)
         memo = self.history.memo
         nodes = [*self.model.nodes, *self.model_updates.nodes]
         plan = plan_walk(self.model, nodes, self.model_updates.heads, list(visits))
@@ -114,6 +107,18 @@ class GraphPass:
             if member.regularizer.targets == "outputs":
                 outputs.update(found)
         return self._present(outputs) | self._added
+
+    def _visits(self, members):
+        """Return what is to be done at each variable that some of `members` change."""
+        visitors: dict[Any, list[BoundRegularizer]] = {}
+        for member in _params_first(members):
+            if member.hooks["modify_graph"] is not None:
+                for variable in self.matches[member].values():
+                    visitors.setdefault(variable, []).append(member)
+        visits = {}
+        for variable, visiting in visitors.items():
+            visits[variable] = partial(self._visit, variable, visiting)
+        return visits
 
     def _take_gradient(self, cost, by, visit, current):
         """Take a gradient of the model anew, where its cost was changed."""
