@@ -7,7 +7,9 @@ from collections.abc import Iterable
 from typing import Any
 
 from regplug.composition.bound import BoundRegularizer
+from regplug.engine.ops import REDUCTIONS, is_a
 from regplug.errors import RegplugWarning
+from regplug.graph.numbering import Numbering
 from regplug.graph.rewiring import toposort
 from regplug.models.model import Model
 
@@ -26,29 +28,65 @@ def warn_of_unreached(
     members : iterable of BoundRegularizer
         Those that changed the graph.
     """
-    used = set(model.outputs.values())
-    for node in model.nodes:
-        used.update(node.inputs)
-    inner = _inner_variables(model)
+    members = [member for member in members if member.hooks["modify_graph"] is not None]
+    changed = {}
     for member in members:
-        if member.hooks["modify_graph"] is None:
-            continue
         for name, variable in matches[member].items():
-            fault = None
-            if variable not in used:
-                fault = "no output of the model depends on it"
-            elif variable in inner:
-                fault = _INSIDE.format(inner[variable])
-            if fault is not None:
+            changed[variable] = name
+    faults = _faults(model, changed)
+    for member in members:
+        for name, variable in matches[member].items():
+            if variable in faults:
                 who = f"{member.label} ({member.provenance})"
-                text = f"{who} changes {name!r} to no effect: {fault}."
+                text = f"{who} changes {name!r} to no effect: {faults[variable]}."
                 warnings.warn(text, RegplugWarning, stacklevel=4)
+
+
+def _faults(model, changed):
+    """Return why the change of a variable reaches nothing, where it does not."""
+    read = set()
+    for node in model.nodes:
+        read.update(node.inputs)
+    unread = [variable for variable in changed if variable not in read]
+    if not unread:
+        return {}
+    faults = {}
+    outputs = set(model.outputs.values())
+    inner, copies = _inner_variables(model), _copied(unread, read)
+    for variable in unread:
+        if variable not in outputs:
+            faults[variable] = "no output of the model depends on it"
+        elif variable in inner:
+            faults[variable] = _INSIDE.format(inner[variable])
+        elif variable in copies:
+            faults[variable] = _COPIED
+    return faults
+
+
+def _copied(unread, read):
+    """Return the variables that something reads a copy of."""
+    numbers: dict[Any, int] = {}
+    Numbering().number([*read, *unread], numbers)
+    read_numbers = {numbers[variable] for variable in read}
+    copies = set()
+    for variable in unread:
+        # a sum stands in every mean
+        is_reduced = variable.owner is not None and is_a(variable.owner, *REDUCTIONS)
+        if numbers[variable] in read_numbers and not is_reduced:
+            copies.add(variable)
+    return copies
 
 
 _INSIDE = (
     "it depends on {}, which no output that is computed by a scan (or another inner "
     "graph) depends on: it seems to be a variable inside of it. What the scan returns "
     "can be regularized"
+)
+
+
+_COPIED = (
+    "the rest of the model reads another variable of the same formula, a copy: hand "
+    "over the one that the model was built on, or build that from result.outputs"
 )
 
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from regplug.engine import engine_of
+from regplug.engine.ops import REDUCTIONS, is_a
 from regplug.graph.numbering import Numbering
 from regplug.graph.rewiring import toposort
 
@@ -68,8 +69,8 @@ def downstream(nodes: Iterable[Any], variables: Iterable[Any]) -> set[Any]:
 def twins(nodes: Iterable[Any], variables: Iterable[Any]) -> dict[Any, Any]:
     """Return which of `variables`, functions of one other, nodes compute once more.
 
-    The pullbacks of many activations compute these a second time. Views do not count:
-    ``states[-1]`` may well be written twice.
+    The pullbacks of many activations compute these a second time. Views do not count,
+    nor do sums: ``states[-1]`` may well be written twice, and a sum is in every mean.
 
     Returns
     -------
@@ -79,7 +80,9 @@ def twins(nodes: Iterable[Any], variables: Iterable[Any]) -> dict[Any, Any]:
     table: dict[Any, list[Any]] = {}
     for variable in variables:
         node = variable.owner
-        if node is not None and len(node.inputs) == 1 and not _is_view(node):
+        if node is None or len(node.inputs) != 1:
+            continue
+        if not _is_view(node) and not is_a(node, *REDUCTIONS):
             table.setdefault(node.inputs[0], []).append(variable)
     found = {}
     for node in nodes:

@@ -360,7 +360,8 @@ def test_array_of_an_output_is_kept_for_a_graph_of_the_same_parameters(engine, T
 
     def outputs(last):
         x = T.vector("x", dtype="float64")
-        return {"in:out": x, "h:out": x * w, "y:out": x * w * last}
+        h = x * w
+        return {"in:out": x, "h:out": h, "y:out": h * last}
 
     result = manager.apply(outputs(v))
     function(

@@ -53,3 +53,22 @@ def test_unreached_parameter_is_a_warning(engine):
     manager = regplug.compose([TimesParams("*")])
     with pytest.warns(RegplugWarning, match="'stray' to no effect: no output"):
         manager.apply({"h:out": engine.T.dot(x, w)}, {"w": w, "stray": stray})
+
+
+def test_unreached_stale_copy_is_a_warning(engine):
+    T = engine.T
+    x = T.matrix("x", dtype="float64")
+    w = engine.shared(np.eye(2), name="w")
+    stale = T.tanh(T.dot(x, w))
+    outputs = {"in:out": x, "hid:out": stale, "out:out": T.tanh(T.dot(x, w)).sum()}
+    manager = regplug.compose([Times("hid:out")])
+    with pytest.warns(RegplugWarning, match="'hid:out' to no effect: .* a copy"):
+        manager.apply(outputs)
+
+
+def test_unreached_says_nothing_of_a_second_head(engine):
+    T = engine.T
+    x = T.matrix("x", dtype="float64")
+    h = T.tanh(x)
+    outputs = {"in:out": x, "hid:out": h, "mean:out": h.mean(), "sum:out": h.sum()}
+    regplug.compose([Times("*")]).apply(outputs)

@@ -302,13 +302,13 @@ def two_inner_steps_of_a_parameter(w):
     w.read("outer", (rows(w, hidden) ** 2).mean())
 
 
-@case()
+@case(RIGHT_AND_WARNED)
 def formula_of_two_inputs_that_is_written_twice(w):
     w.read("h", w.x * w.y)
     w.read("o", (w.x * w.y).sum())
 
 
-@case()
+@case(RIGHT_AND_WARNED)
 def slice_that_is_written_twice(w):
     w.read("h", w.x[-1])
     w.read("o", (w.x[-1] * 2).sum())
