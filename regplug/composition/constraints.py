@@ -58,11 +58,13 @@ def _projected(hooks, member, updates, learning_rate):
     member.require_used_weight()
     _check_results(member, results, updated)
     projected = {}
-    for name, new in results.items():
-        fault = partial(member.fault, "constrain", name)
-        new = refine_type(new, wide[name], hooks.engine, fault)
-        new = hooks.engine.T.cast(new, updated[name].dtype)
-        new = hooks.engine.refine_type(new, params[name])
+    for name, new in updated.items():
+        # what is left out is constrained as it stands
+        if name in results:
+            fault = partial(member.fault, "constrain", name)
+            new = refine_type(results[name], wide[name], hooks.engine, fault)
+            new = hooks.engine.T.cast(new, updated[name].dtype)
+            new = hooks.engine.refine_type(new, params[name])
         mark_as_constrained(new, updated[name], member.label)
         projected[params[name]] = new
     return projected

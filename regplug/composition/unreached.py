@@ -19,7 +19,7 @@ __all__ = ["warn_of_unreached"]
 def warn_of_unreached(
     model: Model, matches: Any, members: Iterable[BoundRegularizer]
 ) -> None:
-    """Warn of parameters that no output uses, and of outputs that are parts of a scan.
+    """Warn of parameters that no output uses, outputs inside a scan, and stale copies.
 
     Parameters
     ----------
@@ -29,10 +29,9 @@ def warn_of_unreached(
         Those that changed the graph.
     """
     members = [member for member in members if member.hooks["modify_graph"] is not None]
-    changed = {}
+    changed: set[Any] = set()
     for member in members:
-        for name, variable in matches[member].items():
-            changed[variable] = name
+        changed.update(matches[member].values())
     faults = _faults(model, changed)
     for member in members:
         for name, variable in matches[member].items():
@@ -52,7 +51,7 @@ def _faults(model, changed):
         return {}
     faults = {}
     outputs = set(model.outputs.values())
-    inner, copies = _inner_variables(model), _copied(unread, read)
+    inner, copies = _inner_variables(model, unread), _copied(unread, read)
     for variable in unread:
         if variable not in outputs:
             faults[variable] = "no output of the model depends on it"
@@ -90,36 +89,32 @@ _COPIED = (
 )
 
 
-def _inner_variables(model):
-    """Return outputs that seem to be inside of a scan, each with what gives it away."""
-    scans = [node for node in model.nodes if model.engine.has_inner_graph(node)]
-    if not scans:
-        return {}
-    computed = {variable for node in scans for variable in node.outputs}
+def _inner_variables(model, unread):
+    """Return what seems to be inside of a scan, each with what gives it away."""
+    computed: set[Any] = set()
     for node in model.nodes:
-        if not computed.isdisjoint(node.inputs):
+        if model.engine.has_inner_graph(node) or not computed.isdisjoint(node.inputs):
             computed.update(node.outputs)
-    outside, others = set(model.outputs.values()), []
-    for variable in model.outputs.values():
-        if variable in computed:
-            outside |= _roots(model, variable)
-        else:
-            others.append(variable)
+    outputs = model.outputs.values()
+    behind = [variable for variable in outputs if variable in computed]
+    if not behind:
+        return {}
+    outside = {*outputs, *_roots(model, behind)}
     inner = {}
-    for variable in others:
-        for root in _roots(model, variable) - outside:
-            inner[variable] = root
+    for variable in unread:
+        if variable not in computed:
+            for root in _roots(model, [variable]):
+                if root not in outside:
+                    inner[variable] = root
     return inner
 
 
-def _roots(model, variable):
-    """Return the inputs that a variable depends on."""
-    roots = set()
-    for node in toposort([variable]):
+def _roots(model, variables):
+    """Return the inputs that variables depend on."""
+    roots = []
+    for node in toposort(variables):
         for each in node.inputs:
-            is_given = hasattr(each, "data") or isinstance(
-                each, model.engine.SharedVariable
-            )
-            if each.owner is None and not is_given:
-                roots.add(each)
+            is_shared = isinstance(each, model.engine.SharedVariable)
+            if each.owner is None and not is_shared and not hasattr(each, "data"):
+                roots.append(each)
     return roots

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import regplug
-from regplug import WiringError
+from regplug import Regularizer, WiringError, hookimpl
 from regplug.testing import function
 
 
@@ -83,3 +83,20 @@ def test_check_refuses_a_function_that_does_not_train(trainable):
     x, result, _, cost, _ = trainable
     with pytest.raises(WiringError, match="updates no parameter of the model"):
         result.check(function([x], cost, updates=result.updates))
+
+
+def test_check_passes_what_a_constraint_leaves_as_it_is(engine):
+    class First(Regularizer):
+        targets = "params"
+        weight = None
+
+        @hookimpl
+        def constrain(self, matched):
+            return {"v": matched["v"] * 0}
+
+    v, w = (engine.shared(np.ones(2), name=name) for name in "vw")
+    result = regplug.compose([First()]).apply({"h:out": v * w}, {"v": v, "w": w})
+    plain = {v: v + 1, w: w + 1}
+    result.check(function([], [], updates=result.constrain(plain)))
+    with pytest.raises(WiringError, match="first .*not constrained"):
+        result.check(function([], [], updates={v: v + 1, w: w + 1}))
