@@ -116,7 +116,7 @@ class BoundRegularizer:
         """Return those that the class acts on, of what its pattern matches."""
         selected = {}
         for name, variable in found.items():
-            if self.regularizer.selects(name, variable):
+            if self._selects(name, variable):
                 selected[name] = variable
         # what is named outright must count; what a glob matches beside others need not
         named = [name for name in self.pattern.positive if name in found]
@@ -132,6 +132,13 @@ class BoundRegularizer:
                 f"or see its options: {listing(sorted(own))}."
             )
         return selected
+
+    def _selects(self, name, variable):
+        try:
+            return self.regularizer.selects(name, variable)
+        except Exception as error:
+            what = f"raised {type(error).__name__}: {error}"
+            raise self.fault("selects", name, what) from error
 
     def check_weight(self, value: Any) -> float:
         """Return a weight in range; refuse a schedule, and a change of a static one."""

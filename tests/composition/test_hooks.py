@@ -91,6 +91,16 @@ def test_selects_refuses_a_name_that_is_left_out(pattern, engine):
     assert "b" not in optional.apply(outputs).matches["matrices"]
 
 
+def test_selects_that_fails_is_named(engine):
+    class Fails(Matrices):
+        def selects(self, name, variable):
+            return variable.no_such_attribute
+
+    *_, outputs = net(engine)
+    with pytest.raises(RegularizerError, match=r"fails .*, selects, \w\): raised Attr"):
+        regplug.compose([Fails()]).apply(outputs)
+
+
 def test_selects_refuses_while_building_what_no_layer_has(engine):
     class Wide(Regularizer):
         def selects(self, name, variable):
