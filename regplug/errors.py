@@ -8,6 +8,8 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
+from regplug.text import printable, safe_str
+
 __all__ = [
     "CompositionError",
     "CopyError",
@@ -28,11 +30,20 @@ __all__ = [
 
 
 class RegplugError(Exception):
-    """Base of every error that regplug raises."""
+    """Base of every error that regplug raises.
+
+    Its text is safe to print, whatever it quotes.
+    """
+
+    def __init__(self, text: object = ""):
+        super().__init__(printable(safe_str(text)))
 
 
 class RegplugWarning(UserWarning):
-    """What may be right, and deserves a look."""
+    """What may be right, and deserves a look; safe to print, too."""
+
+    def __init__(self, text: object = ""):
+        super().__init__(printable(safe_str(text)))
 
 
 class UnknownRegularizerError(RegplugError):
