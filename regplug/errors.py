@@ -5,10 +5,11 @@ Each says what was asked, what is wrong, what is valid and what to do.
 
 from __future__ import annotations
 
+import contextlib
 import difflib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 
-from regplug.text import printable, safe_str
+from regplug.text import describe_error, printable, safe_str
 
 __all__ = [
     "CompositionError",
@@ -24,6 +25,7 @@ __all__ = [
     "UnknownRegularizerError",
     "WiringError",
     "did_you_mean",
+    "faults_as",
     "listing",
     "nearest",
 ]
@@ -87,6 +89,26 @@ class CopyError(RegplugError, TypeError):
 
     A TypeError, too, as Python's own refusals to pickle are.
     """
+
+
+@contextlib.contextmanager
+def faults_as(error_of: Callable[[str], RegplugError]) -> Iterator[None]:
+    """Raise what other people's code raises as an error of regplug.
+
+    That is anything: a panic of Rust and ``exit()`` are no `Exception`. Errors of
+    regplug pass, and so does KeyboardInterrupt, which is the user's.
+
+    Parameters
+    ----------
+    error_of : function of str
+        Makes the error of the kind and the text of what was raised.
+    """
+    try:
+        yield
+    except (RegplugError, KeyboardInterrupt):
+        raise
+    except BaseException as error:
+        raise error_of(describe_error(error)) from error
 
 
 def nearest(name: object, names: Iterable[str]) -> str | None:

@@ -53,7 +53,4 @@ def type_name(value: object) -> str:
 
 def describe_error(error: BaseException) -> str:
     """Return the kind and the text of an error."""
-    text = safe_str(error)
-    if isinstance(error, SystemExit):
-        return f"it calls exit({text})"
-    return f"{type_name(error)}: {text}".removesuffix(": ")
+    return f"{type_name(error)}: {safe_str(error)}".removesuffix(": ")

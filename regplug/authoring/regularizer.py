@@ -14,6 +14,7 @@ from regplug.authoring import hookspecs
 from regplug.authoring.hookspecs import hookimpl
 from regplug.authoring.options import REQUIRED, check_options, options_of
 from regplug.errors import OptionError
+from regplug.text import safe_repr
 
 __all__ = [
     "HOOKS",
@@ -143,7 +144,7 @@ class Regularizer(_Declaring):
 
     def __repr__(self) -> str:
         options = non_default_options(self).items()
-        given = ", ".join(f"{key}={value!r}" for key, value in options)
+        given = ", ".join(f"{key}={safe_repr(value)}" for key, value in options)
         return f"{type(self).__name__}({given})"
 
     def selects(self, name: str, variable: Any) -> bool:
@@ -170,9 +171,19 @@ def non_default_options(regularizer: Regularizer) -> dict[str, Any]:
     found = {}
     for name, option in options_of(type(regularizer)).items():
         value = getattr(regularizer, name, REQUIRED)
-        if value is not REQUIRED and value != option.default:
+        if value is not REQUIRED and not _is_same(value, option.default):
             found[name] = value
     return found
+
+
+def _is_same(value, default):
+    try:
+        return value is default or bool(value == default)
+    except KeyboardInterrupt:
+        raise
+    except BaseException:
+        # arrays compare by entry, and an author's own type as it likes
+        return False
 
 
 def hook_arguments(owner: object, hook: str) -> tuple[str, ...] | None:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import difflib
 import inspect
-from collections.abc import Callable, Iterator
 from typing import Any
 
 from regplug.authoring import hookspecs
-from regplug.authoring.options import options_of
+from regplug.authoring.options import REQUIRED, options_of
 from regplug.authoring.regularizer import (
     HOOKS,
     Regularizer,
@@ -16,6 +15,7 @@ from regplug.authoring.regularizer import (
     uses_weight,
 )
 from regplug.errors import did_you_mean
+from regplug.text import describe_error, safe_repr
 from regplug.version import __version__
 
 __all__ = ["deprecated_arguments", "unannotated_attributes", "validate_class"]
@@ -53,27 +53,36 @@ def unannotated_attributes(cls: type[Regularizer]) -> dict[str, Any]:
 
 def validate_class(cls: object) -> str | None:
     """Return why a class cannot be a regularizer; None where it can."""
+    try:
+        return next(_faults(cls), None)
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
+        # its metaclass, or what it has as an attribute, raises whatever is asked
+        return f"cannot be inspected: {describe_error(error)}"
+
+
+def _faults(cls):
     if not (isinstance(cls, type) and issubclass(cls, Regularizer)):
-        return f"{cls!r} is not a subclass of regplug.Regularizer"
-    checks: list[Callable[[type[Regularizer]], Iterator[str]]] = [
-        _faults_of_declarations,
-        _faults_of_hooks,
-        _faults_of_options,
-    ]
-    for check in checks:
-        for fault in check(cls):
-            return fault
-    return None
+        yield f"{safe_repr(cls)} is not a subclass of regplug.Regularizer"
+        return
+    # the classes are kept in a dictionary
+    hash(cls)
+    yield from _faults_of_declarations(cls)
+    yield from _faults_of_hooks(cls)
+    yield from _faults_of_options(cls)
 
 
 def _faults_of_declarations(cls):
-    if cls.__eq__ is not object.__eq__:
-        why = "regularizers compare by identity; remove it or use eq=False"
-        yield f"defines __eq__ (a dataclass does): {why}"
+    for method in ("__eq__", "__hash__"):
+        if getattr(cls, method) is not getattr(object, method):
+            why = "regularizers compare by identity; remove it or use eq=False"
+            yield f"defines {method} (a dataclass does): {why}"
     for key, choices in _CHOICES.items():
         value = getattr(cls, key)
         if value not in choices:
-            yield f"{key} = {value!r} is not one of {', '.join(map(repr, choices))}"
+            valid = ", ".join(map(repr, choices))
+            yield f"{key} = {safe_repr(value)} is not one of {valid}"
     if getattr(cls, "weight", ...) is None and uses_weight(cls):
         yield (
             "says weight = None, and has a loss, which is multiplied by the weight, "
@@ -86,7 +95,7 @@ def _faults_of_hooks(cls):
     implemented = set()
     for name in dir(cls):
         marks = getattr(getattr(cls, name, None), "regplug_impl", None)
-        if marks is None:
+        if not isinstance(marks, dict):
             if name in HOOKS:
                 yield f"method {name!r} is named like a hook but lacks @hookimpl"
             continue
@@ -104,8 +113,11 @@ def _faults_of_hooks(cls):
 
 
 def _faults_of_arguments(cls, hook):
-    _self, *parameters = inspect.signature(getattr(cls, hook)).parameters.values()
-    for parameter in parameters:
+    parameters = list(inspect.signature(getattr(cls, hook)).parameters.values())
+    if not parameters or parameters[0].name != "self":
+        how = f"write def {hook}(self, ...), with no other decorator than @hookimpl"
+        yield f"hook {hook!r} is no method whose first argument is self: {how}"
+    for parameter in parameters[1:]:
         is_plain = parameter.kind is parameter.POSITIONAL_OR_KEYWORD
         if not is_plain or parameter.default is not parameter.empty:
             why = (
@@ -123,10 +135,18 @@ def _faults_of_arguments(cls, hook):
 
 def _faults_of_options(cls):
     try:
-        options_of(cls)
+        options = options_of(cls)
     except Exception as error:
-        yield f"its options cannot be read: {error}"
+        yield f"its options cannot be read: {describe_error(error)}"
         return
+    # what every regularizer has is used as it is; others are its author's affair
+    for name in options_of(Regularizer).keys() & options.keys():
+        default = options[name].default
+        if default is not None and default is not REQUIRED:
+            try:
+                options[name].check(default)
+            except ValueError as error:
+                yield f"has {name} = {error}"
     for name in unannotated_attributes(cls):
         near = difflib.get_close_matches(name, _ATTRIBUTES, n=1, cutoff=0.9)
         if near:

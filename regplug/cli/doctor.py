@@ -198,8 +198,11 @@ def _capture_output():
         yield output
 
 
-class _TooLong(BaseException):
-    """Raised within a plugin's import; no Exception, for plugins catch these."""
+class _TooLong(KeyboardInterrupt):
+    """Raised within a plugin's import; no Exception, for plugins catch these.
+
+    regplug names whatever else a plugin raises, and lets an interrupt pass.
+    """
 
 
 @contextlib.contextmanager

@@ -27,10 +27,12 @@ from regplug.errors import (
     OptionError,
     RegplugError,
     RegularizerError,
+    faults_as,
     listing,
 )
 from regplug.models.model import Model
 from regplug.models.patterns import Pattern
+from regplug.text import describe_error, safe_repr
 
 __all__ = ["BoundRegularizer", "HookManager"]
 
@@ -134,11 +136,11 @@ class BoundRegularizer:
         return selected
 
     def _selects(self, name, variable):
-        try:
-            return self.regularizer.selects(name, variable)
-        except Exception as error:
-            what = f"raised {type(error).__name__}: {error}"
-            raise self.fault("selects", name, what) from error
+        def error_of(what):
+            return self.fault("selects", name, f"raised {what}")
+
+        with faults_as(error_of):
+            return bool(self.regularizer.selects(name, variable))
 
     def check_weight(self, value: Any) -> float:
         """Return a weight in range; refuse a schedule, and a change of a static one."""
@@ -195,8 +197,10 @@ class BoundRegularizer:
         except RegplugError as error:
             fault = self.fault(hook, where, str(error))
             raise type(error)(str(fault)) from error
-        except (Exception, SystemExit) as error:
-            what = f"raised {type(error).__name__}: {error}"
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:
+            what = f"raised {describe_error(error)}"
             if _is_lack_of_weight(error, self.regularizer):
                 why = "it reads self.weight, and no weight was given"
                 remedy = "give one, weight=...; 0 is off"
@@ -236,6 +240,6 @@ def _wrapper_of(caller, error):
     for implementation in caller.get_hookimpls():
         plugin = implementation.plugin
         if _went_through(plugin, caller.name, error):
-            return f"the wrapper plugin {plugin!r}"
+            return f"the wrapper plugin {safe_repr(plugin)}"
     # where one does not yield just once, pluggy raises, and names it by its place
     return "a wrapper plugin"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Iterable, Mapping
+from functools import partial
 from numbers import Real
 from typing import Any
 
@@ -28,8 +29,10 @@ from regplug.errors import (
     PluginLoadError,
     RegplugError,
     RegplugWarning,
+    faults_as,
 )
 from regplug.models.naming import unique_name
+from regplug.text import type_name
 
 __all__ = ["compose", "read"]
 
@@ -78,10 +81,18 @@ def compose(
             raise CompositionError(
                 f"{regularizer!r} is listed twice: make a second instance."
             )
-        name = regularizer.name or canonical
-        label = unique_name(name, {member.label for member in members})
-        members.append(BoundRegularizer(regularizer, name, label, entry, wrappers))
+        with faults_as(partial(_unusable, regularizer, entry)):
+            check_instance(regularizer, canonical)
+            name = regularizer.name or canonical
+            label = unique_name(name, {member.label for member in members})
+            members.append(BoundRegularizer(regularizer, name, label, entry, wrappers))
     return Manager(members, check_integer("seed", seed, -(2**63), 2**64))
+
+
+def _unusable(regularizer, entry, what):
+    """Return the error that names an instance which raises when it is looked at."""
+    of = entry.provenance if entry else type_name(regularizer)
+    return PluginLoadError(f"{of} is refused: looking at an instance raised {what}.")
 
 
 def _build(item):
@@ -101,14 +112,12 @@ def _build(item):
         raise CompositionError(f"{name!r}: {what}.")
     entry = registry.get_entry(name)
     cls = registry.load(entry)
-    try:
+
+    def error_of(what):
+        return OptionError(f"{entry.provenance}: its constructor raised {what}")
+
+    with faults_as(error_of):
         regularizer = cls(**check_options(cls, name, dict(options)))
-    except RegplugError:
-        raise
-    except Exception as error:
-        what = f"its constructor raised {type(error).__name__}: {error}"
-        raise OptionError(f"{name}: {what}") from error
-    check_instance(regularizer, entry.name)
     return regularizer, entry.name, entry
 
 
@@ -120,7 +129,6 @@ def _from_instance(regularizer):
         raise PluginLoadError(f"{what} is refused: it {fault}.")
     entry = registry.origin(cls)
     name = entry.name if entry else registry.snake_case(cls.__name__)
-    check_instance(regularizer, name)
     # attributes may have been set after the constructor checked them
     check_options(cls, name, non_default_options(regularizer))
     return regularizer, name, entry

@@ -8,6 +8,7 @@ from typing import Any
 
 from regplug.engine import name_of
 from regplug.errors import RegplugError
+from regplug.text import safe_repr
 
 __all__ = ["Fault", "check_scalar", "check_tensor", "refine_type"]
 
@@ -21,7 +22,7 @@ def check_tensor(
 ) -> None:
     """Refuse what is no dense tensor variable."""
     if name_of(value) is None or not engine.is_dense(value):
-        raise fault(f"returned {value!r}, expected {expected}")
+        raise fault(f"returned {safe_repr(value)}, expected {expected}")
 
 
 def check_scalar(value: Any, engine: ModuleType, fault: Fault) -> None:

@@ -17,7 +17,13 @@ import numpy as np
 
 from regplug.composition import saved_state
 from regplug.composition.shared import LazySharedVariable
-from regplug.errors import CompositionError, ModelError, RegularizerError, listing
+from regplug.errors import (
+    CompositionError,
+    ModelError,
+    RegularizerError,
+    faults_as,
+    listing,
+)
 from regplug.graph.rewiring import toposort
 from regplug.models.model import Model
 
@@ -52,11 +58,13 @@ class KeptArray(LazySharedVariable):
 
     def remade(self) -> np.ndarray:
         """Return what the array begins as now."""
-        try:
+        with faults_as(self._cannot_be_made):
             return np.array(self.make(), self.value.dtype)
-        except Exception as error:
-            what = f"what it begins as raised {type(error).__name__}: {error}"
-            raise RegularizerError(f"the kept array {self.key!r}: {what}") from error
+
+    def _cannot_be_made(self, what):
+        return RegularizerError(
+            f"the kept array {self.key!r}: what it begins as raised {what}"
+        )
 
 
 class KeptArrays:

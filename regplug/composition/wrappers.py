@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import partial
 from typing import Any
 
 import pluggy
 
 from regplug.authoring.regularizer import HOOKS
 from regplug.composition.bound import HookManager
-from regplug.errors import CompositionError
+from regplug.errors import CompositionError, faults_as
+from regplug.text import safe_repr
 
 __all__ = ["check_wrappers"]
 
@@ -29,11 +31,18 @@ def check_wrappers(plugins: Any) -> tuple:
     plugins = tuple(plugins)
     for number, plugin in enumerate(plugins):
         if any(plugin is other for other in plugins[:number]):
-            raise CompositionError(f"plugins: {plugin!r} is listed twice.")
-        fault = _fault(plugin)
+            raise CompositionError(f"plugins: {safe_repr(plugin)} is listed twice.")
+        with faults_as(partial(_cannot_be_inspected, plugin)):
+            fault = _fault(plugin)
         if fault:
-            raise CompositionError(f"plugins: {plugin!r} {fault}.")
+            raise CompositionError(f"plugins: {safe_repr(plugin)} {fault}.")
     return plugins
+
+
+def _cannot_be_inspected(plugin, what):
+    return CompositionError(
+        f"plugins: {safe_repr(plugin)} cannot be inspected: {what}."
+    )
 
 
 def _fault(plugin):
@@ -43,7 +52,7 @@ def _fault(plugin):
     wrapped = set()
     for name in dir(plugin):
         marks = getattr(getattr(plugin, name, None), "regplug_impl", None)
-        if marks is None:
+        if not isinstance(marks, dict):
             continue
         if not (marks["wrapper"] or marks["hookwrapper"]):
             remedy = (

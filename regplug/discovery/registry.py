@@ -30,6 +30,7 @@ from regplug.errors import (
     NameConflictError,
     PluginLoadError,
     UnknownRegularizerError,
+    faults_as,
     listing,
     nearest,
 )
@@ -219,22 +220,25 @@ class Entry:
         PluginLoadError
             It is refused or cannot be imported; the message ends with `advice`.
         """
+
+        def error_of(what):
+            return PluginLoadError(f"{self.provenance} {what}. {advice}".strip())
+
         if self.blocked_reason:
-            fault = f"is refused: {self.blocked_reason}"
-            raise PluginLoadError(f"{self.provenance} {fault}. {advice}".strip())
-        try:
-            return pkgutil.resolve_name(self.value)
-        except (Exception, SystemExit) as error:
-            what = str(error) or type(error).__name__
-            if isinstance(error, SystemExit):
-                what = f"it calls exit({error})"
-            fault = f"could not be imported: {what}"
-            raise PluginLoadError(
-                f"{self.provenance} {fault}. {advice}".strip()
-            ) from error
+            raise error_of(f"is refused: {self.blocked_reason}")
+        stdout, was_closed = sys.stdout, _is_closed(sys.stdout)
+        with faults_as(lambda what: error_of(f"could not be imported: {what}")):
+            found = pkgutil.resolve_name(self.value)
+        if _is_closed(stdout) and not was_closed:
+            raise error_of("is refused: importing it closes sys.stdout")
+        return found
 
     def __str__(self) -> str:
         return f"{self.name} ({self.package} {self.version})"
+
+
+def _is_closed(stream):
+    return getattr(stream, "closed", True)
 
 
 def snake_case(value: str) -> str:

@@ -18,6 +18,7 @@ from regplug.errors import (
 from regplug.testing.check import CHECKS, Check, CheckFailure, NotApplicable
 from regplug.testing.graphs import installed_engine
 from regplug.testing.subject import Subject
+from regplug.text import describe_error
 
 # each adds its checks, and these are made in this order
 # isort: split
@@ -188,8 +189,10 @@ def attempt(check: Check, subject: Subject) -> tuple[str, str]:
         return SKIPPED, str(error)
     except (CheckFailure, RegplugError) as error:
         return FAILED, str(error)
-    except (Exception, SystemExit) as error:
-        return FAILED, f"raised {type(error).__name__}: {error}"
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
+        return FAILED, f"raised {describe_error(error)}"
 
 
 def parametrize_with_checks(

@@ -210,7 +210,7 @@ class Subject:
             self.given = non_default_options(regularizer)
         self._runs: dict[tuple, Run] = {}
         self.refusals: list[str] = []
-        self.error: Exception | None = None
+        self.error: BaseException | None = None
 
     @property
     def name(self):
@@ -342,7 +342,9 @@ class Subject:
                     if self._accepts(case):
                         found.append(case)
                         break
-        except Exception as error:
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:
             self.error = error
         return found
 

@@ -44,7 +44,7 @@ def test_doctor_names_the_versions_that_are_at_work(run, engine):
             "No module named 'nowhere_found'. (",
             "python -m pip install nowhere_found",
         ),
-        ("import sys; sys.exit(3)", "it calls exit(3). (", "report it to its authors"),
+        ("import sys; sys.exit(3)", "SystemExit: 3. (", "report it to its authors"),
         ("1 / 0", "division by zero. (", "python -m pip install --upgrade rp-bad"),
         (
             "x = (",

@@ -231,8 +231,8 @@ def test_show_of_what_cannot_be_imported_is_one_line(run, package):
 
     assert result.exit_code == 1
     assert result.output == (
-        "Error: 'raises' (rp-raises 0.1) could not be imported: one two. Other regularizers are unaffected. "
-        "See: regplug doctor raises\n"
+        "Error: 'raises' (rp-raises 0.1) could not be imported: ValueError: one two. "
+        "Other regularizers are unaffected. See: regplug doctor raises\n"
     )
 
 

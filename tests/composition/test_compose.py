@@ -329,11 +329,12 @@ class Old(Regularizer):
     package("regplug-old", {"old": "regplug_old:Old"}, "regplug_old", source)
     with pytest.raises(
         OptionError,
-        match="^old: its constructor raised TypeError: .*missing 1 required",
+        match="^'old' .regplug-old 0.1.: its constructor raised TypeError: .*missing 1 required",
     ):
         regplug.compose(["old=0.5"])
     with pytest.raises(
-        OptionError, match="^old: its constructor raised ZeroDivisionError"
+        OptionError,
+        match="^'old' .regplug-old 0.1.: its constructor raised ZeroDivisionError",
     ):
         regplug.compose([("old", {"size": 0})])
 

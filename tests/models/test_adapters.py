@@ -167,7 +167,7 @@ def test_adapter_that_cannot_be_imported_is_named(adapter, T):
     adapter("import no_such_module\n")
     with pytest.raises(
         PluginLoadError,
-        match="regplug-nets 0.3. could not be imported: No module named 'no_such",
+        match="regplug-nets 0.3. could not be imported: ModuleNotFoundError: No module named 'no_such",
     ):
         regplug.as_model(net(T))
 

@@ -95,6 +95,6 @@ def test_install_of_a_package_that_does_not_import_is_reported_and_harms_no_othe
     assert "regplug-lasso 0.1" in done.stdout
     done = environment.run("-c", "import regplug; regplug.load('broken')")
     assert (
-        "PluginLoadError: 'broken' (regplug-broken 0.1) could not be imported: No module named"
+        "PluginLoadError: 'broken' (regplug-broken 0.1) could not be imported: ModuleNotFoundError: No module named"
         in done.stderr
     )
