@@ -12,6 +12,7 @@ from regplug.authoring.options import REQUIRED, options_of
 from regplug.authoring.regularizer import HOOKS, hook_arguments, uses_weight
 from regplug.discovery import registry
 from regplug.tables import console, labelled, table
+from regplug.text import safe_repr
 
 _TARGETS = {"outputs": "outputs of layers", "params": "parameters"}
 _APPLIES = {"training": "while training", "always": "always, at prediction time too"}
@@ -50,7 +51,7 @@ def command(name: str, as_json: bool) -> None:
         "options": _schema(cls),
     }
     if as_json:
-        click.echo(json.dumps(facts, indent=2, default=repr))
+        click.echo(json.dumps(facts, indent=2, default=safe_repr))
     else:
         _print(facts, cls)
 
@@ -130,7 +131,7 @@ def _options_table(facts, cls):
     rows = []
     for name, property in facts["options"]["properties"].items():
         option = options_of(cls)[name]
-        default = repr(option.default)
+        default = safe_repr(option.default)
         if option.default is REQUIRED:
             default = "must be given"
         meaning = _plain(property.get("description", ""))

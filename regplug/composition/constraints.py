@@ -19,8 +19,10 @@ from regplug.errors import (
     NoMatchError,
     OptionError,
     RegplugWarning,
+    faults_as,
     listing,
 )
+from regplug.text import safe_repr
 
 __all__ = ["constrain"]
 
@@ -56,7 +58,9 @@ def _projected(hooks, member, updates, learning_rate):
         unit_axis=hooks.unit_axis(member, "constrain"),
     )
     member.require_used_weight()
-    _check_results(member, results, updated)
+    fault = partial(member.fault, "constrain", "")
+    with faults_as(lambda what: fault(f"returned an object that raised {what}")):
+        results = _as_results(results, updated, fault)
     projected = {}
     for name, new in updated.items():
         # what is left out is constrained as it stands
@@ -99,11 +103,11 @@ def _check_arguments(member, updated, learning_rate):
         require_float(name, new, partial(member.fault, "constrain", name))
 
 
-def _check_results(member, results, updated):
+def _as_results(results, updated, fault):
     if not isinstance(results, Mapping) or results.keys() - updated.keys():
         expected = f"a dict with keys of {', '.join(updated)}"
-        what = f"returned {results!r}, expected {expected}"
-        raise member.fault("constrain", "", what)
+        raise fault(f"returned {safe_repr(results)}, expected {expected}")
+    return dict(results)
 
 
 def _as_update(hooks, name, param, new):

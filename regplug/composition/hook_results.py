@@ -7,7 +7,7 @@ from types import ModuleType
 from typing import Any
 
 from regplug.engine import name_of
-from regplug.errors import RegplugError
+from regplug.errors import RegplugError, faults_as
 from regplug.text import safe_repr
 
 __all__ = ["Fault", "check_scalar", "check_tensor", "refine_type"]
@@ -21,7 +21,9 @@ def check_tensor(
     value: Any, engine: ModuleType, fault: Fault, expected: str = "a tensor variable"
 ) -> None:
     """Refuse what is no dense tensor variable."""
-    if name_of(value) is None or not engine.is_dense(value):
+    with faults_as(lambda what: fault(f"returned an object that raised {what}")):
+        is_tensor = name_of(value) is not None and engine.is_dense(value)
+    if not is_tensor:
         raise fault(f"returned {safe_repr(value)}, expected {expected}")
 
 

@@ -79,7 +79,9 @@ def _term(
         state=hooks.state(member),
         unit_axis=hooks.unit_axis(member, "loss"),
     )
-    if value is None or (isinstance(value, (int, float)) and value == 0):
+    # not isinstance: an object may lie of its class, or raise
+    is_number = issubclass(type(value), (int, float))
+    if value is None or (is_number and value == 0):
         return None
     check_scalar(value, hooks.engine, partial(member.fault, "loss", ""))
     is_on = T.neq(weight, 0)
