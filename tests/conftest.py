@@ -13,6 +13,11 @@ from pathlib import Path
 import pytest
 
 
+def pytest_addoption(parser):
+    """Add how long the fuzzers run: `pytest tests/fuzz --seeds 5000` takes minutes."""
+    parser.addoption("--seeds", type=int, default=40, help="how many the fuzzers try")
+
+
 @pytest.fixture
 def equal(engine):
     """Return a function that tells whether two variables are the same computation of the same inputs."""

@@ -227,8 +227,13 @@ class Entry:
         if self.blocked_reason:
             raise error_of(f"is refused: {self.blocked_reason}")
         stdout, was_closed = sys.stdout, _is_closed(sys.stdout)
-        with faults_as(lambda what: error_of(f"could not be imported: {what}")):
-            found = pkgutil.resolve_name(self.value)
+        try:
+            with faults_as(lambda what: error_of(f"could not be imported: {what}")):
+                found = pkgutil.resolve_name(self.value)
+        finally:
+            # whoever takes it away, or puts junk in its place
+            if _is_closed(sys.stdout):
+                sys.stdout = stdout
         if _is_closed(stdout) and not was_closed:
             raise error_of("is refused: importing it closes sys.stdout")
         return found
