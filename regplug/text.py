@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 
-__all__ = ["describe_error", "printable", "safe_repr", "safe_str", "type_name"]
+__all__ = [
+    "describe_error",
+    "printable",
+    "safe_repr",
+    "safe_str",
+    "snake_case",
+    "type_name",
+]
 
 
 def printable(text: str) -> str:
@@ -44,6 +52,12 @@ def _as_text(convert, value):
         raise
     except BaseException:
         return f"<{type_name(value)}, which cannot be shown>"
+
+
+def snake_case(value: str) -> str:
+    """Return the name in snake case of ``module:Class`` or ``Class``."""
+    boundary = r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])"
+    return re.sub(boundary, "_", value.rpartition(":")[2]).lower()
 
 
 def type_name(value: object) -> str:

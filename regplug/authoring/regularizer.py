@@ -13,8 +13,9 @@ from annotated_types import Interval
 from regplug.authoring import hookspecs
 from regplug.authoring.hookspecs import hookimpl
 from regplug.authoring.options import REQUIRED, check_options, options_of
+from regplug.authoring.short_form import format_short
 from regplug.errors import OptionError
-from regplug.text import safe_repr
+from regplug.text import safe_repr, snake_case
 
 __all__ = [
     "HOOKS",
@@ -146,6 +147,15 @@ class Regularizer(_Declaring):
         options = non_default_options(self).items()
         given = ", ".join(f"{key}={safe_repr(value)}" for key, value in options)
         return f"{type(self).__name__}({given})"
+
+    def __str__(self) -> str:
+        """Return the line that composes it; its `repr` where TOML cannot write it."""
+        own_name = snake_case(type(self).__name__)
+        name = vars(type(self)).get("_regplug_name", own_name)
+        try:
+            return format_short(name, non_default_options(self))
+        except (TypeError, ValueError, RecursionError):
+            return repr(self)
 
     def selects(self, name: str, variable: Any) -> bool:
         """Tell whether the regularizer acts on an entry that its pattern matches.

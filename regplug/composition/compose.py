@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import warnings
 from collections.abc import Iterable, Mapping
@@ -15,6 +16,7 @@ from regplug.authoring.regularizer import (
     check_instance,
     non_default_options,
 )
+from regplug.authoring.short_form import format_short, parse_short
 from regplug.authoring.validation import validate_class
 from regplug.composition import lock
 from regplug.composition.bound import BoundRegularizer
@@ -32,7 +34,7 @@ from regplug.errors import (
     faults_as,
 )
 from regplug.models.naming import unique_name
-from regplug.text import type_name
+from regplug.text import safe_repr, snake_case, type_name
 
 __all__ = ["compose", "read"]
 
@@ -46,7 +48,8 @@ def compose(
     ----------
     regularizers : list or mapping
         Each entry of a list is ``(name, options)``, ``(name, weight)``, the short form
-        ``"NAME[=WEIGHT][@PATTERN]"`` (commas make a list of patterns) or a
+        ``"NAME(option=VALUE, ...)=WEIGHT@PATTERN"``, of which all but the name may be
+        left out (values are TOML's, commas make a list of patterns), or a
         `Regularizer` instance. A mapping is name -> options or weight.
     seed : int, within 64 bits
         The seed of all noise.
@@ -98,12 +101,13 @@ def _unusable(regularizer, entry, what):
 def _build(item):
     """Return a regularizer, its name and the package that it is from."""
     if isinstance(item, str):
-        item = _short_form(item)
+        item = parse_short(item)
     if isinstance(item, Regularizer):
         return _from_instance(item)
     if not isinstance(item, (tuple, list)) or len(item) != 2:
-        valid = "('dropout', {'weight': 0.5}), 'dropout=0.5@hid*:out' or an instance"
-        raise CompositionError(f"{item!r} is no regularizer: write {valid}.")
+        raise CompositionError(
+            f"{safe_repr(item)} is no regularizer: write {_line_for(item)}."
+        )
     name, options = item
     if isinstance(options, Real) and not isinstance(options, bool):
         options = {"weight": options}
@@ -121,6 +125,18 @@ def _build(item):
     return regularizer, entry.name, entry
 
 
+def _line_for(item):
+    """Return what to write in the place of an entry that is none."""
+    if isinstance(item, (tuple, list)) and 0 < len(item) < 4:
+        name, *rest = item
+        keys = ("weight", "pattern")
+        with contextlib.suppress(Exception):
+            line = format_short(name, dict(zip(keys, rest, strict=False)))
+            parse_short(line)
+            return repr(line)
+    return "('dropout', {'weight': 0.5}), 'dropout=0.5@hid*:out' or an instance"
+
+
 def _from_instance(regularizer):
     cls = type(regularizer)
     fault = validate_class(cls)
@@ -128,27 +144,10 @@ def _from_instance(regularizer):
         what = f"{cls.__module__}.{cls.__qualname__}"
         raise PluginLoadError(f"{what} is refused: it {fault}.")
     entry = registry.origin(cls)
-    name = entry.name if entry else registry.snake_case(cls.__name__)
+    name = entry.name if entry else snake_case(cls.__name__)
     # attributes may have been set after the constructor checked them
     check_options(cls, name, non_default_options(regularizer))
     return regularizer, name, entry
-
-
-def _short_form(text):
-    head, at, pattern = text.partition("@")
-    name, equals, weight = head.partition("=")
-    options: dict[str, Any] = {}
-    if equals:
-        try:
-            options["weight"] = float(weight)
-        except ValueError as error:
-            raise CompositionError(
-                f"{text!r}: weight {weight!r} is no number; NAME[=WEIGHT][@PATTERN]."
-            ) from error
-    if at:
-        patterns = pattern.split(",")
-        options["pattern"] = patterns if len(patterns) > 1 else pattern
-    return name, options
 
 
 def read(path: str | os.PathLike, *, strict: bool = False) -> Manager:

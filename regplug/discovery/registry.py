@@ -34,6 +34,7 @@ from regplug.errors import (
     listing,
     nearest,
 )
+from regplug.text import snake_case
 from regplug.version import __version__
 
 if TYPE_CHECKING:
@@ -51,7 +52,6 @@ __all__ = [
     "get_entry",
     "load",
     "origin",
-    "snake_case",
 ]
 
 GROUP = "regplug.regularizers"
@@ -246,12 +246,6 @@ def _is_closed(stream):
     return getattr(stream, "closed", True)
 
 
-def snake_case(value: str) -> str:
-    """Return the name in snake case of ``module:Class`` or ``Class``."""
-    boundary = r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])"
-    return re.sub(boundary, "_", value.rpartition(":")[2]).lower()
-
-
 def available() -> list[Entry]:
     """Return what the installed packages offer, sorted by name.
 
@@ -386,4 +380,6 @@ def load(name: str | Entry) -> type[Regularizer]:
             f"{entry.provenance} is refused: {entry.value} {fault}. {advice}"
         )
     _loaded[cls] = entry
+    # so that an instance can say how it is composed
+    cls._regplug_name = entry.qualified_name
     return cls

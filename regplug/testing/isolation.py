@@ -13,6 +13,7 @@ from unittest import mock
 
 from regplug.discovery import registry
 from regplug.discovery.registry import Entry
+from regplug.text import snake_case
 
 
 class Package(importlib.metadata.Distribution):
@@ -65,7 +66,7 @@ class IsolatedRegistry:
         value = f"{self._add_module(cls)}:{cls.__name__}"
         key = package, version
         offered = self._packages.setdefault(key, Package(*key))
-        offered.offer(name or registry.snake_case(cls.__name__), value)
+        offered.offer(name or snake_case(cls.__name__), value)
         # its module is new, and so no other entry has that value
         return next(entry for entry in registry.available() if entry.value == value)
 

@@ -279,9 +279,9 @@ def test_compose_seed_is_any_integer_of_64_bits(seed):
         ([("dropout", None)], "'dropout': None is no mapping"),
         (
             ["dropout=half"],
-            "'dropout=half': weight 'half' is no number; NAME[=WEIGHT][@PATTERN]",
+            "'half' is no weight: write a number, or a schedule in braces",
         ),
-        (["dropout="], "weight '' is no number"),
+        (["dropout="], "'' is no weight"),
         ([(5, 0.5)], "5 is no name of a regularizer"),
     ],
 )

@@ -14,7 +14,7 @@ import regplug
 from regplug import PluginLoadError, UnknownRegularizerError
 from regplug.discovery import registry
 from regplug.discovery.metadata import canonicalize_name, satisfies
-from regplug.discovery.registry import snake_case
+from regplug.text import snake_case
 
 SOURCE = '''
 from regplug import Regularizer, hookimpl
