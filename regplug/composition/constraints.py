@@ -58,9 +58,7 @@ def _projected(hooks, member, updates, learning_rate):
         unit_axis=hooks.unit_axis(member, "constrain"),
     )
     member.require_used_weight()
-    fault = partial(member.fault, "constrain", "")
-    with faults_as(lambda what: fault(f"returned an object that raised {what}")):
-        results = _as_results(results, updated, fault)
+    results = _as_results(member, results, updated)
     projected = {}
     for name, new in updated.items():
         # what is left out is constrained as it stands
@@ -103,11 +101,13 @@ def _check_arguments(member, updated, learning_rate):
         require_float(name, new, partial(member.fault, "constrain", name))
 
 
-def _as_results(results, updated, fault):
-    if not isinstance(results, Mapping) or results.keys() - updated.keys():
-        expected = f"a dict with keys of {', '.join(updated)}"
-        raise fault(f"returned {safe_repr(results)}, expected {expected}")
-    return dict(results)
+def _as_results(member, results, updated):
+    fault = partial(member.fault, "constrain", "")
+    with faults_as(lambda what: fault(f"returned an object that raised {what}")):
+        if isinstance(results, Mapping) and not results.keys() - updated.keys():
+            return dict(results)
+    expected = f"a dict with keys of {', '.join(updated)}"
+    raise fault(f"returned {safe_repr(results)}, expected {expected}")
 
 
 def _as_update(hooks, name, param, new):
