@@ -6,7 +6,7 @@ weight 0 is the identity, exactly.
 
 from regplug_noise.additive import (
     GaussianDropout,
-    GaussianNoise,
+    Noise,
     SaltAndPepper,
     UniformNoise,
 )
@@ -25,8 +25,8 @@ __all__ = [
     "DropPath",
     "Dropout",
     "GaussianDropout",
-    "GaussianNoise",
     "LockedDropout",
+    "Noise",
     "SaltAndPepper",
     "SpatialDropout",
     "UniformNoise",

@@ -10,7 +10,7 @@ from regplug import Regularizer, hookimpl
 from regplug.engine import tensor
 
 
-class GaussianNoise(Regularizer):
+class Noise(Regularizer):
     """Add normal noise of standard deviation `weight`.
 
     Parameters
