@@ -79,7 +79,8 @@ def _members(regularizers, wrappers):
         raise CompositionError(f"{given} {what}: write [{given}].")
     # by identity, for a class may compare its instances in another way
     members: dict[int, BoundRegularizer] = {}
-    labels, counts = set(), Counter()
+    labels: set[str] = set()
+    counts: Counter[str] = Counter()
     for item in regularizers:
         regularizer, canonical, entry = _build(item)
         if id(regularizer) in members:

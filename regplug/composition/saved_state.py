@@ -135,7 +135,8 @@ def from_npz(data: bytes) -> dict[str, Any]:
                     state["arrays"][str(key)] = _entry(archive, f"array {number}")
         return dict(state)
     except Exception as error:
-        what = f"it is no whole file of manager.save: {describe_error(error)[:300]}"
+        fault = describe_error(error)[:300]
+        what = f"it is no whole file of manager.save: {fault}"
         remedy = "give an older one that is whole, or begin anew"
         raise CompositionError(f"{what}: {remedy}.") from error
 

@@ -131,7 +131,7 @@ def test_file_stays_on_a_full_disk(old):
         from regplug.files import write_whole
 
         resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, 10_000))
-        members = [("dropout", {"weight": 0.5, "pattern": "x" * 9000})] * 3
+        members = [("dropout", {"weight": 0.5, "pattern": ["x" * 900] * 5})] * 5
         manager = regplug.compose(members)
         for write in (manager.write, lambda path: write_whole(path, b"x" * 10_001)):
             try:
@@ -183,15 +183,18 @@ def test_file_is_whole_after_kill_in_the_middle_of_200_writes(tmp_path, method):
 
         path = Path(sys.argv[1])
         manager, found = regplug.compose({MEMBERS}, seed=1), set()
-        manager.{method}(path)
         for number in range(200):
+            ready, begun = os.pipe()
             child = os.fork()
             while not child:
                 for manager._run_state.seed in (1, 2):
                     manager.{method}(path)
-            time.sleep(random.Random(number).uniform(0.001, 0.005))
+                    os.write(begun, b".")
+            os.read(ready, 1)
+            time.sleep(random.Random(number).uniform(0, 0.003))
             os.kill(child, signal.SIGKILL)
             os.waitpid(child, 0)
+            os.close(ready), os.close(begun)
             found.add(path.read_bytes())
         print(len(found), len(list(path.parent.iterdir())) > 1)
     """
