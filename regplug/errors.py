@@ -122,10 +122,8 @@ def did_you_mean(name: object, names: Iterable[str]) -> str:
 
     Empty where none is near.
     """
-    near = nearest(name, names)
-    if near is None or not isinstance(name, str):
-        return ""
-    return f" Did you mean {near!r}?"
+    near = nearest(name, names) if isinstance(name, str) else None
+    return f" Did you mean {near!r}?" if near else ""
 
 
 def listing(names: Iterable[str], limit: int = 12) -> str:

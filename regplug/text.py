@@ -4,7 +4,17 @@ from __future__ import annotations
 
 import unicodedata
 
-__all__ = ["describe_error", "printable", "safe_repr", "safe_str", "type_name"]
+__all__ = [
+    "describe_error",
+    "printable",
+    "safe_repr",
+    "safe_str",
+    "short_repr",
+    "type_name",
+]
+
+# characters of a value in a message, and those that stay at each end
+_LONGEST, _END = 1000, 400
 
 
 def printable(text: str) -> str:
@@ -29,6 +39,15 @@ def _escaped(character):
 def safe_repr(value: object) -> str:
     """Return `repr(value)`; its type alone where that fails."""
     return _as_text(repr, value)
+
+
+def short_repr(value: object) -> str:
+    """Return `safe_repr(value)`, without its middle where it is long."""
+    text = safe_repr(value)
+    if len(text) <= _LONGEST:
+        return text
+    cut = len(text) - 2 * _END
+    return f"{text[:_END]}... ({cut} characters) ...{text[-_END:]}"
 
 
 def safe_str(value: object) -> str:
