@@ -9,7 +9,7 @@ import contextlib
 import difflib
 from collections.abc import Callable, Iterable, Iterator
 
-from regplug.text import describe_error, printable, safe_str
+from regplug.text import describe_error, printable, safe_str, shortened
 
 __all__ = [
     "CompositionError",
@@ -31,14 +31,18 @@ __all__ = [
 ]
 
 
+# characters of an error
+_LONGEST = 4000
+
+
 class RegplugError(Exception):
     """Base of every error that regplug raises.
 
-    Its text is safe to print, whatever it quotes.
+    Its text is safe to print and of a length that is read, whatever it quotes.
     """
 
     def __init__(self, text: object = ""):
-        super().__init__(printable(safe_str(text)))
+        super().__init__(shortened(printable(safe_str(text)), _LONGEST))
 
 
 class RegplugWarning(UserWarning):

@@ -10,11 +10,12 @@ __all__ = [
     "safe_repr",
     "safe_str",
     "short_repr",
+    "shortened",
     "type_name",
 ]
 
-# characters of a value in a message, and those that stay at each end
-_LONGEST, _END = 1000, 400
+# characters of a value in a message
+_LONGEST = 1000
 
 
 def printable(text: str) -> str:
@@ -43,11 +44,16 @@ def safe_repr(value: object) -> str:
 
 def short_repr(value: object) -> str:
     """Return `safe_repr(value)`, without its middle where it is long."""
-    text = safe_repr(value)
-    if len(text) <= _LONGEST:
+    return shortened(safe_repr(value), _LONGEST)
+
+
+def shortened(text: str, longest: int) -> str:
+    """Return a text, without its middle where it is longer than so many characters."""
+    if len(text) <= longest:
         return text
-    cut = len(text) - 2 * _END
-    return f"{text[:_END]}... ({cut} characters) ...{text[-_END:]}"
+    end = longest * 2 // 5
+    cut = len(text) - 2 * end
+    return f"{text[:end]}... ({cut} characters) ...{text[-end:]}"
 
 
 def safe_str(value: object) -> str:
