@@ -9,7 +9,7 @@ import contextlib
 import difflib
 from collections.abc import Callable, Iterable, Iterator
 
-from regplug.text import describe_error, printable, safe_str
+from regplug.text import describe_error, printable, safe_str, shortened
 
 __all__ = [
     "CompositionError",
@@ -31,14 +31,18 @@ __all__ = [
 ]
 
 
+# characters of an error
+_LONGEST = 4000
+
+
 class RegplugError(Exception):
     """Base of every error that regplug raises.
 
-    Its text is safe to print, whatever it quotes.
+    Its text is safe to print and of a length that is read, whatever it quotes.
     """
 
     def __init__(self, text: object = ""):
-        super().__init__(printable(safe_str(text)))
+        super().__init__(shortened(printable(safe_str(text)), _LONGEST))
 
 
 class RegplugWarning(UserWarning):
@@ -122,10 +126,8 @@ def did_you_mean(name: object, names: Iterable[str]) -> str:
 
     Empty where none is near.
     """
-    near = nearest(name, names)
-    if near is None or not isinstance(name, str):
-        return ""
-    return f" Did you mean {near!r}?"
+    near = nearest(name, names) if isinstance(name, str) else None
+    return f" Did you mean {near!r}?" if near else ""
 
 
 def listing(names: Iterable[str], limit: int = 12) -> str:

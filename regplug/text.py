@@ -10,9 +10,14 @@ __all__ = [
     "printable",
     "safe_repr",
     "safe_str",
+    "short_repr",
+    "shortened",
     "snake_case",
     "type_name",
 ]
+
+# characters of a value in a message
+_LONGEST = 1000
 
 
 def printable(text: str) -> str:
@@ -37,6 +42,20 @@ def _escaped(character):
 def safe_repr(value: object) -> str:
     """Return `repr(value)`; its type alone where that fails."""
     return _as_text(repr, value)
+
+
+def short_repr(value: object) -> str:
+    """Return `safe_repr(value)`, without its middle where it is long."""
+    return shortened(safe_repr(value), _LONGEST)
+
+
+def shortened(text: str, longest: int) -> str:
+    """Return a text, without its middle where it is longer than so many characters."""
+    if len(text) <= longest:
+        return text
+    end = longest * 2 // 5
+    cut = len(text) - 2 * end
+    return f"{text[:end]}... ({cut} characters) ...{text[-end:]}"
 
 
 def safe_str(value: object) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from numbers import Real
 from typing import Any
 
 __all__ = ["in_our_words"]
@@ -54,7 +53,7 @@ def in_our_words(
     """
     key = re.sub(r"[\W_]+", "", word).lower()
     if key in _KEEP and "weight" in options:
-        is_number = isinstance(value, Real) and 0 <= value <= 1
+        is_number = isinstance(value, (int, float)) and 0 <= value <= 1
         # in decimals, as the user thinks of it
         return "weight", round(1 - float(value), 12) if is_number else value
     for words, ours in _WORDS.items():

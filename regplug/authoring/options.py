@@ -20,6 +20,7 @@ from typing import Annotated, Any, ClassVar, Literal, get_args, get_origin
 
 from regplug.authoring.schedules import Schedule, finite
 from regplug.errors import OptionError, did_you_mean
+from regplug.text import short_repr
 
 __all__ = ["REQUIRED", "Option", "check_options", "options_of"]
 
@@ -93,7 +94,7 @@ class Option:
             return None
         for key, limit in self.bounds.items():
             if not getattr(operator, key)(value, limit):
-                raise ValueError(f"{value!r} is out of range: {self.range}")
+                raise ValueError(f"{short_repr(value)} is out of range: {self.range}")
         return value
 
     def schema(self) -> dict[str, Any]:
@@ -158,11 +159,12 @@ def check_options(cls: type, label: str, given: dict[str, Any]) -> dict[str, Any
     checked = {}
     for name, value in given.items():
         if name not in options:
-            what = f"unknown option {name!r}.{did_you_mean(name, options)}"
+            what = f"unknown option {short_repr(name)}.{did_you_mean(name, options)}"
             if name == "weight":
                 what = "it has no weight."
             raise OptionError(
-                f"{label}({name}={value!r}): {what} Options: {', '.join(options)}."
+                f"{label}({name}={short_repr(value)}): {what} "
+                f"Options: {', '.join(options)}."
             )
         convert: Callable[[Any], Any] = options[name].check
         if name == "weight" and isinstance(value, Mapping):
@@ -170,7 +172,8 @@ def check_options(cls: type, label: str, given: dict[str, Any]) -> dict[str, Any
         try:
             checked[name] = convert(value)
         except ValueError as error:
-            raise OptionError(f"{label}({name}={value!r}): {error}.") from error
+            text = f"{label}({name}={short_repr(value)}): {error}."
+            raise OptionError(text) from error
     return checked
 
 
@@ -220,7 +223,7 @@ def _convert(kind, value):
 
 
 def _wrong_type(kind, value):
-    return ValueError(f"{value!r} is not of type {_type_name(kind)}")
+    return ValueError(f"{short_repr(value)} is not of type {_type_name(kind)}")
 
 
 def _convert_union(kind, parts, value):
@@ -240,18 +243,21 @@ def _convert_union(kind, parts, value):
 def _convert_choice(kind, choices, value):
     # True == 1 == 1.0
     if (type(value), value) not in [(type(choice), choice) for choice in choices]:
-        raise ValueError(f"{value!r} is not one of {_type_name(kind)}")
+        raise ValueError(f"{short_repr(value)} is not one of {_type_name(kind)}")
     return value
 
 
 def _convert_sequence(kind, parts, value):
-    if isinstance(value, str) or not isinstance(value, Sequence):
+    # texts and bytes are sequences, of texts and of integers
+    is_text = isinstance(value, (str, bytes, bytearray, memoryview))
+    if is_text or not isinstance(value, Sequence):
         raise _wrong_type(kind, value)
     wanted = list(parts)
     if get_origin(kind) is list or parts[-1] is ...:
         wanted = [parts[0]] * len(value)
     if len(value) != len(wanted):
-        raise ValueError(f"{value!r} has {len(value)} entries, not {len(wanted)}")
+        what = f"has {len(value)} entries, not {len(wanted)}"
+        raise ValueError(f"{short_repr(value)} {what}")
     entries = zip(wanted, value, strict=True)
     return get_origin(kind)(Option("", part).check(entry) for part, entry in entries)
 
@@ -259,9 +265,12 @@ def _convert_sequence(kind, parts, value):
 def _convert_number(kind, value):
     if isinstance(value, bool) or not isinstance(value, _NUMBERS[kind]):
         raise _wrong_type(kind, value)
-    if kind is int:
-        return int(value)
-    return finite(value)
+    if kind is float:
+        return finite(value)
+    number = int(value)
+    if not -(2**63) <= number < 2**63:
+        raise ValueError(f"{short_repr(value)} is no integer within 64 bits")
+    return number
 
 
 def _schema(kind):

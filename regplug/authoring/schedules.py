@@ -24,6 +24,7 @@ from types import ModuleType
 from typing import Any
 
 from regplug.errors import did_you_mean
+from regplug.text import short_repr
 
 __all__ = ["KINDS", "Schedule", "finite"]
 
@@ -50,16 +51,16 @@ class Schedule(dict):
         super().__init__(spec)
         known = ", ".join(KINDS)
         if "schedule" not in self:
-            raise ValueError(
-                f"{dict(self)!r} has no key 'schedule'. Schedules: {known}"
-            )
+            what = f"has no key 'schedule'. Schedules: {known}"
+            raise ValueError(f"{short_repr(dict(self))} {what}")
         kind = self["schedule"]
         if not isinstance(kind, str) or kind not in KINDS:
             hint = did_you_mean(kind, KINDS)
-            raise ValueError(f"{kind!r} is no schedule.{hint} Schedules: {known}")
+            what = f"is no schedule.{hint} Schedules: {known}"
+            raise ValueError(f"{short_repr(kind)} {what}")
         if set(self) != {"schedule", *KINDS[kind]}:
-            keys = ", ".join(KINDS[kind])
-            raise ValueError(f"{dict(self)!r}: a {kind} schedule has the keys {keys}")
+            what = f"a {kind} schedule has the keys {', '.join(KINDS[kind])}"
+            raise ValueError(f"{short_repr(dict(self))}: {what}")
         if kind == "piecewise":
             self._check_pieces(check)
         else:
@@ -71,10 +72,11 @@ class Schedule(dict):
             raise _wrong_steps(steps)
         self["steps"] = steps = [_step(each, steps) for each in steps]
         if steps != sorted(set(steps)):
-            raise ValueError(f"{steps!r}: steps must increase")
+            raise ValueError(f"{short_repr(steps)}: steps must increase")
         count = len(steps) + 1
         if not isinstance(values, (list, tuple)) or len(values) != count:
-            raise ValueError(f"{values!r}: {len(steps)} steps need {count} values")
+            what = f"{len(steps)} steps need {count} values"
+            raise ValueError(f"{short_repr(values)}: {what}")
         self["values"] = [finite(check(value)) for value in values]
 
     def _check_ramp(self, kind, check):
@@ -139,15 +141,18 @@ def finite(value: Any) -> float:
     Raises
     ------
     ValueError
-        It is no number, or not finite.
+        It is no number, or not finite within 64 bits.
     """
     number = math.nan
-    # of an integer beyond all floats
+    # of a fraction beyond all floats
     with contextlib.suppress(OverflowError):
         if isinstance(value, Real) and not isinstance(value, bool):
             number = float(value)
+    if isinstance(value, Integral) and not -(2**63) <= int(value) < 2**64:
+        what = "is not a finite number within 64 bits, as integers are: write 1e20"
+        raise ValueError(f"{short_repr(value)} {what}")
     if not math.isfinite(number):
-        raise ValueError(f"{value!r} is not a finite number")
+        raise ValueError(f"{short_repr(value)} is not a finite number")
     return number
 
 
@@ -159,7 +164,7 @@ def _step(number, given):
 
 
 def _wrong_steps(given):
-    return ValueError(f"{given!r}: steps are integers > 0, < 2**63")
+    return ValueError(f"{short_repr(given)}: steps are integers > 0, < 2**63")
 
 
 def _exact(number, dtype="float64"):

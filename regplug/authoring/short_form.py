@@ -9,22 +9,15 @@ Commas part patterns, and one with a comma, or a space at an end, is quoted:
 from __future__ import annotations
 
 import contextlib
-import json
-import math
 import re
-import sys
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from regplug.authoring.toml_values import as_toml, tomllib
 from regplug.errors import CompositionError
 from regplug.text import printable
 
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
-
-__all__ = ["GRAMMAR", "as_toml", "format_short", "parse_short"]
+__all__ = ["GRAMMAR", "format_short", "parse_short"]
 
 GRAMMAR = "NAME(option=VALUE, ...)=WEIGHT@PATTERN"
 _VALUES = 'a number, true, false, "a text", [a list] or {a = "table"}'
@@ -71,28 +64,6 @@ def _as_entry(entry):
     if not entry or "," in entry or not is_bare or re.search(f"={_NUMBER}$", entry):
         return as_toml(entry)
     return entry
-
-
-def as_toml(value: Any) -> str:
-    """Return a value as TOML writes it in one line."""
-    if isinstance(value, Mapping):
-        pairs = (f"{_as_key(key)} = {as_toml(entry)}" for key, entry in value.items())
-        return "{" + ", ".join(pairs) + "}"
-    if isinstance(value, (list, tuple)):
-        return "[" + ", ".join(map(as_toml, value)) + "]"
-    if value is None:
-        raise TypeError("TOML has no None")
-    if isinstance(value, float) and not math.isfinite(value):
-        return repr(float(value))
-    # texts, numbers and booleans are written alike in JSON and TOML
-    text = json.dumps(value, ensure_ascii=False, default=float)
-    # what UTF-8 cannot hold is refused here
-    text.encode()
-    return text.replace("\x7f", "\\u007f")
-
-
-def _as_key(key):
-    return key if re.fullmatch(r"[A-Za-z0-9_-]+", key) else as_toml(key)
 
 
 class _Parser:
@@ -163,7 +134,7 @@ class _Parser:
         beginning = "x = "
         try:
             return tomllib.loads(beginning + text)["x"]
-        except (tomllib.TOMLDecodeError, RecursionError) as error:
+        except (ValueError, RecursionError, MemoryError) as error:
             column = re.search(r"column (\d+)", str(error))
             place = len(text) - 1
             if column:

@@ -3,7 +3,10 @@
 import datetime
 import json
 import keyword
+import os
 import re
+import secrets
+import shutil
 from pathlib import Path
 from string import Template
 
@@ -11,7 +14,8 @@ import click
 
 from regplug.cli.entries import release
 from regplug.discovery import registry
-from regplug.errors import OptionError
+from regplug.errors import OptionError, RegplugError
+from regplug.files import write_whole
 from regplug.version import __version__
 
 # characters of a name: users type it, and the lines of the templates have room for it
@@ -112,35 +116,72 @@ def _class_name(words):
 
 
 def _write(home, target, values):
-    """Write the files of the package; return their paths.
+    """Write the files of the package, all of them or none; return their paths.
 
     Raises
     ------
     OptionError
-        Some exist, and nothing was written; or one cannot be written.
+        Some exist, or cannot be written; nothing was.
     """
-    contents = {}
-    for folder in (_TEMPLATE / "common", _TEMPLATE / target):
-        for source in sorted(folder.rglob("*.in")):
-            name = source.relative_to(folder).with_suffix("")
-            path = Path(home, Template(str(name)).substitute(values))
-            text = source.read_text("utf-8")
-            contents[path] = Template(text).substitute(values)
-    existing = [str(path) for path in contents if path.exists()]
+    contents = _contents(target, values)
+    paths = [home / name for name in contents]
+    existing = [str(path) for path in paths if os.path.lexists(path)]
     if existing:
         raise OptionError(
             f"nothing was written, for these exist: {', '.join(existing)}. "
             "Choose another name or --dir."
         )
-    for path, text in contents.items():
-        try:
+    # beside it, and with the permissions of any folder
+    temporary = home.with_name(f".regplug-{secrets.token_hex(8)}.tmp")
+    try:
+        for name, text in contents.items():
+            path = temporary / name
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(text, "utf-8")
-        except OSError as error:
-            raise OptionError(
-                f"{path} cannot be written: {error.strerror}. Choose another --dir."
-            ) from error
-    return list(contents)
+            write_whole(path, text.encode())
+        _put_in_place(temporary, home, contents)
+    except (OSError, ValueError, RegplugError) as error:
+        cause = error.__cause__ or error
+        why = getattr(cause, "strerror", None) or cause
+        raise OptionError(
+            f"{home} cannot be written: {why}. Choose another --dir."
+        ) from error
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+    return paths
+
+
+def _contents(target, values):
+    """Return the texts of the files by their names in the folder."""
+    contents = {}
+    for folder in (_TEMPLATE / "common", _TEMPLATE / target):
+        for source in sorted(folder.rglob("*.in")):
+            name = source.relative_to(folder).with_suffix("")
+            text = source.read_text("utf-8")
+            name = Template(str(name)).substitute(values)
+            contents[name] = Template(text).substitute(values)
+    return contents
+
+
+def _put_in_place(temporary, home, names):
+    """Move the folder, or its files one by one where there is a folder already."""
+    if not home.exists():
+        os.replace(temporary, home)
+        return
+    made = []
+    try:
+        for name in names:
+            path = home / name
+            for folder in reversed(path.parents):
+                if not folder.exists():
+                    folder.mkdir()
+                    made.append(folder)
+            os.replace(temporary / name, path)
+            made.append(path)
+    except BaseException:
+        for path in reversed(made):
+            remove = path.rmdir if path.is_dir() else path.unlink
+            remove()
+        raise
 
 
 def _author(author):
@@ -152,6 +193,11 @@ def _author(author):
             f"--author {author!r} has no name: write NAME, or 'NAME <EMAIL>': "
             "'Ada L. <ada@example.org>'."
         )
+    try:
+        author.encode()
+    except UnicodeEncodeError as error:
+        what = f"{error}: write it in characters that a file can hold"
+        raise OptionError(f"--author {author!r}: {what}.") from error
     table = f"name = {json.dumps(name, ensure_ascii=False)}"
     if email:
         table += f", email = {json.dumps(email)}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import warnings
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from functools import partial
 from numbers import Real
@@ -34,7 +35,7 @@ from regplug.errors import (
     faults_as,
 )
 from regplug.models.naming import unique_name
-from regplug.text import safe_repr, snake_case, type_name
+from regplug.text import short_repr, snake_case, type_name
 
 __all__ = ["compose", "read"]
 
@@ -69,27 +70,35 @@ def compose(
     >>> dict(manager.weights)
     {'dropout': 0.5, 'weight_l2': 0.0001}
     """
+    with registry.one_look():
+        members = _members(regularizers, check_wrappers(plugins))
+    return Manager(members, check_integer("seed", seed, -(2**63), 2**64))
+
+
+def _members(regularizers, wrappers):
     if isinstance(regularizers, Mapping):
         regularizers = list(regularizers.items())
     if isinstance(regularizers, str) or not isinstance(regularizers, Iterable):
-        raise CompositionError(
-            f"{regularizers!r} is no list or mapping of regularizers: write "
-            f"[{regularizers!r}]."
-        )
-    wrappers = check_wrappers(plugins)
-    members: list[BoundRegularizer] = []
+        given = short_repr(regularizers)
+        what = "is no list or mapping of regularizers"
+        raise CompositionError(f"{given} {what}: write [{given}].")
+    # by identity, for a class may compare its instances in another way
+    members: dict[int, BoundRegularizer] = {}
+    labels: set[str] = set()
+    counts: Counter[str] = Counter()
     for item in regularizers:
         regularizer, canonical, entry = _build(item)
-        if any(regularizer is member.regularizer for member in members):
-            raise CompositionError(
-                f"{regularizer!r} is listed twice: make a second instance."
-            )
+        if id(regularizer) in members:
+            what = "is listed twice: make a second instance"
+            raise CompositionError(f"{short_repr(regularizer)} {what}.")
         with faults_as(partial(_unusable, regularizer, entry)):
             check_instance(regularizer, canonical)
             name = regularizer.name or canonical
-            label = unique_name(name, {member.label for member in members})
-            members.append(BoundRegularizer(regularizer, name, label, entry, wrappers))
-    return Manager(members, check_integer("seed", seed, -(2**63), 2**64))
+            label = unique_name(name, labels, counts)
+            labels.add(label)
+            bound = BoundRegularizer(regularizer, name, label, entry, wrappers)
+        members[id(regularizer)] = bound
+    return list(members.values())
 
 
 def _unusable(regularizer, entry, what):
@@ -106,14 +115,14 @@ def _build(item):
         return _from_instance(item)
     if not isinstance(item, (tuple, list)) or len(item) != 2:
         raise CompositionError(
-            f"{safe_repr(item)} is no regularizer: write {_line_for(item)}."
+            f"{short_repr(item)} is no regularizer: write {_line_for(item)}."
         )
     name, options = item
     if isinstance(options, Real) and not isinstance(options, bool):
         options = {"weight": options}
     if not isinstance(options, Mapping):
-        what = f"{options!r} is no mapping of options and no weight"
-        raise CompositionError(f"{name!r}: {what}.")
+        what = f"{short_repr(options)} is no mapping of options and no weight"
+        raise CompositionError(f"{short_repr(name)}: {what}.")
     entry = registry.get_entry(name)
     cls = registry.load(entry)
 
@@ -169,12 +178,13 @@ def read(path: str | os.PathLike, *, strict: bool = False) -> Manager:
     """
     document = read_document(path)
     try:
-        for name in dict(document.regularizers) if strict or document.lock else ():
-            difference = lock.difference(name, document.lock, strict)
-            if difference and strict:
-                raise CompositionError(difference)
-            if difference:
-                warnings.warn(f"{path}: {difference}", RegplugWarning, stacklevel=2)
-        return compose(document.regularizers, seed=document.seed)
+        with registry.one_look():
+            for name in dict(document.regularizers) if strict or document.lock else ():
+                difference = lock.difference(name, document.lock, strict)
+                if difference and strict:
+                    raise CompositionError(difference)
+                if difference:
+                    warnings.warn(f"{path}: {difference}", RegplugWarning, stacklevel=2)
+            return compose(document.regularizers, seed=document.seed)
     except RegplugError as error:
         raise type(error)(f"{path}: {error}") from error

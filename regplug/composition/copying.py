@@ -5,14 +5,12 @@ from __future__ import annotations
 import importlib
 import warnings
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
+from regplug.composition import lock
 from regplug.composition.bound import BoundRegularizer
 from regplug.discovery import registry
 from regplug.errors import RegplugWarning, UnknownRegularizerError
-
-if TYPE_CHECKING:
-    pass
 
 __all__ = ["pack", "unpack"]
 
@@ -53,12 +51,13 @@ def unpack(packed: tuple) -> list[BoundRegularizer]:
             wrapper = importlib.import_module(wrapper)
         plugins.append(wrapper)
     members = []
-    for source, name, label in sources:
-        regularizer, entry = source, None
-        if isinstance(source, Packaged):
-            regularizer, entry = _load(source)
-        bound = BoundRegularizer(regularizer, name, label, entry, tuple(plugins))
-        members.append(bound)
+    with registry.one_look():
+        for source, name, label in sources:
+            regularizer, entry = source, None
+            if isinstance(source, Packaged):
+                regularizer, entry = _load(source)
+            bound = BoundRegularizer(regularizer, name, label, entry, tuple(plugins))
+            members.append(bound)
     return members
 
 
@@ -73,7 +72,7 @@ def _as_picklable(member):
 def _load(source):
     locked = f"{source.package}=={source.version}"
     what = f"the manager that was copied has {source.name!r} of {locked}"
-    remedy = f"python -m pip install {locked}"
+    remedy = lock.pip_command(locked) or "install that package"
     try:
         entry = registry.get_entry(f"{source.package}/{source.name}")
     except UnknownRegularizerError as error:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
+from regplug.composition import saved_state
 from regplug.composition.bound import BoundRegularizer
 from regplug.composition.constraints import constrain
 from regplug.composition.copying import pack, unpack
@@ -26,8 +27,10 @@ from regplug.composition.terms import total, weighted_terms
 from regplug.composition.toml import write_document
 from regplug.composition.unreached import warn_of_unreached
 from regplug.composition.wiring import check_wiring
-from regplug.errors import CopyError, RegplugWarning
+from regplug.errors import CopyError, RegplugError, RegplugWarning
+from regplug.files import read_whole, write_whole
 from regplug.models.adapters import as_model
+from regplug.text import safe_str
 
 __all__ = ["Manager", "Result"]
 
@@ -102,8 +105,8 @@ class Result:
             "a Result is not pickled, nor copied deeply: it is a part of the graph of "
             "one process. Send the manager instead, which is its composition and "
             "state, and apply it to the model there. manager.write(path) keeps the "
-            "composition in a file, manager.state() what a run needs to continue with "
-            "manager.restore(state); manager.restart() begins a new run."
+            "composition in a file, manager.save(path) what a run needs to continue "
+            "with manager.load(path); manager.restart() begins a new run."
         )
 
 
@@ -349,6 +352,43 @@ class Manager:
             infinite arrays; nothing was changed.
         """
         self._run_state.restore(state)
+
+    def save(self, path: Any) -> None:
+        """Save the `state` to a file, with which `load` continues the run.
+
+        The file is written whole or not at all: where the process ends in the middle,
+        the one that was there stays. It is an .npz file, whatever its name, without
+        pickles.
+
+        Parameters
+        ----------
+        path : str or path
+
+        Raises
+        ------
+        CompositionError
+            The file cannot be written.
+        """
+        write_whole(path, saved_state.as_npz(self.state()))
+
+    def load(self, path: Any) -> None:
+        """Continue from a file of `save`, as `restore` does from a state.
+
+        Parameters
+        ----------
+        path : str or path
+
+        Raises
+        ------
+        CompositionError, OptionError
+            The file cannot be read, is none of `save`, or its state is not of this
+            composition or model; nothing was changed.
+        """
+        data = read_whole(path)
+        try:
+            self.restore(saved_state.from_npz(data))
+        except RegplugError as error:
+            raise type(error)(f"{safe_str(path)}: {error}") from error
 
     def restart(self, seed: int | None = None) -> None:
         """Begin a new run: step 0, and each kept array as it would begin now.

@@ -26,6 +26,7 @@ from regplug.errors import (
     listing,
 )
 from regplug.noise.reference import site_key
+from regplug.text import safe_str, short_repr
 
 if TYPE_CHECKING:
     from regplug.composition.bound import BoundRegularizer
@@ -38,7 +39,8 @@ def check_integer(name: str, value: Any, low: int, high: int) -> int:
     value = saved_state.unwrapped(value)
     is_integer = isinstance(value, Integral) and not isinstance(value, bool)
     if not is_integer or not low <= int(value) < high:
-        raise OptionError(f"{name} {value!r} is no integer from {low} to {high - 1}.")
+        what = f"is no integer from {low} to {high - 1}"
+        raise OptionError(f"{name} {short_repr(value)} {what}.")
     return int(value)
 
 
@@ -156,7 +158,7 @@ class RunState:
 
     def _checked_weights(self, weights):
         if weights.keys() != self._numbers.keys():
-            found, needed = sorted(map(str, weights)), sorted(self._numbers)
+            found, needed = sorted(map(safe_str, weights)), sorted(self._numbers)
             what = f"weights of {found}, this composition of {needed}"
             raise CompositionError(f"the state has {what}.")
         checked = {}
@@ -169,9 +171,9 @@ class RunState:
             return None
         labels = {member.label for member in self.members}
         for key in arrays:
-            if str(key).partition("/")[0] not in labels:
+            if safe_str(key).partition("/")[0] not in labels:
                 what = "is of no regularizer of this composition"
-                raise CompositionError(f"the state's array {key!r} {what}.")
+                raise CompositionError(f"the state's array {short_repr(key)} {what}.")
         return self.arrays.checked(arrays)
 
     def assign(
@@ -225,7 +227,9 @@ class Weights(MutableMapping):
     def _member(self, label):
         if label not in self._members:
             hint, labels = did_you_mean(label, self._members), listing(self._members)
-            raise OptionError(f"no weight labelled {label!r}.{hint} Weights: {labels}.")
+            raise OptionError(
+                f"no weight labelled {short_repr(label)}.{hint} Weights: {labels}."
+            )
         return self._members[label]
 
     def __contains__(self, label: object) -> bool:

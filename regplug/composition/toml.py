@@ -2,27 +2,29 @@
 
 from __future__ import annotations
 
-import json
 import os
-import sys
-from collections.abc import Iterable, Mapping
-from pathlib import Path
+import re
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 from regplug.authoring.regularizer import non_default_options
+from regplug.authoring.toml_values import as_key, as_toml, tomllib
 from regplug.composition import lock
 from regplug.composition.bound import BoundRegularizer
 from regplug.composition.saved_state import FORMAT, check_format
 from regplug.errors import CompositionError, did_you_mean
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
+from regplug.files import read_whole, write_whole
+from regplug.text import safe_str, short_repr
 
 __all__ = ["Document", "read_document", "write_document"]
 
 _KEYS = ("format", "seed", "regularizer", "lock")
+# bytes of a file: some 20,000 regularizers
+_LARGEST = 2**21
+# levels of a value, all that any regularizer needs and few enough for any function
+_DEEPEST = 32
+_MOST_DOTS = 500
+_SHALLOW = "options are numbers, texts, lists of them and schedules"
 
 
 class Document(NamedTuple):
@@ -41,25 +43,85 @@ def read_document(path: str | os.PathLike) -> Document:
     CompositionError
         The file cannot be read, has a syntax error, an unknown key or a wrong type.
     """
-    try:
-        content = tomllib.loads(Path(path).read_text("utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise CompositionError(f"{path}: {error}") from error
-    except OSError as error:
-        raise CompositionError(f"{path}: cannot be read: {error.strerror}") from error
+    content = _parsed(path, _text(path))
     if "format" in content:
         check_format(f"{path}: the composition", content["format"])
     for key in content:
         if key not in _KEYS:
             hint = did_you_mean(key, _KEYS)
             known = "format, seed, [[regularizer]], [lock]"
-            raise CompositionError(f"{path}: unknown key {key!r}.{hint} Keys: {known}.")
+            what = f"unknown key {short_repr(key)}.{hint} Keys: {known}"
+            raise CompositionError(f"{path}: {what}.")
     locks = content.get("lock", {})
     if not isinstance(locks, dict) or not _all_are(str, locks.values()):
         how = 'write [lock] and NAME = "PACKAGE==VERSION"'
         raise CompositionError(f"{path}: 'lock' is no table of texts: {how}.")
     regularizers = _read_tables(path, content.get("regularizer", []))
     return Document(content.get("seed", 0), regularizers, locks)
+
+
+def _text(path):
+    try:
+        # with the mark that Windows' editors write in front
+        return read_whole(path, _LARGEST).decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise CompositionError(
+            f"{path}: {error}: save it as UTF-8, in which TOML is written."
+        ) from error
+
+
+def _parsed(path, text):
+    for part in re.split(r"[=,\[\]{}\n]", text):
+        # the parser takes the square of their number
+        if part.count(".") > _MOST_DOTS:
+            what = f"{short_repr(part.strip())} is a key of too many dots"
+            raise CompositionError(f"{path}: {what}: {_SHALLOW}.")
+    try:
+        content = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise CompositionError(f"{path}: {error}") from error
+    except (ValueError, RecursionError, MemoryError) as error:
+        what = f"is nested too deep: {_SHALLOW}"
+        if isinstance(error, ValueError):
+            what = "has a number of too many digits: write one within 64 bits"
+        raise CompositionError(f"{path}: line {_failing_line(text)} {what}.") from error
+    for key, value in content.items():
+        if _is_deep(value):
+            what = f"{short_repr(key)} is nested deeper than {_DEEPEST} levels"
+            raise CompositionError(f"{path}: {what}: {_SHALLOW}.")
+    return content
+
+
+def _failing_line(text):
+    """Return the number of the line that no parser survives."""
+    lines = text.split("\n")
+    low, high = 0, len(lines)
+    while high - low > 1:
+        middle = (low + high) // 2
+        try:
+            tomllib.loads("\n".join(lines[:middle]))
+        except tomllib.TOMLDecodeError:
+            # what is cut off in the middle
+            low = middle
+        except (ValueError, RecursionError, MemoryError):
+            high = middle
+        else:
+            low = middle
+    return high
+
+
+def _is_deep(value):
+    """Tell whether a value is nested too deep, without a call a level."""
+    level = [value]
+    for _ in range(_DEEPEST):
+        inner: list = []
+        for each in level:
+            if isinstance(each, dict):
+                inner += each.values()
+            elif isinstance(each, list):
+                inner += each
+        level = inner
+    return bool(level)
 
 
 def _read_tables(path, tables):
@@ -88,33 +150,30 @@ def write_document(
 ) -> None:
     """Write a composition as it was composed; see `Manager.write`."""
     lines = [f"format = {FORMAT}", f"seed = {seed}"]
-    locks = ["", "[lock]"]
+    locks = {}
     for member in members:
         if member.entry is None:
             what = "is of no installed package: a file cannot name it"
             raise CompositionError(f"{member.label} ({member.provenance}) {what}.")
         name = as_toml(member.entry.qualified_name)
-        locks.append(f"{name} = {as_toml(lock.requirement(member.entry))}")
+        locks[name] = _as_line(member, name, lock.requirement(member.entry))
         lines += ["", "[[regularizer]]", f"use = {name}"]
         for key, value in non_default_options(member.regularizer).items():
-            if value is None:
-                what = f"{key} = None is not its default, and a TOML file has no None"
-                raise CompositionError(f"{member.label}: {what}.")
-            lines.append(f"{key} = {as_toml(value)}")
+            lines.append(_as_line(member, as_key(key), value))
     if is_locked:
-        lines += locks
+        lines += ["", "[lock]", *locks.values()]
+    write_whole(path, "\n".join([*lines, ""]).encode())
+
+
+def _as_line(member, key, value):
+    if value is None:
+        what = f"{key} = None is not its default, and a TOML file has no None"
+        raise CompositionError(f"{member.label}: {what}.")
     try:
-        Path(path).write_text("\n".join(lines) + "\n", "utf-8")
-    except OSError as error:
-        what = f"cannot be written: {error.strerror}"
-        raise CompositionError(f"{path}: {what}") from error
-
-
-def as_toml(value: Any) -> str:
-    """Return a value as TOML writes it."""
-    if isinstance(value, Mapping):
-        pairs = (f"{key} = {as_toml(entry)}" for key, entry in value.items())
-        return "{" + ", ".join(pairs) + "}"
-    # texts, numbers, booleans and lists are written alike in JSON and TOML
-    text = json.dumps(value, ensure_ascii=False, default=float)
-    return text.replace("\x7f", "\\u007f")
+        line = f"{key} = {as_toml(value)}"
+        line.encode()
+    except (TypeError, ValueError, RecursionError) as error:
+        what = f"{key} = {short_repr(value)} is nothing that a TOML file can hold"
+        why = f"{safe_str(error)}: give a value of texts, numbers and lists"
+        raise CompositionError(f"{member.label}: {what}: {why}.") from error
+    return line

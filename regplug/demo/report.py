@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterable
 from itertools import cycle
 from pathlib import Path
@@ -15,6 +16,7 @@ from rich.table import Table
 
 from regplug.authoring.regularizer import non_default_options
 from regplug.demo.train import N_TRAIN, Experiment, Run
+from regplug.files import write_whole
 from regplug.tables import counted, table
 
 __all__ = [
@@ -149,8 +151,10 @@ def matches(experiment: Experiment) -> Table:
 def draw(runs: list[Run], path: Path) -> None:
     """Draw learning curves and weight histograms, one column a composition, as PNG."""
     style: Any = {"font.size": 9, "axes.spines.top": False, "axes.spines.right": False}
+    picture = io.BytesIO()
     with matplotlib.rc_context(style):
-        _figure(by_composition(runs)).savefig(path, dpi=100)
+        _figure(by_composition(runs)).savefig(picture, format="png", dpi=100)
+    write_whole(path, picture.getvalue())
 
 
 def _figure(groups):

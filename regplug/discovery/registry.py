@@ -8,12 +8,15 @@ sort the names.
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import os
 import pkgutil
 import re
 import sys
 from collections import defaultdict
+from collections.abc import Iterator
+from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -34,7 +37,7 @@ from regplug.errors import (
     listing,
     nearest,
 )
-from regplug.text import snake_case
+from regplug.text import short_repr, snake_case
 from regplug.version import __version__
 
 if TYPE_CHECKING:
@@ -51,6 +54,7 @@ __all__ = [
     "block",
     "get_entry",
     "load",
+    "one_look",
     "origin",
 ]
 
@@ -60,6 +64,8 @@ ADVICE = "Other regularizers are unaffected. See: regplug doctor {}"
 # in the place of a set, as that has no order
 _blocked: dict[str, None] = {}
 _loaded: dict[type, Entry] = {}
+# what the look of `one_look` found, once something was asked for
+_look: ContextVar[list[list[Entry]] | None] = ContextVar("look", default=None)
 
 
 @dataclass(eq=False)
@@ -303,6 +309,25 @@ def block(*names: str) -> None:
     _blocked.update(dict.fromkeys(names))
 
 
+@contextlib.contextmanager
+def one_look() -> Iterator[None]:
+    """Look at the installed packages once for the body, and not for each name in it."""
+    token = _look.set([] if _look.get() is None else _look.get())
+    try:
+        yield
+    finally:
+        _look.reset(token)
+
+
+def _entries():
+    look = _look.get()
+    if look is None:
+        return available()
+    if not look:
+        look.append(available())
+    return look[0]
+
+
 def get_entry(name: str) -> Entry:
     """Return the entry behind a name, an alias, or ``package/name``.
 
@@ -311,10 +336,9 @@ def get_entry(name: str) -> Entry:
     UnknownRegularizerError, NameConflictError
     """
     if not isinstance(name, str):
-        raise CompositionError(
-            f"{name!r} is no name of a regularizer: write a text such as 'dropout'."
-        )
-    entries = available()
+        what = "is no name of a regularizer: write a text such as 'dropout'"
+        raise CompositionError(f"{short_repr(name)} {what}.")
+    entries = _entries()
     package, _, short = name.rpartition("/")
     offers = [entry for entry in entries if short in entry.names]
     if package:
@@ -342,7 +366,7 @@ def _unknown(name, short, entries):
         hint = f" Did you mean {near!r} ({entry.package} {entry.version})?"
     installed = listing(dict.fromkeys(entry.name for entry in entries), 50)
     return UnknownRegularizerError(
-        f"no regularizer named {name!r}.{hint} Installed: {installed}."
+        f"no regularizer named {short_repr(name)}.{hint} Installed: {installed}."
     )
 
 
@@ -353,7 +377,7 @@ def origin(cls: type) -> Entry | None:
     """
     if cls in _loaded:
         return _loaded[cls]
-    for entry in available():
+    for entry in _entries():
         module, _, attribute = entry.value.partition(":")
         if getattr(sys.modules.get(module), attribute, None) is cls:
             return entry

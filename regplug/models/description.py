@@ -72,7 +72,9 @@ class Description:
                 variable.dtype,
                 tuple(named[each][0] for each in named if each in fed_by),
             )
-        self.outputs = [items[each] for each in model.names["outputs"] if each in shapes]
+        self.outputs = [
+            items[each] for each in model.names["outputs"] if each in shapes
+        ]
         self.params = [items[each] for each in model.names["params"]]
 
 

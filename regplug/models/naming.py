@@ -8,12 +8,23 @@ from typing import Any
 __all__ = ["group_by_prefix", "name_as_given", "unique_name"]
 
 
-def unique_name(name: str, taken: Collection[str]) -> str:
-    """Return a name, numbered (``name#2``) where it is taken."""
-    unique, count = name, 1
+def unique_name(
+    name: str, taken: Collection[str], counts: dict[str, int] | None = None
+) -> str:
+    """Return a name, numbered (``name#2``) where it is taken.
+
+    Parameters
+    ----------
+    name : str
+    taken : collection of str
+    counts : dict, optional
+        The last number by name, kept from call to call by those who have many.
+    """
+    counts = {} if counts is None else counts
+    unique = name
     while unique in taken:
-        count += 1
-        unique = f"{name}#{count}"
+        counts[name] = counts.get(name, 1) + 1
+        unique = f"{name}#{counts[name]}"
     return unique
 
 

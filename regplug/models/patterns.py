@@ -8,10 +8,13 @@ from typing import Any
 
 from regplug.errors import NoMatchError, OptionError, did_you_mean, listing, nearest
 from regplug.models.naming import name_as_given
+from regplug.text import short_repr
 
 __all__ = ["ROLES", "Pattern"]
 
 ROLES = ("@input", "@hidden", "@output")
+# characters of an entry: a glob of a million takes half a minute to compile
+LONGEST = 1000
 
 
 class Pattern:
@@ -20,22 +23,26 @@ class Pattern:
     Parameters
     ----------
     spec : str or list of str
-        The entries. A list of only ``!`` entries starts from everything.
+        The entries, of at most 1,000 characters each. A list of only ``!`` entries
+        starts from everything.
 
     Raises
     ------
     OptionError
-        It is not a text or list of texts, is empty, or names a role that does not
-        exist.
+        It is not a text or list of texts, is empty or too long, or names a role that
+        does not exist.
     """
 
     def __init__(self, spec: str | list[str]):
         entries = list(spec) if isinstance(spec, (list, tuple)) else [spec]
         if not entries or not all(map(_is_entry, entries)):
-            raise OptionError(
-                f"pattern {spec!r} is no text or list of texts: "
-                "write a glob such as 'hid*:out'."
-            )
+            what = "is no text or list of texts: write a glob such as 'hid*:out'"
+            raise OptionError(f"pattern {short_repr(spec)} {what}.")
+        for entry in entries:
+            if len(entry) > LONGEST:
+                what = f"has {len(entry)} characters, of at most {LONGEST}"
+                remedy = "write a list of shorter ones"
+                raise OptionError(f"pattern {short_repr(entry)} {what}: {remedy}.")
         self.spec = spec
         self.positive: list[str] = []
         self.negative: list[str] = []
@@ -96,8 +103,8 @@ class Pattern:
         matched = [name for name in names if name in included]
         if not matched and not optional:
             raise NoMatchError(
-                f"{label}: pattern {self.spec!r} excludes all {len(names)} {kind}: "
-                f"{listing(names)}."
+                f"{label}: pattern {short_repr(self.spec)} excludes all "
+                f"{len(names)} {kind}: {listing(names)}."
             )
         return matched
 
@@ -117,7 +124,7 @@ class Pattern:
         if roles:
             hint = did_you_mean(entry, roles)
             fault = f"unknown role {entry!r}.{hint} Roles are {', '.join(roles)}"
-        raise OptionError(f"{label}: pattern {self.spec!r}: {fault}.")
+        raise OptionError(f"{label}: pattern {short_repr(self.spec)}: {fault}.")
 
 
 def _matches(names, glob):

@@ -13,6 +13,9 @@ from annotated_types import Ge, GroupedMetadata, Gt, Interval, Le, Lt
 from regplug import OptionError, Regularizer, hookimpl
 from regplug.authoring.options import REQUIRED, Option, check_options, options_of
 
+# of more digits than Python writes out
+LONG = pytest.param(10**5000, id="long")
+
 
 class ElasticNet(Regularizer):
     """A class with options of every kind."""
@@ -231,8 +234,51 @@ def test_option_of_a_function_has_a_readable_type():
     assert Option("norm", Callable[[float], int]).type_name == "Callable[[float], int]"
 
 
-def test_option_that_is_an_integer_may_be_beyond_all_floats():
-    assert Option("n", int).check(10**400) == 10**400
+@pytest.mark.parametrize("value", [2**63, -(2**63) - 1, 10**400, LONG])
+def test_option_that_is_an_integer_beyond_64_bits_is_refused(value):
+    with pytest.raises(ValueError, match="is no integer within 64 bits"):
+        Option("n", int).check(value)
+    assert Option("n", int).check(2**63 - 1) == 2**63 - 1
+    assert Option("n", int).check(np.int64(-(2**63))) == -(2**63)
+
+
+@pytest.mark.parametrize("value", [2**64, -(2**63) - 1, 10**20, LONG])
+def test_option_that_is_a_float_takes_no_integer_beyond_64_bits(value):
+    with pytest.raises(ValueError, match="is not a finite number within 64 bits"):
+        Option("x", float).check(value)
+    assert Option("x", float).check(2**64 - 1) == 2.0**64
+
+
+@pytest.mark.parametrize("value", [b"12", bytearray(b"12"), memoryview(b"12")])
+def test_option_that_is_a_sequence_takes_no_bytes(value):
+    for kind in (list[int], tuple[int, ...], tuple[int, int]):
+        with pytest.raises(ValueError, match="is not of type"):
+            Option("axes", kind).check(value)
+
+
+def nested(depth):
+    value = []
+    for _ in range(depth):
+        value = [value]
+    return value
+
+
+@pytest.mark.parametrize(
+    "value",
+    [LONG, [10**5000], nested(10_000), {"schedule": nested(10_000)}, "x" * 10**6],
+    ids=["long", "list", "deep", "schedule", "text"],
+)
+@pytest.mark.parametrize("option", ["weight", "axes", "exact", "none_such", "pattern"])
+def test_option_of_any_length_and_depth_is_refused_by_name(option, value):
+    class Odd(Regularizer):
+        axes: tuple[int, ...] = ()
+        exact: Literal[1] = 1
+
+    if option == "pattern" and isinstance(value, str):
+        pytest.skip("a text is a pattern")
+    with pytest.raises(OptionError, match=option) as caught:
+        check_options(Odd, "odd", {option: value})
+    assert len(str(caught.value)) < 3000
 
 
 def test_option_is_set_through_a_property():

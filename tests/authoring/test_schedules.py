@@ -381,6 +381,10 @@ def test_schedule_continues_in_a_new_process(tmp_path):
         ({**LINEAR, "steps": np.bool_(True)}, "True.*: steps are integers > 0"),
         ({**LINEAR, "start": True}, "True is not of type float"),
         ({**LINEAR, "start": 10**400}, "is not a finite number"),
+        ({**LINEAR, "stop": 2**64}, "is not a finite number within 64 bits"),
+        ({**LINEAR, "stop": 10**5000}, "is not a finite number within 64 bits"),
+        ({**LINEAR, "steps": 10**5000}, "steps are integers > 0, < "),
+        ({**LINEAR, "steps": b"12"}, "steps are integers > 0, < "),
         (
             {"schedule": "piecewise", "steps": [5, 2**64], "values": [0, 0, 0]},
             "steps are integers > 0, <",

@@ -1,5 +1,7 @@
 """regplug new: what it writes, and what it refuses."""
 
+import errno
+import os
 import subprocess
 import sys
 
@@ -134,6 +136,53 @@ def test_new_says_why_it_cannot_write(tmp_path):
     assert str(done.exception).endswith(
         "cannot be written: Not a directory. Choose another --dir."
     )
+
+
+def test_new_writes_beside_what_is_there(tmp_path):
+    home = tmp_path / "regplug-lasso"
+    (home / "tests").mkdir(parents=True)
+    (home / ".git").write_text("mine")
+    assert new("lasso", "--dir", tmp_path).exit_code == 0
+    assert new("ridge", "--dir", tmp_path).exit_code == 0
+    files = {path.relative_to(home) for path in home.rglob("*") if path.is_file()}
+    other = tmp_path / "regplug-ridge"
+    assert len(files) == 10
+    assert len([path for path in other.rglob("*") if path.is_file()]) == 9
+    assert {path.name for path in tmp_path.iterdir()} == {home.name, other.name}
+    assert home.stat().st_mode == other.stat().st_mode
+
+
+@pytest.mark.parametrize("is_there", [False, True])
+@pytest.mark.parametrize("when", [1, 5, 9, 10, 11, 18])
+def test_new_writes_all_or_nothing(tmp_path, monkeypatch, is_there, when):
+    home, calls, replace = tmp_path / "regplug-lasso", [], os.replace
+
+    def fail(source, target):
+        calls.append(source)
+        # nine files are written, and put in place together, or one by one
+        if len(calls) == (when if is_there else min(when, 10)):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        replace(source, target)
+
+    if is_there:
+        home.mkdir()
+        (home / "mine").write_text("mine")
+    before = sorted(tmp_path.rglob("*"))
+    monkeypatch.setattr(os, "replace", fail)
+    done = new("lasso", "--dir", tmp_path)
+    assert isinstance(done.exception, regplug.OptionError)
+    assert (
+        str(done.exception)
+        == f"{home} cannot be written: No space left on device. Choose another --dir."
+    )
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_new_refuses_an_author_that_no_file_can_hold(tmp_path):
+    done = new("lasso", "--dir", tmp_path, "--author", "a\ud800")
+    assert isinstance(done.exception, regplug.OptionError)
+    assert str(done.exception).startswith(r"--author 'a\ud800': 'utf-8' codec can't ")
+    assert not list(tmp_path.iterdir())
 
 
 def test_new_says_that_a_name_is_taken(tmp_path):

@@ -175,7 +175,7 @@ def test_copy_of_a_result_is_refused_in_words(way):
     T = installed_engine().T
     result = regplug.compose(["dropout=0.5@*"]).apply({"h:out": T.matrix("x") * 2})
     for what in (result, {"inside": [result]}):
-        words = r"manager\.write.*manager\.state.*manager\.restore.*manager\.restart"
+        words = r"manager\.write.*manager\.save.*manager\.load.*manager\.restart"
         with pytest.raises(CopyError, match=words) as caught:
             WAYS[way](what)
         assert isinstance(caught.value, RegplugError)

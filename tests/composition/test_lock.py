@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import pickle
 import re
 
 import pytest
 
 import regplug
+from regplug.composition.toml import as_toml
 from regplug.discovery import registry
 
 SOURCE = '''
@@ -49,6 +51,14 @@ def test_write_with_lock_has_package_and_version_of_each_regularizer_once(locked
     assert path.read_text().endswith(
         f'\n[lock]\n"lasso" = "rp-lasso==0.1"\n"dropout" = "regplug-noise=={noise}"\n'
     )
+
+
+def test_write_with_lock_has_a_regularizer_that_is_there_twice_once(tmp_path):
+    path = tmp_path / "regplug.toml"
+    regplug.compose(["dropout=0.5@a", "dropout=0.5@b"]).write(path, lock=True)
+
+    assert path.read_text().count("regplug-noise==") == 1
+    assert len(regplug.read(path, strict=True).members) == 2
 
 
 def test_write_without_lock_has_none(tmp_path):
@@ -155,3 +165,114 @@ def test_lock_is_found_by_the_canonical_name_of_an_alias(tmp_path):
         match="'weight_decay' is locked to regplug-weights==9, and regplug-w",
     ):
         regplug.read(path)
+
+
+@pytest.fixture
+def read_locked(tmp_path):
+    """Return a function that reads a composition of dropout, or of another name, with a lock."""
+
+    def read(text, use="dropout", **options):
+        path = tmp_path / "regplug.toml"
+        composition = f'[[regularizer]]\nuse = "{use}"\nweight = 0.5\n'
+        path.write_text(f"{composition}[lock]\n{use} = {as_toml(text)}\n", "utf-8")
+        return regplug.read(path, **options)
+
+    return read
+
+
+@pytest.fixture
+def version():
+    """Return the version of the package of dropout."""
+    return registry.get_entry("dropout").version
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "regplug-noise=={}",
+        "Regplug_Noise=={}",
+        "REGPLUG..noise == {}",
+        " regplug-noise=={}.0 ",
+        "regplug-noise==0!{}",
+        "regplug-noise==v{}",
+    ],
+)
+def test_lock_is_compared_in_its_canonical_form(read_locked, version, text):
+    read_locked(text.format(version), strict=True)
+
+
+BAD_LOCKS = [
+    "; rm -rf /",
+    "x==1; rm -rf /",
+    "regplug-noise",
+    "regplug-noise>=0.1",
+    "regplug-noise==0.*",
+    "regplug-noise===$(reboot)",
+    "regplug-noise[extra]==0.1",
+    "regplug-noise @ https://example.org/x.whl",
+    "--index-url https://example.org x==1",
+    "-e .",
+    "`reboot`",
+    "x==1\x1b[31m",
+    "x==1\ny==2",
+    "(" * 100_000,
+    "x" * 10**6,
+    "x==" + "1" * 10_000,
+    "größe==1",
+]
+
+
+@pytest.mark.parametrize("text", BAD_LOCKS, ids=lambda text: ascii(text[:30]))
+def test_lock_that_is_no_requirement_is_in_no_command(read_locked, text):
+    with pytest.raises(
+        regplug.CompositionError,
+        match="'dropout' is locked to '.*no PACKAGE==VERSION, ",
+    ) as caught:
+        read_locked(text, strict=True)
+    with pytest.raises(
+        regplug.UnknownRegularizerError,
+        match="file is locked to '.*no PACKAGE==VERSION",
+    ) as unknown:
+        read_locked(text, use="droput")
+    for message in map(str, (caught.value, unknown.value)):
+        assert "pip install" not in message
+        assert message.endswith(
+            "write PACKAGE==VERSION there, or use manager.write(path, lock=True)."
+        )
+        assert len(message) < 5000
+
+
+@pytest.mark.parametrize("text", ["", "  "])
+def test_lock_that_is_empty_says_so(read_locked, text):
+    with pytest.warns(
+        regplug.RegplugWarning,
+        match=r"'dropout' is locked to nothing \(its entry is empty\), and regplug-noise",
+    ):
+        read_locked(text)
+    with pytest.raises(
+        regplug.UnknownRegularizerError,
+        match=r"locked to nothing \(its entry is empty\): write PACKAGE==VERSION",
+    ):
+        read_locked(text, use="droput")
+
+
+def test_lock_of_a_version_that_packaging_cannot_read_is_that_version(
+    package, tmp_path
+):
+    points = {"lasso": "rp_lasso:Lasso"}
+    package("rp-lasso", points, "rp_lasso", SOURCE, version="2024-a; b")
+    path = tmp_path / "regplug.toml"
+    regplug.compose(["lasso=1"]).write(path, lock=True)
+    assert len(regplug.read(path, strict=True).members) == 1
+
+
+def test_copy_of_a_package_of_a_hostile_name_gives_no_command(package, monkeypatch):
+    info = package("rp-lasso", {"lasso": "rp_lasso:Lasso"}, "rp_lasso", SOURCE)
+    metadata = info / "rp_lasso-0.1.dist-info" / "METADATA"
+    metadata.write_text("Metadata-Version: 2.1\nName: ; rm -rf /\nVersion: 0.1\n")
+    pickled = pickle.dumps(regplug.compose(["lasso=1"]))
+    metadata.parent.rename(info / "gone")
+
+    with pytest.raises(regplug.UnknownRegularizerError) as caught:
+        pickle.loads(pickled)
+    assert str(caught.value).endswith("which is not here: install that package.")

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from matplotlib.figure import Figure
 from rich.console import Console
 
 from regplug.cli.demo import command
 from regplug.demo import model, report, train
+from regplug.errors import CompositionError
 from regplug.testing import evaluate, function
 
 COMPOSITIONS = ["none", "dropout", "weight_l2", "hidden_l1", "all"]
@@ -148,3 +151,18 @@ def test_demo_refuses_no_seeds_and_a_file_for_a_folder(tmp_path):
     result = CliRunner().invoke(command, ["--out", str(tmp_path / "file" / "below")])
     assert result.exit_code == 1
     assert "Not a directory" in result.output
+
+
+def test_picture_is_written_whole_or_not_at_all(tmp_path, monkeypatch):
+    def fail(*_):
+        raise OSError(28, "No space left on device")
+
+    path = tmp_path / "demo.png"
+    monkeypatch.setattr(report, "_figure", lambda runs: Figure(figsize=(1, 1)))
+    report.draw([], path)
+    old = path.read_bytes()
+    monkeypatch.setattr(os, "fsync", fail)
+    with pytest.raises(CompositionError, match="demo.png: cannot be written: No space"):
+        report.draw([], path)
+    assert path.read_bytes() == old
+    assert list(tmp_path.iterdir()) == [path]

@@ -57,6 +57,15 @@ def test_pattern_exact_name_wins_over_its_reading_as_a_glob():
     assert matched("@odd:out", names) == ["@odd:out"]
 
 
+@pytest.mark.parametrize(
+    "spec", ["*a" * 10**6, ["hid*", "!" + "a" * 1000]], ids=["glob", "list"]
+)
+def test_pattern_that_is_too_long_is_refused_before_it_is_compiled(spec):
+    with pytest.raises(OptionError, match="characters, of at most 1000: write a list"):
+        Pattern(spec)
+    assert matched(["a" * 1000, "*"], optional=True) == NAMES
+
+
 def test_pattern_that_matches_nothing_names_what_there_is_and_the_nearest():
     with pytest.raises(NoMatchError) as caught:
         matched("hidd1:out")
