@@ -21,7 +21,7 @@ _WORDS = {
     "dataformat channelaxis channels": "channel_axis",
     "timeaxis timemajor batchfirst": "time_axis",
     "eps tol": "epsilon",
-    "maxvalue maxnorm c threshold limit": "limit high",
+    "maxvalue maxnorm c threshold limit weight": "limit high",
     "minvalue": "low",
     "npoweriterations poweriterations niter iters steps": "iterations",
     "blocksize size": "block",
@@ -52,10 +52,9 @@ def in_our_words(
         Those that the class has.
     """
     key = re.sub(r"[\W_]+", "", word).lower()
-    if key in _KEEP and "weight" in options:
-        is_number = isinstance(value, (int, float)) and 0 <= value <= 1
+    if key in _KEEP and "weight" in options and isinstance(value, (int, float)):
         # in decimals, as the user thinks of it
-        return "weight", round(1 - float(value), 12) if is_number else value
+        return "weight", round(1 - value, 12)
     for words, ours in _WORDS.items():
         if key in words.split():
             for option in ours.split():

@@ -18,7 +18,9 @@ from functools import partial
 from numbers import Integral, Real
 from typing import Annotated, Any, ClassVar, Literal, get_args, get_origin
 
+from regplug.authoring.option_words import in_our_words
 from regplug.authoring.schedules import Schedule, finite
+from regplug.authoring.short_form import format_short
 from regplug.errors import OptionError, did_you_mean
 from regplug.text import short_repr
 
@@ -162,6 +164,9 @@ def check_options(cls: type, label: str, given: dict[str, Any]) -> dict[str, Any
             what = f"unknown option {short_repr(name)}.{did_you_mean(name, options)}"
             if name == "weight":
                 what = "it has no weight."
+            ours = in_our_words(name, value, options)
+            if ours is not None:
+                what = f"here it is {ours[0]}: write {_line(cls, label, given)}."
             raise OptionError(
                 f"{label}({name}={short_repr(value)}): {what} "
                 f"Options: {', '.join(options)}."
@@ -175,6 +180,21 @@ def check_options(cls: type, label: str, given: dict[str, Any]) -> dict[str, Any
             text = f"{label}({name}={short_repr(value)}): {error}."
             raise OptionError(text) from error
     return checked
+
+
+def _line(cls, label, given):
+    """Return what to write where options are given in other libraries' words."""
+    options = options_of(cls)
+    ours = {}
+    for name, value in given.items():
+        if name not in options:
+            name, value = in_our_words(name, value, options) or (name, value)
+        ours[name] = value
+    with contextlib.suppress(TypeError, ValueError, RecursionError):
+        if label != cls.__name__:
+            return repr(format_short(label, ours))
+    values = (f"{name}={short_repr(value)}" for name, value in ours.items())
+    return f"{label}({', '.join(values)})"
 
 
 def _bare(annotation):

@@ -9,6 +9,7 @@ sort the names.
 from __future__ import annotations
 
 import contextlib
+import difflib
 import importlib
 import os
 import pkgutil
@@ -28,13 +29,18 @@ from regplug.discovery.metadata import (
     read_metadata,
     satisfies,
 )
+from regplug.discovery.vocabulary import (
+    comparable,
+    install_advice,
+    known_package,
+    meaning_elsewhere,
+)
 from regplug.errors import (
     CompositionError,
     NameConflictError,
     PluginLoadError,
     UnknownRegularizerError,
     faults_as,
-    listing,
     nearest,
 )
 from regplug.text import short_repr, snake_case
@@ -341,6 +347,9 @@ def get_entry(name: str) -> Entry:
     entries = _entries()
     package, _, short = name.rpartition("/")
     offers = [entry for entry in entries if short in entry.names]
+    if not offers:
+        key = comparable(short)
+        offers = [each for each in entries if key in map(comparable, each.names)]
     if package:
         wanted = canonicalize_name(package)
         offers = [each for each in offers if canonicalize_name(each.package) == wanted]
@@ -356,18 +365,32 @@ def get_entry(name: str) -> Entry:
 
 
 def _unknown(name, short, entries):
-    by_name = {}
-    for entry in entries:
-        by_name.update(dict.fromkeys(entry.names, entry))
-    near = nearest(short, by_name)
-    hint = ""
-    if near:
-        entry = by_name[near]
-        hint = f" Did you mean {near!r} ({entry.package} {entry.version})?"
-    installed = listing(dict.fromkeys(entry.name for entry in entries), 50)
     return UnknownRegularizerError(
-        f"no regularizer named {short_repr(name)}.{hint} Installed: {installed}."
+        f"no regularizer named {short_repr(name)}{_hint(short, entries)}."
     )
+
+
+def _hint(short, entries):
+    """Return what to write, or where to look, in the place of a name."""
+    for entry in entries:
+        if short in entry.names:
+            line = f"{entry.package}/{short}"
+            return f": {entry.package} {entry.version} has {short!r}: write {line!r}"
+    meaning, package = meaning_elsewhere(short), known_package(short)
+    if meaning:
+        return f": {meaning}"
+    if package in (entry.package for entry in entries):
+        upgrade = f"python -m pip install --upgrade {package}"
+        return f", which a newer {package} has: {upgrade}"
+    if package:
+        return f", which {package} has: {install_advice(package)}"
+    if not entries:
+        return f", and none is installed: {install_advice('regplug-noise')}"
+    names = [name for entry in entries for name in entry.names]
+    near = difflib.get_close_matches(short, names, n=5, cutoff=0)
+    close = nearest(short, near)
+    question = f". Did you mean {close!r}?" if close else "."
+    return f"{question} Nearest: {', '.join(near)}; all: regplug list"
 
 
 def origin(cls: type) -> Entry | None:

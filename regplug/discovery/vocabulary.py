@@ -8,7 +8,13 @@ from __future__ import annotations
 
 import re
 
-__all__ = ["PACKAGES", "comparable", "known_package", "meaning_elsewhere"]
+__all__ = [
+    "PACKAGES",
+    "comparable",
+    "install_advice",
+    "known_package",
+    "meaning_elsewhere",
+]
 
 # The packages that are developed with regplug, and what they offer.
 PACKAGES = {
@@ -144,6 +150,14 @@ _ELSEWHERE = {
         "it averages parameters over steps: keep the averages as updates of your own"
     ),
 }
+
+
+def install_advice(*packages: str) -> str:
+    """Return how to install packages of `PACKAGES`, or adapters."""
+    names = " ".join(packages)
+    paths = " ".join(f"./plugins/{package}" for package in packages)
+    pip = "python -m pip install"
+    return f"{pip} {names} (or, in a checkout of regplug: {pip} {paths})"
 
 
 def comparable(name: str) -> str:
