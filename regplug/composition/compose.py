@@ -73,7 +73,7 @@ def compose(
 def _members(regularizers, wrappers):
     if isinstance(regularizers, Mapping):
         regularizers = list(regularizers.items())
-    if isinstance(regularizers, str) or not isinstance(regularizers, Iterable):
+    if isinstance(regularizers, str) or not _is_iterable(regularizers):
         given = short_repr(regularizers)
         what = "is no list or mapping of regularizers"
         raise CompositionError(f"{given} {what}: write [{given}].")
@@ -92,6 +92,15 @@ def _members(regularizers, wrappers):
         bound = BoundRegularizer(regularizer, name, label, entry, wrappers)
         members[id(regularizer)] = bound
     return list(members.values())
+
+
+def _is_iterable(value):
+    # an array of no dimensions has the method, too
+    try:
+        iter(value)
+    except TypeError:
+        return False
+    return True
 
 
 def _build(item):
