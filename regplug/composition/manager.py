@@ -422,7 +422,8 @@ class Manager:
     def write(self, path: Any, *, lock: bool = False) -> None:
         """Write the composition, as it was composed, to a TOML file for `regplug.read`.
 
-        Live weights and the step are in `state`.
+        Live weights and the step are in `state`. The file is written whole or not at
+        all.
 
         Parameters
         ----------
@@ -430,6 +431,11 @@ class Manager:
         lock : bool
             Whether to write package and version of every regularizer, too;
             `regplug.read` compares them.
+
+        Raises
+        ------
+        CompositionError
+            The file cannot be written, or a file cannot hold an option's value.
         """
         write_document(path, self.seed, self.members, lock)
 

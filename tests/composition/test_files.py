@@ -268,6 +268,17 @@ def test_pipe_that_nobody_writes_to_is_not_waited_for(tmp_path):
         read_whole(tmp_path / "pipe")
 
 
+def test_pipe_of_the_process_is_read(tmp_path):
+    script = """
+        import regplug
+        regplug.compose(["dropout=0.5"], seed=3).write("/dev/stdout")
+        print(regplug.read("/dev/stdin"))
+    """
+    command = [sys.executable, "-c", textwrap.dedent(script)]
+    done = subprocess.run(command, input="seed = 9", capture_output=True, text=True)
+    assert done.stdout.endswith("<regplug.Manager of nothing, seed 9>\n"), done.stderr
+
+
 def test_file_that_is_longer_than_a_composition_is_not_read(tmp_path):
     path = tmp_path / "long.toml"
     with path.open("wb") as file:
