@@ -105,9 +105,9 @@ class Result:
             "a Result is not pickled, nor copied deeply: it is a part of the graph of "
             "one process. Send the manager instead, which is its composition and "
             "state, and apply it to the model there. manager.write(path) keeps the "
-            "composition in a file, manager.save(path) what manager.load(path) needs to "
-            "continue the run, as manager.state() and manager.restore(state) do without "
-            "a file; manager.restart() begins a new run."
+            "composition in a file, manager.save(path) or manager.state() what a run "
+            "needs to continue with manager.load(path) or manager.restore(state); "
+            "manager.restart() begins a new run."
         )
 
 

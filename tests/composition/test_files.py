@@ -47,6 +47,9 @@ def test_file_is_replaced_and_nothing_is_left_beside_it(old):
 
 def test_file_keeps_permissions_and_new_ones_have_those_of_any_file(old):
     old.chmod(0o604)
+    if os.geteuid() == 0:
+        os.chown(old, 4321, 1234)
+    owner = old.stat().st_uid, old.stat().st_gid
     other = old.with_name("other")
     mask = os.umask(0o027)
     try:
@@ -55,6 +58,7 @@ def test_file_keeps_permissions_and_new_ones_have_those_of_any_file(old):
     finally:
         os.umask(mask)
     assert (permissions(old), permissions(other)) == (0o604, 0o640)
+    assert (old.stat().st_uid, old.stat().st_gid) == owner
 
 
 def test_link_stays_and_the_file_that_it_leads_to_is_replaced(old):
