@@ -18,7 +18,7 @@ from regplug.errors import (
 from regplug.testing.check import CHECKS, Check, CheckFailure, NotApplicable
 from regplug.testing.graphs import installed_engine
 from regplug.testing.subject import Subject
-from regplug.text import describe_error
+from regplug.text import describe_error, printable
 
 # each adds its checks, and these are made in this order
 # isort: split
@@ -115,7 +115,7 @@ class Report(list):
             if outcome.is_wrong:
                 lines.append(f"    why: {outcome.reason}")
                 lines.append(f"    what to do: {outcome.remedy}")
-        return "\n".join([*lines, self.summary_line])
+        return printable("\n".join([*lines, self.summary_line]))
 
 
 def check_regularizer(
