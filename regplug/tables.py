@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sized
 from typing import Any
 
+from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -16,6 +17,10 @@ from regplug.output import one_line, shown, stdout
 
 __all__ = ["COLOURS", "console", "counted", "labelled", "paragraphs", "table"]
 
+# columns
+_NARROWEST, _USUAL = 40, 80
+# of a name on a terminal, in columns
+_LONGEST = 40
 COLOURS = {
     "installed": "green",
     "ok": "green",
@@ -44,6 +49,9 @@ def console() -> Console:
     )
     if not output.is_terminal:
         output.width = 1_000_000
+    elif output.width < _NARROWEST:
+        # COLUMNS=0 comes of shells that do not know, and cells of no width are lost
+        output.width = _USUAL
     return output
 
 
@@ -62,16 +70,22 @@ def table(
 ) -> Table:
     """Return a table.
 
-    Names are never cut; the columns in `wraps` take the width that is left. A cell is
-    one line, or a list of lines.
+    Names are never cut; the columns in `wraps` take the width that is left. On a
+    terminal a name that would leave none goes on in the next line. A cell is one line,
+    or a list of lines.
     """
     result = Table(box=None, padding=(0, 2, 0, 0), header_style="bold", pad_edge=False)
     wraps = set(wraps)
-    for column in columns:
-        result.add_column(column, no_wrap=column not in wraps, overflow="fold")
-    for row in rows:
-        texts = map(_cell, row)
-        result.add_row(*(Text(text, style=COLOURS.get(text, "")) for text in texts))
+    lines = [list(map(_cell, row)) for row in rows]
+    for place, column in enumerate(columns):
+        form: dict[str, Any] = {"no_wrap": column not in wraps}
+        if column not in wraps and stdout().isatty():
+            parts = "\n".join(line[place] for line in lines).split("\n")
+            if max(map(cell_len, parts)) > _LONGEST:
+                form = {"min_width": _LONGEST, "max_width": _LONGEST}
+        result.add_column(column, overflow="fold", **form)
+    for line in lines:
+        result.add_row(*(Text(text, style=COLOURS.get(text, "")) for text in line))
     return result
 
 

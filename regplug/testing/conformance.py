@@ -113,8 +113,11 @@ class Report(list):
             if outcome.status != PASSED:
                 lines.append(f"{outcome.status}: {outcome.check}: {outcome.message}")
             if outcome.is_wrong:
-                lines.append(f"    why: {outcome.reason}")
-                lines.append(f"    what to do: {outcome.remedy}")
+                # python -OO takes both away
+                if outcome.reason:
+                    lines.append(f"    why: {outcome.reason}")
+                if outcome.remedy:
+                    lines.append(f"    what to do: {outcome.remedy}")
         return printable("\n".join([*lines, self.summary_line]))
 
 

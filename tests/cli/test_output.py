@@ -14,7 +14,9 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from rich.console import Console
 
+from regplug.cli import installed
 from regplug.composition.compose import compose
 from regplug.output import as_json
 
@@ -235,6 +237,33 @@ def test_table_folds_the_lines_of_a_cell():
 
     lines = [line.rstrip() for line in capture.get().splitlines()]
     assert lines == [r"A\x1b  B", "1 2    3 4", "       5 6", "a b: c d"]
+
+
+@pytest.mark.parametrize("columns", ["0", "1", "-3", "many"])
+def test_terminal_that_does_not_know_its_width_shows_all(run, monkeypatch, columns):
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("COLUMNS", columns)
+
+    output = re.sub("\x1b\\[[0-9;]*m", "", run("show", "weight_l2").output)
+
+    assert {"reduction", "half", "biases"} <= set(output.split())
+
+
+@pytest.mark.parametrize("width", [80, 160])
+def test_long_name_leaves_room_for_the_other_ones(monkeypatch, capsys, tmp_path, width):
+    monkeypatch.syspath_prepend(str(tmp_path))
+    put(tmp_path, "rp-long", ["n" * 300], klass(), "1." + "0" * 300)
+    console = Console(width=width, color_system=None)
+    monkeypatch.setattr("regplug.tables.console", lambda: console)
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    monkeypatch.setenv("COLUMNS", str(width))
+
+    installed.print_table()
+
+    lines = capsys.readouterr().out.splitlines()
+    line = next(line for line in lines if "weight_l2 " in line)
+    assert "installed  Penalize the squares" in line
+    assert sum(line.count("n" * 20) for line in lines) > 5
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="pseudo-terminals of Linux")
