@@ -65,6 +65,16 @@ def _end(error):
     sys.exit(1)
 
 
+def _silence():
+    """Print nothing in a process that a plugin forks: it may go on with the command."""
+    for stream in _own.values():
+        _to_nowhere(stream.fileno())
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_silence)
+
+
 def _to_nowhere(descriptor):
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, descriptor)

@@ -76,6 +76,8 @@ def folder(tmp_path_factory):
         "def loss(self, matched):\n", hook + STREAMS["closes"] + "\n"
     )
     put(folder, "rp-hook", ["hook"], source)
+    fork = "import os\nif os.fork() == 0:\n    print('{child')\n    os.sys.exit(3)\n"
+    put(folder, "rp-forks", ["forks"], fork + klass())
     put(folder, "rp-loud", ["loud"], LOUD + klass())
     (folder / "mymodel.py").write_text(MODEL, encoding="utf-8")
     return folder
@@ -450,6 +452,14 @@ def test_json_is_all_that_a_loud_plugin_leaves_on_stdout(call, words):
     said = ["write", "child", "atexit", "thread", "dunder"]
     for word in [*said, "print"][: 6 if "show" in words else 2]:
         assert f"{{{word}" in done.err
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="of POSIX")
+@pytest.mark.parametrize(
+    "words", [["show", "forks", "--json"], ["doctor", "forks", "weight_l2", "--report"]]
+)
+def test_json_is_one_where_a_plugin_forks(call, words):
+    assert json.loads(call(*words).out)
 
 
 def test_json_of_check_is_all_that_a_loud_plugin_leaves_on_stdout(call):
