@@ -16,8 +16,8 @@ from regplug.text import safe_str, short_repr
 
 __all__ = ["read_whole", "write_whole"]
 
-# of the process: what is there is open already, and is written to as it is
-_STREAM = re.compile(r"/dev/(stdout|stderr|fd/\d+)|/proc/[^/]+/fd/\d+")
+# of the process: what is there is open already, and is read and written as it is
+_STREAM = re.compile(r"/dev/(stdin|stdout|stderr|fd/\d+)|/proc/[^/]+/fd/\d+")
 _NOT_WRITTEN = (
     "What was there is as it was: give the path of a file in a folder that exists, "
     "has room, and that you may write to"
@@ -40,7 +40,7 @@ def write_whole(path: Any, data: bytes) -> None:
     """
     name = _checked_path(path)
     try:
-        if _is_stream(name):
+        if _is_stream(name) or _is_device(name):
             with open(name, "ab") as file:
                 file.write(data)
         else:
@@ -52,8 +52,10 @@ def write_whole(path: Any, data: bytes) -> None:
 
 
 def _is_stream(name):
-    if _STREAM.fullmatch(os.path.abspath(name)):
-        return True
+    return _STREAM.fullmatch(os.path.abspath(name)) is not None
+
+
+def _is_device(name):
     with contextlib.suppress(FileNotFoundError):
         mode = os.stat(name).st_mode
         return not stat.S_ISREG(mode) and not stat.S_ISDIR(mode)
@@ -99,6 +101,7 @@ def read_whole(path: Any, limit: int | None = None) -> bytes:
     Parameters
     ----------
     path : str or path
+        A pipe, too, where it is one of the process's own, such as ``/dev/stdin``.
     limit : int, optional
         How many bytes it may have.
 
@@ -109,9 +112,10 @@ def read_whole(path: Any, limit: int | None = None) -> bytes:
     """
     name = _checked_path(path)
     try:
-        with open(name, "rb", opener=_open) as file:
+        is_stream = _is_stream(name)
+        with open(name, "rb", opener=None if is_stream else _open) as file:
             status = os.fstat(file.fileno())
-            if not stat.S_ISREG(status.st_mode):
+            if not is_stream and not stat.S_ISREG(status.st_mode):
                 raise OSError("it is a device or a pipe, and no file")
             if limit is not None and status.st_size > limit:
                 raise OSError(f"it is longer than {limit} bytes")

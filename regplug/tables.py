@@ -1,15 +1,26 @@
-"""Text and tables for people: they fit a terminal, and are complete in a pipe."""
+"""Text and tables for people: they fit a terminal, and are complete in a pipe.
+
+All text passes `regplug.output`, so that what plugins say is shown and not obeyed.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sized
+from typing import Any
 
+from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-__all__ = ["COLOURS", "console", "table"]
+from regplug.output import one_line, shown, stdout
 
+__all__ = ["COLOURS", "console", "counted", "labelled", "paragraphs", "table"]
+
+# columns
+_NARROWEST, _USUAL = 40, 80
+# of a name on a terminal, in columns
+_LONGEST = 40
 COLOURS = {
     "installed": "green",
     "ok": "green",
@@ -22,20 +33,36 @@ COLOURS = {
 }
 
 
+class _Console(Console):
+    def render_str(self, text: str, **options: Any) -> Text:
+        """Make every text that is printed without a style of its own safe."""
+        return super().render_str(shown(text), **options)
+
+
 def console() -> Console:
     """Return the console, as wide as the terminal; in a pipe, as wide as the lines.
 
     Long lines of text stay whole, so that what is copied from a terminal is, too.
     """
-    output = Console(highlight=False, emoji=False, markup=False, soft_wrap=True)
+    output = _Console(
+        file=stdout(), highlight=False, emoji=False, markup=False, soft_wrap=True
+    )
     if not output.is_terminal:
         output.width = 1_000_000
+    elif output.width < _NARROWEST:
+        # COLUMNS=0 comes of shells that do not know, and cells of no width are lost
+        output.width = _USUAL
     return output
 
 
-def labelled(label: str, text: object, style: str = "bold") -> Text:
+def labelled(label: object, text: object, style: str = "bold") -> Text:
     """Return a line whose beginning has a style."""
-    return Text.assemble((label, style), str(text))
+    return Text.assemble((one_line(label), style), one_line(text))
+
+
+def paragraphs(text: object) -> Text:
+    """Return a text that keeps its lines."""
+    return Text(shown(text))
 
 
 def table(
@@ -43,16 +70,28 @@ def table(
 ) -> Table:
     """Return a table.
 
-    Names are never cut; the columns in `wraps` take the width that is left.
+    Names are never cut; the columns in `wraps` take the width that is left. On a
+    terminal a name that would leave none goes on in the next line. A cell is one line,
+    or a list of lines.
     """
     result = Table(box=None, padding=(0, 2, 0, 0), header_style="bold", pad_edge=False)
     wraps = set(wraps)
-    for column in columns:
-        result.add_column(column, no_wrap=column not in wraps, overflow="fold")
-    for row in rows:
-        texts = map(str, row)
-        result.add_row(*(Text(text, style=COLOURS.get(text, "")) for text in texts))
+    lines = [list(map(_cell, row)) for row in rows]
+    for place, column in enumerate(columns):
+        form: dict[str, Any] = {"no_wrap": column not in wraps}
+        if column not in wraps and stdout().isatty():
+            parts = "\n".join(line[place] for line in lines).split("\n")
+            if max(map(cell_len, parts)) > _LONGEST:
+                form = {"min_width": _LONGEST, "max_width": _LONGEST}
+        result.add_column(column, overflow="fold", **form)
+    for line in lines:
+        result.add_row(*(Text(text, style=COLOURS.get(text, "")) for text in line))
     return result
+
+
+def _cell(value):
+    lines = value if isinstance(value, list) else [value]
+    return "\n".join(map(one_line, lines))
 
 
 def counted(things: Sized, noun: str) -> str:

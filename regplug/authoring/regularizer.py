@@ -15,7 +15,7 @@ from regplug.authoring.hookspecs import hookimpl
 from regplug.authoring.options import REQUIRED, check_options, options_of
 from regplug.authoring.short_form import format_short
 from regplug.errors import OptionError
-from regplug.text import safe_repr, snake_case
+from regplug.text import printable, safe_repr, snake_case
 
 __all__ = [
     "HOOKS",
@@ -171,9 +171,8 @@ class Regularizer(_Declaring):
     @hookimpl
     def log(self, matched):
         """Log the class, its options and how much it matches."""
-        _logger.info(
-            "%r on %d %s: %s", self, len(matched), self.targets, ", ".join(matched)
-        )
+        what, names = printable(safe_repr(self)), printable(", ".join(matched))
+        _logger.info("%s on %d %s: %s", what, len(matched), self.targets, names)
 
 
 def non_default_options(regularizer: Regularizer) -> dict[str, Any]:

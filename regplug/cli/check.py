@@ -1,6 +1,5 @@
 """``regplug check``: the conformance kit, from the command line."""
 
-import json
 import sys
 from functools import partial
 
@@ -8,14 +7,17 @@ import click
 
 from regplug.cli.entries import find_entries
 from regplug.cli.imports import import_object
+from regplug.cli.lazy_group import json_flag
 from regplug.discovery import registry
 from regplug.errors import PluginLoadError
+from regplug.output import print_json
 from regplug.tables import console, labelled, table
+from regplug.text import describe_error
 
 
 @click.command("check")
 @click.argument("target")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@json_flag("--json", "as_json", help="Print JSON.")
 def command(target: str, as_json: bool) -> None:
     """Check that a regularizer keeps what all regularizers promise.
 
@@ -26,6 +28,7 @@ def command(target: str, as_json: bool) -> None:
     """
     from regplug.testing.conformance import check_regularizer, not_loaded
 
+    _require_engine()
     reports = []
     for name, load in _subjects(target).items():
         try:
@@ -37,9 +40,22 @@ def command(target: str, as_json: bool) -> None:
         if not as_json:
             _print(report)
     if as_json:
-        click.echo(json.dumps([report.as_json() for report in reports], indent=2))
+        print_json([report.as_json() for report in reports])
     if not all(report.ok for report in reports):
         sys.exit(1)
+
+
+def _require_engine():
+    from regplug.testing.graphs import installed_engine
+
+    try:
+        installed_engine()
+    except Exception as error:
+        what = f"The engine cannot be imported ({describe_error(error)})"
+        remedy = "install it anew: python -m pip install --force-reinstall regplug"
+        if sys.flags.optimize > 1:
+            remedy = "run Python without -OO, which takes all docstrings away"
+        raise click.ClickException(f"{what}: {remedy}.") from error
 
 
 def _subjects(target):
@@ -59,12 +75,17 @@ def _print(report):
             seen = "see below"
         rows.append((outcome.check, outcome.status, seen))
     output = console()
-    output.print(f"\n{report.name}", style="bold")
+    output.print()
+    output.print(labelled(report.name, ""))
     columns = ("Check", "Result", "What was seen")
     output.print(table(columns, rows, wraps=["What was seen"]))
     for outcome in wrong:
         output.print()
         output.print(labelled(outcome.check, f": {outcome.message}", "bold red"))
-        output.print(labelled("  Why: ", outcome.reason))
-        output.print(labelled("  What to do: ", f"{outcome.remedy}."))
-    output.print(f"\n{report.summary_line}")
+        # python -OO takes both away
+        if outcome.reason:
+            output.print(labelled("  Why: ", outcome.reason))
+        if outcome.remedy:
+            output.print(labelled("  What to do: ", f"{outcome.remedy}."))
+    output.print()
+    output.print(labelled("", report.summary_line))

@@ -8,6 +8,8 @@ from rich.progress import track
 
 from regplug.tables import console
 
+_COMPILING = "compiling, which the engine's cache makes quick next time"
+
 
 @click.command("demo")
 @click.option(
@@ -45,7 +47,7 @@ def command(out: Path, seeds: int) -> None:
     except OSError as error:
         raise click.ClickException(f"--out {out}: {error.strerror}.") from error
     output = console()
-    with output.status("compiling, which the engine's cache makes quick next time"):
+    with output.status(_COMPILING, spinner="line"):
         experiment = train.Experiment(model.function)
     training = train.run_all(experiment, range(seeds), train.EPOCHS)
     n_runs = seeds * len(experiment.compositions)

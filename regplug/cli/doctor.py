@@ -3,7 +3,6 @@
 import contextlib
 import importlib
 import io
-import json
 import os
 import platform
 import re
@@ -20,8 +19,10 @@ import click
 import regplug
 from regplug.authoring.validation import deprecated_arguments
 from regplug.cli.entries import find_entries, release
+from regplug.cli.lazy_group import json_flag
 from regplug.discovery.registry import ADVICE, Entry, available, load
 from regplug.errors import PluginLoadError
+from regplug.output import print_json
 from regplug.tables import console, labelled, table
 
 # seconds; a plugin that imports its heavy needs inside its hooks takes milliseconds
@@ -54,10 +55,8 @@ class Finding(NamedTuple):
 
 @click.command("doctor")
 @click.argument("names", nargs=-1)
-@click.option(
-    "--report",
-    is_flag=True,
-    help="Print JSON for a bug report: versions, packages, what is wrong.",
+@json_flag(
+    "--report", help="Print JSON for a bug report: versions, packages, what is wrong."
 )
 def command(names: tuple[str, ...], report: bool) -> None:
     """Load each regularizer, and say what is wrong and what to do.
@@ -72,7 +71,7 @@ def command(names: tuple[str, ...], report: bool) -> None:
     entries = find_entries(names) if names else available()
     findings = list(map(examine, entries))
     if report:
-        click.echo(json.dumps(_as_json(findings, engines), indent=2))
+        print_json(_as_json(findings, engines))
     else:
         _print(findings, engines)
     if not engines or any(finding.state == "wrong" for finding in findings):
@@ -94,7 +93,7 @@ def _print(findings, engines):
             output.print()
             output.print(labelled(entry.name, f" ({release(entry)})", "bold red"))
         for fault, remedy in faults.items():
-            output.print(f"  {fault}")
+            output.print(labelled("  ", fault))
             output.print(labelled("  What to do: ", f"{remedy}."))
     if not engines:
         # the one that it requires on this Python
@@ -150,15 +149,15 @@ def examine(entry: Entry) -> Finding:
         return Finding(entry, "blocked", 0, {})
     authors = f"report it to the authors of {entry.package}"
     start = time.perf_counter()
-    with _capture_output() as output:
+    with _capture_output() as (captured, output):
         faults, deprecated = _load(entry, authors)
+        does = _what_it_does(captured, output)
     seconds = time.perf_counter() - start
     if not faults and seconds > SLOW:
         advice = "what is slow is best imported inside the hooks"
         faults[f"importing it took {seconds:.1f} s."] = f"{authors}: {advice}"
-    printed = " ".join(output.getvalue().split())[:200]
-    if printed:
-        faults[f"it prints when it is imported: {printed!r}."] = authors
+    for what in does:
+        faults[f"it {what}."] = authors
     if not faults and entry.static_error:
         faults[f"{entry.static_error}."] = authors
     if entry.conflicts:
@@ -185,17 +184,39 @@ def _load(entry, authors):
     return {}, {f"{text}.": authors for text in deprecated}
 
 
+class _Captured(io.BytesIO):
+    is_closed = False
+
+    def close(self):
+        """Note it, for what was printed is still asked for."""
+        self.is_closed = True
+
+
 @contextlib.contextmanager
 def _capture_output():
     """Take what is printed; warnings, which are no prints, are left out."""
-    output = io.StringIO()
+    captured = _Captured()
+    # a whole stream, for some ask for its buffer, or configure it
+    output = io.TextIOWrapper(captured, "utf-8", "backslashreplace", write_through=True)
     with (
         contextlib.redirect_stdout(output),
         contextlib.redirect_stderr(output),
         warnings.catch_warnings(),
     ):
         warnings.simplefilter("ignore")
-        yield output
+        yield captured, output
+
+
+def _what_it_does(captured, output):
+    """Return what an import did to the standard streams, in words."""
+    does = []
+    is_replaced = sys.stdout is not output or sys.stderr is not output
+    if is_replaced or captured.is_closed:
+        does.append("closes or replaces sys.stdout or sys.stderr when it is imported")
+    printed = " ".join(captured.getvalue().decode("utf-8", "replace").split())[:200]
+    if printed:
+        does.append(f"prints when it is imported: {printed!r}")
+    return does
 
 
 class _TooLong(KeyboardInterrupt):

@@ -7,6 +7,7 @@ import sys
 import traceback
 from typing import Any
 
+from regplug import text
 from regplug.errors import ModelError, did_you_mean
 
 
@@ -26,7 +27,9 @@ def import_object(reference: str) -> Any:
     sys.path.insert(0, os.getcwd())
     try:
         module = importlib.import_module(module_name)
-    except (Exception, SystemExit) as error:
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
         hint = ""
         if isinstance(error, ModuleNotFoundError):
             hint = f" Modules are looked for in {os.getcwd()} and what is installed."
@@ -36,12 +39,25 @@ def import_object(reference: str) -> Any:
         ) from error
     try:
         return operator.attrgetter(path)(module)
-    except AttributeError as error:
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
+        raise ModelError(f"{reference}: {_lacking(error)}") from error
+
+
+def _lacking(error):
+    """Return what an object lacks, with the nearest that it has; else the error."""
+    try:
         owner = getattr(error.obj, "__name__", error.obj)
         hint = did_you_mean(error.name, dir(error.obj))
-        raise ModelError(
-            f"{reference}: {owner} has no {error.name!r}.{hint}"
-        ) from error
+        if error.name:
+            return f"{owner} has no {error.name!r}.{hint}"
+    except KeyboardInterrupt:
+        raise
+    # no AttributeError, or the owner's own methods
+    except BaseException:
+        pass
+    return f"{describe_error(error)}."
 
 
 def describe_error(error: BaseException) -> str:
@@ -50,4 +66,4 @@ def describe_error(error: BaseException) -> str:
     for frame in traceback.extract_tb(error.__traceback__):
         if frame.filename.startswith(os.getcwd() + os.sep):
             place = f" ({os.path.relpath(frame.filename)}, line {frame.lineno})"
-    return f"{type(error).__name__}: {error}{place}"
+    return text.describe_error(error) + place

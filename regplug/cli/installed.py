@@ -6,10 +6,10 @@ would double its time.
 
 import itertools
 import shutil
-import sys
 
 from regplug.cli.entries import release
 from regplug.discovery.registry import available
+from regplug.output import echo, one_line, print_json, stdout
 
 
 def print_as(form: str = "") -> None:
@@ -20,7 +20,7 @@ def print_as(form: str = "") -> None:
     form : str
         A table by default; ``--json``, ``--names``, or ``--models``.
     """
-    forms = {"--json": print_json, "--names": print_names, "--models": print_models}
+    forms = {"--json": print_rows, "--names": print_names, "--models": print_models}
     forms.get(form, print_table)()
 
 
@@ -28,16 +28,14 @@ def print_names() -> None:
     """Print what can be typed, one name a line; nothing that is blocked."""
     for entry in available():
         if not entry.blocked:
-            print(entry.qualified_name)
+            echo(entry.qualified_name)
 
 
-def print_json() -> None:
-    """Print all that is known without importing a plugin."""
-    import json
-
+def print_rows() -> None:
+    """Print all that is known without importing a plugin, as JSON."""
     keys = ("name", "aliases", "package", "version", "status", "summary", "conflicts")
     rows = [{key: getattr(entry, key) for key in keys} for entry in available()]
-    print(json.dumps(rows, indent=2))
+    print_json(rows)
 
 
 def print_table() -> None:
@@ -45,9 +43,9 @@ def print_table() -> None:
     entries = available()
     if not entries:
         install = "python -m pip install regplug-noise regplug-weights"
-        print(f"No regularizers are installed. Install some: {install}")
+        echo(f"No regularizers are installed. Install some: {install}")
         return
-    if sys.stdout.isatty() and shutil.get_terminal_size().columns < 120:
+    if stdout().isatty() and shutil.get_terminal_size().columns < 120:
         rows = _rows_by_package(entries)
         _print_rows(("Name", "Status", "Summary"), rows, wraps=["Summary"])
     else:
@@ -56,7 +54,8 @@ def print_table() -> None:
     bad = ("broken", "incompatible")
     faulty = [entry.name for entry in entries if entry.status in bad]
     if faulty:
-        print(f"\nFor what to do: regplug doctor {' '.join(faulty)}")
+        echo()
+        echo(f"For what to do: regplug doctor {' '.join(faulty)}")
     _print_conflicts(entries)
 
 
@@ -70,7 +69,8 @@ def _print_conflicts(entries):
         # the other names of an entry with a conflict are its own
         if len(choices) > 1:
             how = " or ".join(choices)
-            print(f"\n{name!r} is offered by several packages. Write {how}.")
+            echo()
+            echo(f"{name!r} is offered by several packages. Write {how}.")
 
 
 def print_models() -> None:
@@ -80,7 +80,7 @@ def print_models() -> None:
     entries = adapters.available()
     if not entries:
         install = "python -m pip install regplug-pytensor-ml regplug-pymc"
-        print(f"No adapters are installed. Install some: {install} regplug-theanets")
+        echo(f"No adapters are installed. Install some: {install} regplug-theanets")
         return
     rows = []
     for entry in entries:
@@ -100,23 +100,23 @@ def _row(entry):
 
 def _rows_by_package(entries):
     """Return rows that leave room: each package and each name has its line."""
-    rows = []
+    rows: list[tuple[object, ...]] = []
     entries = sorted(entries, key=lambda entry: (release(entry), entry.name))
     for package, own in itertools.groupby(entries, key=release):
         rows.append((package, "", ""))
         for entry in own:
-            names = "\n    ".join([entry.name, *entry.aliases])
-            rows.append((f"  {names}", entry.status, entry.summary))
+            names = [f"  {entry.name}", *(f"    {alias}" for alias in entry.aliases)]
+            rows.append((names, entry.status, entry.summary))
     return rows
 
 
 def _print_rows(columns, rows, wraps):
-    if sys.stdout.isatty():
+    if stdout().isatty():
         from regplug.tables import console, table
 
         console().print(table(columns, rows, wraps))
         return
-    lines = [columns, *rows]
+    lines = [list(map(one_line, row)) for row in (columns, *rows)]
     widths = [max(map(len, cells)) for cells in zip(*lines, strict=True)]
     for line in lines:
-        print("  ".join(map(str.ljust, line, widths)).rstrip())
+        echo("  ".join(map(str.ljust, line, widths)).rstrip())

@@ -1,12 +1,15 @@
 """The commands, each imported when it is used, and how errors reach the user."""
 
 import importlib
-from typing import Any
+import io
+import sys
+from typing import Any, NoReturn
 
 import click
 
 import regplug
 from regplug.errors import RegplugError, did_you_mean
+from regplug.output import echo_error, reserve_stdout
 
 COMMANDS = {
     "list": "List the regularizers that are installed.",
@@ -41,6 +44,17 @@ BLOCK = click.Option(
 )
 
 
+def json_flag(*names: str, help: str) -> Any:
+    """Return the decorator of an option: standard output is for one JSON text alone."""
+
+    def reserve(ctx, option, is_chosen):
+        if is_chosen:
+            reserve_stdout()
+        return is_chosen
+
+    return click.option(*names, is_flag=True, callback=reserve, help=help)
+
+
 class LazyGroup(click.Group):
     """A group whose commands are ``regplug.cli.NAME``, imported when they are used."""
 
@@ -71,12 +85,29 @@ class LazyGroup(click.Group):
         with formatter.section("Commands"):
             formatter.write_dl(list(COMMANDS.items()))
 
+    def main(self, *args: Any, **options: Any) -> NoReturn:
+        """Run the command line; what click says of an error is shown as all is."""
+        options["standalone_mode"] = False
+        try:
+            sys.exit(super().main(*args, **options))
+        except click.Abort:
+            echo_error("Aborted!")
+        except click.ClickException as error:
+            text = io.StringIO()
+            error.show(text)
+            echo_error(text.getvalue().rstrip("\n"))
+            sys.exit(error.exit_code)
+        sys.exit(1)
+
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command; an error of regplug becomes one line and exit code 1."""
         try:
             return super().invoke(ctx)
         except RegplugError as error:
             raise click.ClickException(" ".join(str(error).split())) from error
+        except (KeyboardInterrupt, EOFError) as error:
+            # here, for click would write to a stream that a plugin may have closed
+            raise click.Abort from error
 
 
 @click.group(

@@ -3,10 +3,11 @@
 import click
 
 from regplug.cli import installed
+from regplug.cli.lazy_group import json_flag
 
 
 @click.command("list")
-@click.option("--json", is_flag=True, help="Print JSON.")
+@json_flag("--json", help="Print JSON.")
 @click.option("--names", is_flag=True, help="Print the names only, one a line.")
 @click.option(
     "--models",

@@ -16,6 +16,7 @@ from regplug.cli.entries import release
 from regplug.discovery import registry
 from regplug.errors import OptionError, RegplugError
 from regplug.files import write_whole
+from regplug.output import echo
 from regplug.version import __version__
 
 # characters of a name: users type it, and the lines of the templates have room for it
@@ -73,17 +74,20 @@ def command(name: str, folder: str, target: str, author: str | None) -> None:
     }
     home = Path(folder, package)
     for path in _write(home, target, values):
-        click.echo(path)
+        echo(path)
     for entry in registry.available():
         if name in (entry.name, *entry.aliases) and entry.package != package:
-            click.echo(
-                f"\n{release(entry)}, which is installed, offers {name!r}, too: "
+            echo()
+            echo(
+                f"{release(entry)}, which is installed, offers {name!r}, too: "
                 f"users of both will have to write {package}/{name}."
             )
-    click.echo(
-        f"\nNext:\n  cd {home}\n  python -m pip install -e '.[test]'\n"
-        f"  python -m pytest\n  regplug check {name}"
-    )
+    echo()
+    echo("Next:")
+    echo(f"  cd {home}")
+    echo("  python -m pip install -e '.[test]'")
+    echo("  python -m pytest")
+    echo(f"  regplug check {name}")
 
 
 def name_words(name: str) -> list[str]:

@@ -16,6 +16,7 @@ from regplug.errors import ModelError, RegplugWarning
 from regplug.graph.rewiring import rewire, toposort
 from regplug.models.adapters import as_model
 from regplug.models.model import Model
+from regplug.output import echo_error
 from regplug.tables import console, counted, labelled, table
 
 _EFFECTS = {
@@ -82,9 +83,11 @@ def command(
     model = _find_model(object)
     engine = model.engine.T.__name__.partition(".")[0]
     sizes = f"{counted(model.outputs, 'output')}, {counted(model.params, 'parameter')}"
-    about = f"  {sizes}, {engine}; seed {manager.seed}\n"
+    about = f"  {sizes}, {engine}; seed {manager.seed}"
     actions = find_actions(manager, model)
-    console().print(labelled(object, about, "bold cyan"))
+    output = console()
+    output.print(labelled(object, about, "bold cyan"))
+    output.print()
     _print(actions, manager, model)
 
 
@@ -94,7 +97,7 @@ def _read(config):
         warnings.simplefilter("always", RegplugWarning)
         manager = read(config)
     for warning in caught:
-        click.echo(f"Warning: {warning.message}", err=True)
+        echo_error(" ".join(f"Warning: {warning.message}".split()))
     return manager
 
 
@@ -114,7 +117,9 @@ def _find_model(reference):
             raise ModelError(f"{reference}: {error}") from error
     try:
         return as_model(found())
-    except (Exception, SystemExit) as error:
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
         what = f"calling it without arguments led to {describe_error(error)}"
         raise ModelError(f"{reference} is no model, and {what}.") from error
 

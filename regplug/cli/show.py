@@ -1,7 +1,6 @@
 """``regplug show``: one regularizer, all that its class says of itself."""
 
 import inspect
-import json
 import re
 
 import click
@@ -10,9 +9,12 @@ from rich.padding import Padding
 
 from regplug.authoring.options import REQUIRED, options_of
 from regplug.authoring.regularizer import HOOKS, hook_arguments, uses_weight
+from regplug.cli.lazy_group import json_flag
 from regplug.discovery import registry
-from regplug.tables import console, labelled, table
-from regplug.text import safe_repr
+from regplug.errors import PluginLoadError
+from regplug.output import print_json
+from regplug.tables import console, labelled, paragraphs, table
+from regplug.text import describe_error, safe_repr
 
 _TARGETS = {"outputs": "outputs of layers", "params": "parameters"}
 _APPLIES = {"training": "while training", "always": "always, at prediction time too"}
@@ -20,9 +22,7 @@ _APPLIES = {"training": "while training", "always": "always, at prediction time 
 
 @click.command("show")
 @click.argument("name")
-@click.option(
-    "--json", "as_json", is_flag=True, help="Print JSON; the options as a JSON schema."
-)
+@json_flag("--json", "as_json", help="Print JSON; the options as a JSON schema.")
 def command(name: str, as_json: bool) -> None:
     """Show one regularizer: what it does, its options, its formula.
 
@@ -30,19 +30,36 @@ def command(name: str, as_json: bool) -> None:
     """
     entry = registry.get_entry(name)
     cls = registry.load(entry)
-    docstring = parse(cls.__doc__)
-    summary = (docstring.description or "").partition("\n\n")[0]
-    sections = {part.args[0]: part.description or "" for part in docstring.meta}
+    try:
+        facts = _facts(entry, cls)
+        options = _option_rows(facts, cls)
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
+        raise PluginLoadError(
+            f"{entry.provenance} cannot be shown: {describe_error(error)}. "
+            f"Report it to the authors of {entry.package}."
+        ) from error
+    if as_json:
+        print_json(facts)
+    else:
+        _print(facts, options)
+
+
+def _facts(entry, cls):
+    # python -OO takes it from the class
+    docstring = _own_docstring(cls) or entry.source_info.docstring
+    description, sections, _ = _read_docstring(docstring)
     hooks = [hook for hook in HOOKS if hook_arguments(cls, hook) is not None]
-    facts = {
+    return {
         "name": entry.name,
         "aliases": list(entry.aliases),
-        "summary": " ".join(summary.split()),
+        "summary": " ".join(description.partition("\n\n")[0].split()),
         "package": entry.package,
         "version": entry.version,
         "status": entry.status,
         "class": f"{cls.__module__}:{cls.__qualname__}",
-        "file": inspect.getfile(cls),
+        "file": _file(cls),
         "targets": cls.targets,
         "applies": cls.applies,
         "hooks": [hook for hook in hooks if hook != "log"],
@@ -50,10 +67,37 @@ def command(name: str, as_json: bool) -> None:
         "references": _references(sections.get("references", "")),
         "options": _schema(cls),
     }
-    if as_json:
-        click.echo(json.dumps(facts, indent=2, default=safe_repr))
-    else:
-        _print(facts, cls)
+
+
+def _file(cls):
+    try:
+        return inspect.getfile(cls)
+    # its module may be in no file, or gone
+    except (OSError, TypeError):
+        return "unknown"
+
+
+def _own_docstring(cls):
+    return cls.__doc__ if isinstance(cls.__doc__, str) else ""
+
+
+def _read_docstring(text):
+    """Return the description, the sections, and what is said of each option.
+
+    A text of a form that the parser does not take is all description.
+    """
+    meanings: dict[str, str] = {}
+    try:
+        docstring = parse(text)
+        sections = {part.args[0]: part.description or "" for part in docstring.meta}
+        for param in docstring.params:
+            meaning = " ".join((param.description or "").split())
+            # one text may be about several: ``low, high : float``
+            for name in re.split(r",\s*", param.arg_name):
+                meanings[name] = meaning
+        return docstring.description or "", sections, meanings
+    except Exception:
+        return text, {}, {}
 
 
 def _schema(cls):
@@ -85,49 +129,51 @@ def _references(section):
 
 def _meanings(cls):
     """Return what the docstrings of a class and its bases say of each option."""
-    meanings = {}
+    meanings: dict[str, str] = {}
     for base in reversed(cls.__mro__):
-        for param in parse(base.__doc__).params:
-            meaning = " ".join((param.description or "").split())
-            # one text may be about several: ``low, high : float``
-            for name in re.split(r",\s*", param.arg_name):
-                meanings[name] = meaning
+        meanings |= _read_docstring(_own_docstring(base))[-1]
     return meanings
 
 
-def _print(facts, cls):
+def _print(facts, options):
     output = console()
     aliases = ", ".join(facts["aliases"])
     if aliases:
         aliases = f"  (also {aliases})"
     output.print(labelled(facts["name"], aliases, "bold cyan"))
     summary = facts["summary"] or "No summary: its class has no docstring."
-    output.print(f"{_plain(summary)}\n")
-    applies = _APPLIES[cls.applies]
+    output.print(labelled("", _plain(summary)))
+    output.print()
+    for label, value in _lines(facts).items():
+        output.print(labelled(f"{label:<9}", value, "dim"))
+    columns = ("Name", "Type", "Default", "Range", "Meaning")
+    _print_block(output, "Options", table(columns, options, wraps=["Type", "Meaning"]))
+    texts = {"Formula": facts["formula"], "References": "\n".join(facts["references"])}
+    for title, text in texts.items():
+        if text:
+            _print_block(output, title, paragraphs(_plain(text)))
+
+
+def _lines(facts):
+    applies = _APPLIES[facts["applies"]]
     if facts["hooks"] == ["constrain"]:
         applies = "to an optimizer's updates, through result.constrain(updates)"
-    lines = {
-        "Targets": _TARGETS[cls.targets],
+    return {
+        "Targets": _TARGETS[facts["targets"]],
         "Applies": applies,
         "Hooks": ", ".join(facts["hooks"]),
         "Package": f"{facts['package']} {facts['version']}",
         "Class": facts["class"],
         "File": facts["file"],
     }
-    for label, value in lines.items():
-        output.print(labelled(f"{label:<9}", value, "dim"))
-    _print_block(output, "Options", _options_table(facts, cls))
-    _print_block(output, "Formula", _plain(facts["formula"]))
-    _print_block(output, "References", _plain("\n".join(facts["references"])))
 
 
 def _print_block(output, title, content):
-    if content:
-        output.print(f"\n{title}", style="bold")
-        output.print(Padding.indent(content, 2), soft_wrap=False)
+    output.print(f"\n{title}", style="bold")
+    output.print(Padding.indent(content, 2), soft_wrap=False)
 
 
-def _options_table(facts, cls):
+def _option_rows(facts, cls):
     rows = []
     for name, property in facts["options"]["properties"].items():
         option = options_of(cls)[name]
@@ -136,8 +182,7 @@ def _options_table(facts, cls):
             default = "must be given"
         meaning = _plain(property.get("description", ""))
         rows.append((name, option.type_name, default, option.range, meaning))
-    columns = ("Name", "Type", "Default", "Range", "Meaning")
-    return table(columns, rows, wraps=["Type", "Meaning"])
+    return rows
 
 
 def _plain(text):

@@ -78,7 +78,7 @@ def compose(
 def _members(regularizers, wrappers):
     if isinstance(regularizers, Mapping):
         regularizers = list(regularizers.items())
-    if isinstance(regularizers, str) or not isinstance(regularizers, Iterable):
+    if isinstance(regularizers, str) or not _is_iterable(regularizers):
         given = short_repr(regularizers)
         what = "is no list or mapping of regularizers"
         raise CompositionError(f"{given} {what}: write [{given}].")
@@ -105,6 +105,15 @@ def _unusable(regularizer, entry, what):
     """Return the error that names an instance which raises when it is looked at."""
     of = entry.provenance if entry else type_name(regularizer)
     return PluginLoadError(f"{of} is refused: looking at an instance raised {what}.")
+
+
+def _is_iterable(value):
+    # an array of no dimensions has the method, too
+    try:
+        iter(value)
+    except TypeError:
+        return False
+    return True
 
 
 def _build(item):

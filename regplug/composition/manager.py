@@ -105,8 +105,9 @@ class Result:
             "a Result is not pickled, nor copied deeply: it is a part of the graph of "
             "one process. Send the manager instead, which is its composition and "
             "state, and apply it to the model there. manager.write(path) keeps the "
-            "composition in a file, manager.save(path) what a run needs to continue "
-            "with manager.load(path); manager.restart() begins a new run."
+            "composition in a file, manager.save(path) or manager.state() what a run "
+            "needs to continue with manager.load(path) or manager.restore(state); "
+            "manager.restart() begins a new run."
         )
 
 
@@ -421,7 +422,8 @@ class Manager:
     def write(self, path: Any, *, lock: bool = False) -> None:
         """Write the composition, as it was composed, to a TOML file for `regplug.read`.
 
-        Live weights and the step are in `state`.
+        Live weights and the step are in `state`. The file is written whole or not at
+        all.
 
         Parameters
         ----------
@@ -429,6 +431,11 @@ class Manager:
         lock : bool
             Whether to write package and version of every regularizer, too;
             `regplug.read` compares them.
+
+        Raises
+        ------
+        CompositionError
+            The file cannot be written, or a file cannot hold an option's value.
         """
         write_document(path, self.seed, self.members, lock)
 

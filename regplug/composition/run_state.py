@@ -159,8 +159,8 @@ class RunState:
     def _checked_weights(self, weights):
         if weights.keys() != self._numbers.keys():
             found, needed = sorted(map(safe_str, weights)), sorted(self._numbers)
-            what = f"weights of {found}, this composition of {needed}"
-            raise CompositionError(f"the state has {what}.")
+            what = f"weights of {short_repr(found)}, this composition of"
+            raise CompositionError(f"the state has {what} {short_repr(needed)}.")
         checked = {}
         for label, value in weights.items():
             checked[label] = self.weighted[label].check_weight(value)

@@ -255,7 +255,13 @@ class Entry:
 
 
 def _is_closed(stream):
-    return getattr(stream, "closed", True)
+    try:
+        return bool(stream.closed)
+    except KeyboardInterrupt:
+        raise
+    # a detached one raises; junk has nothing, or anything
+    except BaseException:
+        return True
 
 
 def available() -> list[Entry]:

@@ -237,6 +237,8 @@ def survives_pickling(subject):
 
 def docstring(cls):
     """Return the class's own docstring, without indentation."""
+    if sys.flags.optimize > 1:
+        raise NotApplicable("python -OO takes all docstrings away")
     return inspect.cleandoc(cls.__doc__ or "")
 
 

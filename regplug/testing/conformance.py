@@ -18,7 +18,7 @@ from regplug.errors import (
 from regplug.testing.check import CHECKS, Check, CheckFailure, NotApplicable
 from regplug.testing.graphs import installed_engine
 from regplug.testing.subject import Subject
-from regplug.text import describe_error
+from regplug.text import describe_error, printable
 
 # each adds its checks, and these are made in this order
 # isort: split
@@ -113,9 +113,12 @@ class Report(list):
             if outcome.status != PASSED:
                 lines.append(f"{outcome.status}: {outcome.check}: {outcome.message}")
             if outcome.is_wrong:
-                lines.append(f"    why: {outcome.reason}")
-                lines.append(f"    what to do: {outcome.remedy}")
-        return "\n".join([*lines, self.summary_line])
+                # python -OO takes both away
+                if outcome.reason:
+                    lines.append(f"    why: {outcome.reason}")
+                if outcome.remedy:
+                    lines.append(f"    what to do: {outcome.remedy}")
+        return printable("\n".join([*lines, self.summary_line]))
 
 
 def check_regularizer(

@@ -269,6 +269,7 @@ def test_compose_seed_is_any_integer_of_64_bits(seed):
     [
         ("dropout=0.5", "is no list or mapping of regularizers: write ['dropout=0.5']"),
         (5, "5 is no list or mapping"),
+        (np.array(5), "array(5) is no list or mapping"),
         ([5], "5 is no regularizer: write"),
         ([("dropout",)], "('dropout',) is no regularizer"),
         ([("dropout", {}, 1)], "is no regularizer"),

@@ -47,6 +47,9 @@ def test_file_is_replaced_and_nothing_is_left_beside_it(old):
 
 def test_file_keeps_permissions_and_new_ones_have_those_of_any_file(old):
     old.chmod(0o604)
+    if os.geteuid() == 0:
+        os.chown(old, 4321, 1234)
+    owner = old.stat().st_uid, old.stat().st_gid
     other = old.with_name("other")
     mask = os.umask(0o027)
     try:
@@ -55,6 +58,7 @@ def test_file_keeps_permissions_and_new_ones_have_those_of_any_file(old):
     finally:
         os.umask(mask)
     assert (permissions(old), permissions(other)) == (0o604, 0o640)
+    assert (old.stat().st_uid, old.stat().st_gid) == owner
 
 
 def test_link_stays_and_the_file_that_it_leads_to_is_replaced(old):
@@ -266,6 +270,17 @@ def test_pipe_that_nobody_writes_to_is_not_waited_for(tmp_path):
     os.mkfifo(tmp_path / "pipe")
     with pytest.raises(CompositionError, match="it is a device or a pipe, and no file"):
         read_whole(tmp_path / "pipe")
+
+
+def test_pipe_of_the_process_is_read(tmp_path):
+    script = """
+        import regplug
+        regplug.compose(["dropout=0.5"], seed=3).write("/dev/stdout")
+        print(regplug.read("/dev/stdin"))
+    """
+    command = [sys.executable, "-c", textwrap.dedent(script)]
+    done = subprocess.run(command, input="seed = 9", capture_output=True, text=True)
+    assert done.stdout.endswith("<regplug.Manager of nothing, seed 9>\n"), done.stderr
 
 
 def test_file_that_is_longer_than_a_composition_is_not_read(tmp_path):
