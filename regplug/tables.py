@@ -5,8 +5,11 @@ All text passes `regplug.output`, so that what plugins say is shown and not obey
 
 from __future__ import annotations
 
+import html
+import io
+import shutil
 from collections.abc import Iterable, Sized
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.cells import cell_len
 from rich.console import Console
@@ -15,7 +18,20 @@ from rich.text import Text
 
 from regplug.output import one_line, shown, stdout
 
-__all__ = ["COLOURS", "console", "counted", "labelled", "paragraphs", "table"]
+if TYPE_CHECKING:
+    from regplug.readable import Section
+
+__all__ = [
+    "COLOURS",
+    "as_html",
+    "as_text",
+    "console",
+    "counted",
+    "labelled",
+    "paragraphs",
+    "print_sections",
+    "table",
+]
 
 # columns
 _NARROWEST, _USUAL = 40, 80
@@ -92,6 +108,53 @@ def table(
 def _cell(value):
     lines = value if isinstance(value, list) else [value]
     return "\n".join(map(one_line, lines))
+
+
+def as_text(sections: Iterable[Section]) -> str:
+    """Return tables and lines as text, as wide as the terminal."""
+    file = io.StringIO()
+    output = Console(
+        file=file,
+        highlight=False,
+        emoji=False,
+        markup=False,
+        width=shutil.get_terminal_size((100, 24)).columns,
+    )
+    print_sections(output, sections)
+    return "\n".join(map(str.rstrip, file.getvalue().rstrip("\n").split("\n")))
+
+
+def print_sections(output: Console, sections: Iterable[Section]) -> None:
+    """Print tables and lines, an empty line between them."""
+    for number, section in enumerate(sections):
+        if number:
+            output.print()
+        output.print(labelled(section.title, "", "bold"))
+        if section.columns:
+            output.print(table(section.columns, section.rows, section.wraps))
+        for line in () if section.columns else section.rows:
+            output.print(paragraphs(line))
+
+
+def as_html(sections: Iterable[Section]) -> str:
+    """Return tables and lines as HTML, for notebooks."""
+    parts = []
+    for section in sections:
+        parts.append(f"<p><b>{_escaped(section.title)}</b></p>")
+        if section.columns:
+            head = "".join(f"<th>{_escaped(each)}</th>" for each in section.columns)
+            parts.append(f"<table><thead><tr>{head}</tr></thead><tbody>")
+            for row in section.rows:
+                cells = "".join(f"<td>{_escaped(cell)}</td>" for cell in row)
+                parts.append(f"<tr>{cells}</tr>")
+            parts.append("</tbody></table>")
+        else:
+            parts.append(f"<pre>{_escaped(list(section.rows))}</pre>")
+    return "\n".join(parts)
+
+
+def _escaped(value):
+    return html.escape(_cell(value))
 
 
 def counted(things: Sized, noun: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from regplug.engine import shape_text
@@ -13,6 +13,7 @@ from regplug.errors import RegplugWarning
 from regplug.graph.rewiring import rewire
 from regplug.models.adapters import as_model
 from regplug.models.model import Model
+from regplug.readable import Readable, Section
 
 __all__ = ["Description", "Item", "describe", "shape_texts"]
 
@@ -28,12 +29,13 @@ class Item(NamedTuple):
     name : str
         All of its names, with ``=`` between them.
     role : str
-        ``input``, ``hidden``, ``output``, ``state`` or ``parameter``, with commas
-        between several; empty for what is none, such as a cost.
+        ``input``, ``hidden``, ``output`` or ``state``, with commas between several;
+        empty for what is none, such as a cost or a parameter.
     shape, dtype : str
         The shape with ``?`` where only the run knows a length.
-    fed_by : tuple of str
-        The outputs and parameters that it is computed from, with no other in between.
+    fed_by, feeds : tuple of str
+        The outputs and parameters that it is computed from, and the outputs that are
+        computed from it, with no other in between.
     """
 
     name: str
@@ -41,10 +43,11 @@ class Item(NamedTuple):
     shape: str
     dtype: str
     fed_by: tuple[str, ...]
+    feeds: tuple[str, ...]
 
 
-class Description:
-    """What patterns can match in a model, as a table and as a tree; see `describe`.
+class Description(Readable):
+    """What patterns can match in a model, as tables and a tree; see `describe`.
 
     Attributes
     ----------
@@ -55,27 +58,102 @@ class Description:
     """
 
     def __init__(self, model: Model):
-        self.notes: list[str] = []
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always", RegplugWarning)
             roles = _roles(model)
         self.notes = [str(warning.message) for warning in caught]
         shapes = shape_texts(model)
-        named = {**model.names["params"], **model.names["outputs"]}
+        outputs = _names(model, "outputs")
+        named = {**_names(model, "params"), **outputs}
+        fed_by, feeds = _edges(named)
         items = {}
         for variable, names in named.items():
-            fed_by = _fed_by(variable, named)
             items[variable] = Item(
                 " = ".join(names),
-                ", ".join(roles[variable]),
+                ", ".join(roles.get(variable, ())),
                 shapes[variable],
                 variable.dtype,
-                tuple(named[each][0] for each in named if each in fed_by),
+                tuple(fed_by[variable]),
+                tuple(feeds[variable]),
             )
-        self.outputs = [
-            items[each] for each in model.names["outputs"] if each in shapes
-        ]
-        self.params = [items[each] for each in model.names["params"]]
+        self.outputs = [items[variable] for variable in outputs]
+        self.params = [items[variable] for variable in _names(model, "params")]
+
+    def __repr__(self) -> str:
+        sizes = f"{len(self.outputs)} outputs and {len(self.params)} parameters"
+        return f"<regplug description of {sizes}>"
+
+    def sections(self) -> Iterator[Section]:
+        """Return the outputs, the parameters, a tree of who feeds whom, and doubts."""
+        rows = []
+        for item in self.outputs:
+            what = ", ".join(item.fed_by)
+            rows.append((item.name, item.role, item.shape, item.dtype, what))
+        columns = ("Name", "Role", "Shape", "Dtype", "Computed from")
+        yield Section("Outputs", columns, rows, ["Computed from"])
+        rows = []
+        for item in self.params:
+            rows.append((item.name, item.shape, item.dtype, ", ".join(item.feeds)))
+        yield Section(
+            "Parameters", ("Name", "Shape", "Dtype", "Feeds"), rows, ["Feeds"]
+        )
+        yield Section("Who feeds whom", (), self._tree())
+        if self.notes:
+            yield Section("Notes", (), self.notes)
+
+    def _tree(self):
+        """Return lines: each output once below what feeds it, then by name alone."""
+        outputs = {item.name.partition(" = ")[0]: item for item in self.outputs}
+        lines: list[str] = []
+        seen = set()
+        pending = [("", "", name) for name in reversed(_roots(outputs))]
+        while pending:
+            indent, mark, name = pending.pop()
+            item = outputs[name]
+            params = [each for each in item.fed_by if each not in outputs]
+            about = f"  ({', '.join(params)})" if params else ""
+            if name in seen:
+                lines.append(f"{indent}{mark}{name} ...")
+                continue
+            seen.add(name)
+            lines.append(f"{indent}{mark}{name}{about}")
+            deeper = indent + _UNDER[mark]
+            children = [each for each in item.feeds if each in outputs]
+            for number, child in enumerate(reversed(children)):
+                pending.append((deeper, "└── " if number == 0 else "├── ", child))
+        return lines
+
+
+_UNDER = {"": "", "├── ": "│   ", "└── ": "    "}
+
+
+def _roots(outputs):
+    roots = []
+    for name, item in outputs.items():
+        if not any(each in outputs for each in item.fed_by):
+            roots.append(name)
+    return roots
+
+
+def _names(model, target):
+    """Return the names of what patterns reach, without those that the engine gave."""
+    reached = set(getattr(model, target).values())
+    return {
+        each: names for each, names in model.names[target].items() if each in reached
+    }
+
+
+def _edges(named):
+    """Return by variable the names that feed it, and those that it feeds."""
+    fed_by: dict[Any, list[str]] = {}
+    feeds: dict[Any, list[str]] = {variable: [] for variable in named}
+    for variable in named:
+        sources = _fed_by(variable, named)
+        # in graph order
+        fed_by[variable] = [named[each][0] for each in named if each in sources]
+        for source in sources:
+            feeds[source].append(named[variable][0])
+    return fed_by, feeds
 
 
 def describe(model: Any, params: Any = None, layers: Any = None) -> Description:
@@ -104,18 +182,16 @@ def describe(model: Any, params: Any = None, layers: Any = None) -> Description:
 
 
 def _roles(model):
-    """Return the words for what each variable is."""
+    """Return the words for what each output is."""
     roles: dict[Any, list[str]] = {}
-    for variable in model.names["params"]:
-        roles[variable] = ["parameter"]
-    for variable in model.names["outputs"]:
+    for variable, names in model.names["outputs"].items():
         found = []
         for role, members in model.roles.items():
-            if not members.isdisjoint(model.names["outputs"][variable]):
+            if not members.isdisjoint(names):
                 found.append(role[1:])
         if _is_state(variable):
             found.append("state")
-        roles[variable] = roles.get(variable, []) + found
+        roles[variable] = found
     return roles
 
 
@@ -169,6 +245,6 @@ def shape_texts(model: Model) -> dict[Any, str]:
     return texts
 
 
-def _read(nodes) -> Iterable[Any]:
+def _read(nodes):
     for node in nodes:
         yield from node.inputs
