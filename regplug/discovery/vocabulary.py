@@ -47,8 +47,8 @@ _LINES = {
         'weight_l1(reduction="sum")=0.01@*',
     ),
     "l1_l2": (
-        "L1L2(l1=0.01, l2=0.02) of Keras is an elastic net whose weight is l1 + 2 * l2, "
-        "and l1_ratio is l1 / weight",
+        "L1L2(l1=0.01, l2=0.02) of Keras is an elastic net whose weight is "
+        "l1 + 2 * l2, and l1_ratio is l1 / weight",
         "elastic_net(l1_ratio=0.2)=0.05@*",
     ),
     "activity_l2 activity_regularization": (
@@ -137,13 +137,13 @@ _ELSEWHERE = {
     "clip clip_norm clip_value global_clip_norm grad_clip grad_norm clip_grad_norm "
     "gradient_clipping clipping": (
         "it changes gradients on their way to the optimizer: clip them before you hand "
-        "them over (pytensor.gradient.grad_clip, or g * minimum(1, c / norm)); to limit "
-        "weights, write 'max_norm(limit=3)@*'"
+        "them over (pytensor.gradient.grad_clip, or g * minimum(1, c / norm)); to "
+        "limit weights, write 'max_norm(limit=3)@*'"
     ),
     "early_stopping": "it ends the training: stop where the validation score falls",
     "decoupled_weight_decay adamw": (
-        "it is no penalty but a part of the optimizer's step: use an optimizer that has "
-        "it"
+        "it is no penalty but a part of the optimizer's step: use an optimizer that "
+        "has it"
     ),
     "zoneout": "it needs the states inside a scan, which no hook reaches yet",
     "swa ema weight_averaging": (

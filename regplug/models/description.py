@@ -85,7 +85,7 @@ class Description(Readable):
 
     def sections(self) -> Iterator[Section]:
         """Return the outputs, the parameters, a tree of who feeds whom, and doubts."""
-        rows = []
+        rows: list[Any] = []
         for item in self.outputs:
             what = ", ".join(item.fed_by)
             rows.append((item.name, item.role, item.shape, item.dtype, what))
