@@ -18,15 +18,18 @@ affair. The library is an extra of the adapter's package, named like the entry p
 
 from __future__ import annotations
 
-import importlib
-import importlib.metadata
 import warnings
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
 from regplug import engine as engines
-from regplug.discovery.metadata import canonicalize_name, iter_entry_points
+from regplug.discovery.metadata import (
+    canonicalize_name,
+    installed_version,
+    iter_entry_points,
+    refresh,
+)
 from regplug.discovery.registry import Entry
 from regplug.errors import (
     ModelError,
@@ -57,10 +60,11 @@ def available() -> list[Entry]:
 
     None is imported.
     """
-    # sees what was installed a moment ago
-    importlib.invalidate_caches()
+    refresh()
+    # what a package offers twice is one offer
+    offers = dict.fromkeys(iter_entry_points(GROUP))
     entries = []
-    for distribution, name, value in iter_entry_points(GROUP):
+    for distribution, name, value in offers:
         entries.append(Entry(name, (), value, distribution))
     return sorted(entries, key=lambda entry: (entry.name, entry.package))
 
@@ -70,17 +74,45 @@ def missing(entry: Entry) -> list[str]:
 
     Each has the version wanted and the one found.
     """
+    faults = []
+    for text in _requirements(entry):
+        try:
+            fault = _unmet(text, canonicalize_name(entry.name))
+        except Exception:
+            # not well-formed, or its marker compares what cannot be compared
+            fault = f"{text!r}, which is no requirement: report it to its authors"
+        if fault:
+            faults.append(fault)
+    return faults
+
+
+def _requirements(entry):
+    if entry.requirements:
+        return entry.requirements
+    # of the older kind of metadata
+    try:
+        return entry.distribution.requires or ()
+    except KeyboardInterrupt:
+        raise
+    except BaseException:
+        return ()
+
+
+def _unmet(text, library):
+    """Return what a requirement of the library's extra wants, where it is not met."""
     # takes 50 ms to import
     from packaging.requirements import Requirement
 
-    library = canonicalize_name(entry.name)
-    faults = []
-    for text in entry.distribution.requires or ():
-        wanted = Requirement(text)
-        fault = _unmet(wanted)
-        if fault and _is_of_extra(wanted.marker, library):
-            faults.append(f"{wanted.name}{wanted.specifier}, and {fault}")
-    return faults
+    wanted = Requirement(text)
+    if not _is_of_extra(wanted.marker, library):
+        return ""
+    version = installed_version(wanted.name)
+    if version is None:
+        return f"{wanted.name}{wanted.specifier}, and it is not installed"
+    if _is_met(wanted.specifier, version):
+        return ""
+    found = version or "a version that does not say which"
+    return f"{wanted.name}{wanted.specifier}, and {found} is installed"
 
 
 def _is_of_extra(marker, extra):
@@ -90,14 +122,12 @@ def _is_of_extra(marker, extra):
     return marker.evaluate({"extra": extra})
 
 
-def _unmet(wanted):
+def _is_met(specifier, version):
     try:
-        version = importlib.metadata.version(wanted.name)
-    except importlib.metadata.PackageNotFoundError:
-        return "it is not installed"
-    if wanted.specifier.contains(version, prereleases=True):
-        return ""
-    return f"{version} is installed"
+        return specifier.contains(version, prereleases=True)
+    except ValueError:
+        # no version; any will do where none is asked for
+        return not specifier
 
 
 def require(name: str) -> Entry:
