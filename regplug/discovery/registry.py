@@ -50,6 +50,7 @@ __all__ = [
     "block",
     "get_entry",
     "load",
+    "find_offers",
     "origin",
     "snake_case",
 ]
@@ -266,35 +267,42 @@ def available() -> list[Entry]:
     ...     line = (entry.name, entry.aliases, entry.package, entry.version)
     ...     what = (entry.status, entry.summary)
     """
-    refresh()
-    names: dict[tuple[Distribution, str], list[str]] = defaultdict(list)
+    names: dict[tuple[Distribution, str, str], list[str]] = defaultdict(list)
+    for offer in find_offers(GROUP):
+        names[offer.distribution, offer.value, offer.fault].append(offer.name)
     entries = []
-    for distribution, name, values in _offers():
-        if not name:
-            entries.append(_nameless(distribution, values))
-        elif len(values) > 1:
-            entries.append(_ambiguous(distribution, name, values))
-        else:
-            names[distribution, values[0]].append(name)
-    for (distribution, value), own in names.items():
+    for (distribution, value, fault), own in names.items():
         name = own[0]
         if snake_case(value) in own:
             name = snake_case(value)
         aliases = tuple(each for each in own if each != name)
-        entries.append(Entry(name, aliases, value, distribution))
-    entries = _without_copies(entries)
+        entries.append(Entry(name, aliases, value, distribution, fault=fault))
     _find_conflicts(entries)
     return sorted(entries, key=lambda entry: (entry.name, entry.value))
 
 
-def _offers():
-    """Yield distribution, name and the different objects that it has for the name."""
-    # dicts in the place of sets, as these have no order
-    offers: dict[tuple[Distribution, str], dict[str, None]] = defaultdict(dict)
-    for distribution, name, value in iter_entry_points(GROUP):
-        offers[distribution, name][value] = None
-    for (distribution, name), values in offers.items():
-        yield distribution, name, _without_paths(list(values))
+def find_offers(group: str) -> list[Entry]:
+    """Return an entry for each name of each package in a group of entry points.
+
+    What a package offers twice is one offer.
+    """
+    refresh()
+    # a dict in the place of a set, as that has no order
+    values: dict[tuple[Distribution, str], dict[str, None]] = defaultdict(dict)
+    for distribution, name, value in iter_entry_points(group):
+        values[distribution, name][value] = None
+    entries = []
+    for (distribution, name), own in values.items():
+        different = _without_paths(list(own))
+        fault = ""
+        if not name:
+            fault = "its entry point has no name"
+        elif len(different) > 1:
+            objects = listing(different)
+            fault = f"its package offers several objects as {name!r}: {objects}"
+        value = ", ".join(different)
+        entries.append(Entry(name or "unnamed", (), value, distribution, fault=fault))
+    return _without_copies(entries)
 
 
 def _without_paths(values):
@@ -308,24 +316,13 @@ def _without_paths(values):
     return values
 
 
-def _nameless(distribution, values):
-    fault = "its entry point has no name"
-    return Entry("unnamed", (), ", ".join(values), distribution, fault=fault)
-
-
-def _ambiguous(distribution, name, values):
-    fault = f"its package offers several objects as {name!r}: {listing(values)}"
-    return Entry(name, (), ", ".join(values), distribution, fault=fault)
-
-
 def _without_copies(entries):
     """Leave out what a package offers again: its metadata are in two folders."""
-    offers: dict[str, list[Entry]] = defaultdict(list)
+    by_name: dict[str, list[Entry]] = defaultdict(list)
     for entry in entries:
-        for name in entry.names:
-            offers[name].append(entry)
+        by_name[entry.name].append(entry)
     copies = set()
-    for rivals in offers.values():
+    for rivals in by_name.values():
         # mostly there are none, and the package's name takes a file to read
         if len(rivals) > 1:
             copies.update(_copies(rivals))

@@ -24,13 +24,8 @@ from dataclasses import replace
 from typing import Any
 
 from regplug import engine as engines
-from regplug.discovery.metadata import (
-    canonicalize_name,
-    installed_version,
-    iter_entry_points,
-    refresh,
-)
-from regplug.discovery.registry import Entry
+from regplug.discovery.metadata import canonicalize_name, installed_version
+from regplug.discovery.registry import Entry, find_offers
 from regplug.errors import (
     ModelError,
     NameConflictError,
@@ -60,12 +55,7 @@ def available() -> list[Entry]:
 
     None is imported.
     """
-    refresh()
-    # what a package offers twice is one offer
-    offers = dict.fromkeys(iter_entry_points(GROUP))
-    entries = []
-    for distribution, name, value in offers:
-        entries.append(Entry(name, (), value, distribution))
+    entries = find_offers(GROUP)
     return sorted(entries, key=lambda entry: (entry.name, entry.package))
 
 
@@ -145,18 +135,18 @@ def require(name: str) -> Entry:
 
 
 def _usable(name, entries):
-    offers = [entry for entry in entries if entry.name == name]
-    if not offers:
+    offered = [entry for entry in entries if entry.name == name]
+    if not offered:
         raise PluginLoadError(
             f"no package offers an adapter for {name!r}. "
             f"Adapters: {listing(map(str, entries))}."
         )
-    if len(offers) > 1:
-        packages = " and ".join(entry.offer for entry in offers)
+    if len(offered) > 1:
+        packages = " and ".join(entry.offer for entry in offered)
         raise NameConflictError(
             f"an adapter for {name!r} is offered by {packages}. Uninstall one."
         )
-    entry = offers[0]
+    entry = offered[0]
     if entry.blocked_reason:
         raise PluginLoadError(f"{entry} is refused: {entry.blocked_reason}.")
     faults = "; ".join(missing(entry))
