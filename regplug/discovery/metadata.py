@@ -25,6 +25,7 @@ __all__ = [
     "iter_entry_points",
     "read_headers",
     "read_metadata",
+    "read_old_requirements",
     "refresh",
     "satisfies",
 ]
@@ -171,6 +172,21 @@ def read_headers(distribution: Distribution) -> dict[str, list[str]]:
         if colon:
             headers.setdefault(key.lower(), []).append(value.strip())
     return headers
+
+
+def read_old_requirements(distribution: Distribution) -> list[str]:
+    """Return what a package requires that has it in a file of setuptools."""
+    found, condition = [], ""
+    for line in map(
+        str.strip, read_metadata(distribution, "requires.txt").splitlines()
+    ):
+        if line.startswith("["):
+            extra, _, marker = line.strip("[] ").partition(":")
+            parts = (extra and f"extra == {extra!r}", marker and f"({marker})")
+            condition = "; " + " and ".join(filter(None, parts))
+        elif line:
+            found.append(line + condition)
+    return found
 
 
 def has_metadata(distribution: Distribution) -> bool:

@@ -23,6 +23,7 @@ from regplug.discovery.metadata import (
     dist_info_name,
     iter_entry_points,
     read_headers,
+    read_old_requirements,
     refresh,
     satisfies,
 )
@@ -103,10 +104,11 @@ class Entry:
     def _header(self, key):
         return next(iter(self._headers.get(key, ())), "")
 
-    @property
+    @cached_property
     def requirements(self) -> list[str]:
         """What its package requires, as its metadata has it."""
-        return self._headers.get("requires-dist", [])
+        wanted = self._headers.get("requires-dist")
+        return wanted or read_old_requirements(self.distribution)
 
     @cached_property
     def package(self) -> str:

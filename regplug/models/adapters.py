@@ -65,7 +65,7 @@ def missing(entry: Entry) -> list[str]:
     Each has the version wanted and the one found.
     """
     faults = []
-    for text in _requirements(entry):
+    for text in entry.requirements:
         try:
             fault = _unmet(text, canonicalize_name(entry.name))
         except Exception:
@@ -74,18 +74,6 @@ def missing(entry: Entry) -> list[str]:
         if fault:
             faults.append(fault)
     return faults
-
-
-def _requirements(entry):
-    if entry.requirements:
-        return entry.requirements
-    # of the older kind of metadata
-    try:
-        return entry.distribution.requires or ()
-    except KeyboardInterrupt:
-        raise
-    except BaseException:
-        return ()
 
 
 def _unmet(text, library):

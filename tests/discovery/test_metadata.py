@@ -356,6 +356,16 @@ def test_egg_info_is_read_as_a_file_and_as_a_folder(lasso):
         lasso / "rp_lasso.egg-info" / "PKG-INFO",
     )
     assert entry_of("lasso").version == "0.1"
+    text = (
+        "numpy\n\n[docs]\nsphinx\n\n[nets:os_name > 'a']\nclick>=9\n[:os_name]\nrich\n"
+    )
+    (lasso / "rp_lasso.egg-info" / "requires.txt").write_text(text)
+    assert entry_of("lasso").requirements == [
+        "numpy",
+        "sphinx; extra == 'docs'",
+        "click>=9; extra == 'nets' and (os_name > 'a')",
+        "rich; (os_name)",
+    ]
     assert installed_version("rp_old") == "0.3"
     assert str(lasso / "rp_old-0.3.egg-info") not in find_leftovers()
     assert_fine()
