@@ -335,7 +335,7 @@ def test_plugin_cannot_take_the_output_away(call, name):
 def test_hook_cannot_take_the_output_away(call):
     done = call("plan", "mymodel:outputs", "-r", "hook=0.1@*")
 
-    assert (done.code, done.err) == (0, "")
+    assert done.code == 0, done.err
     assert "penalizes it" in done.out
 
 
