@@ -76,7 +76,7 @@ def assert_fine():
     )
     assert regplug.load("lasso").__name__ == "Lasso"
     installed.print_table()
-    installed.print_json()
+    installed.print_rows()
 
 
 @pytest.mark.parametrize("prefix", ["~p_lasso", "-p_lasso", "~-_lasso", "~~lasso"])

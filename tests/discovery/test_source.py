@@ -54,7 +54,7 @@ def entry_of(name):
 def assert_others_are_fine():
     assert entry_of("fine").summary == "Sum of the absolute values."
     installed.print_table()
-    installed.print_json()
+    installed.print_rows()
 
 
 DEEP = {
