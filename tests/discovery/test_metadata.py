@@ -197,7 +197,7 @@ def test_name_with_two_objects_of_one_package_is_its_authors_fault(lasso):
 
 
 def test_name_with_a_slash_is_refused_with_the_reason(lasso):
-    points_of(lasso, "lasso = rp_lasso:Lasso\na/b = rp_lasso:Other\n")
+    points_of(lasso, "a/b = rp_lasso:Lasso\nlasso = rp_lasso:Lasso\n")
     with pytest.raises(UnknownRegularizerError) as caught:
         regplug.load("a/b")
     assert "'a/b' (rp-lasso 0.1) is refused: the entry point's name" in str(
