@@ -142,11 +142,12 @@ def _read(distribution, file):
     folder = getattr(distribution, "_path", None)
     if isinstance(folder, os.PathLike):
         return _read_file(os.path.join(folder, file))
-    # in memory, or in a zip file
-    try:
-        return distribution.read_text(file)
-    except UnicodeDecodeError as error:
-        return error.object.decode(errors="replace")
+    # in a zip file
+    join = getattr(folder, "joinpath", None)
+    if join is not None:
+        with join(file).open("rb") as opened:
+            return opened.read(LIMIT).decode(errors="replace")
+    return distribution.read_text(file)
 
 
 def _read_file(path):

@@ -177,11 +177,6 @@ class Entry:
         if not re.fullmatch(_FORM, self.value):
             point = f"{self.name} = {self.value!r}"
             return f"the entry point {point} is not of the form module:Class"
-        if "/" in self.name:
-            return (
-                f"the entry point's name {self.name!r} has a slash, "
-                "which parts package and name"
-            )
         return ""
 
     @property
@@ -321,6 +316,11 @@ def find_offers(group: str) -> list[Entry]:
         fault = ""
         if not name:
             fault = "its entry point has no name"
+        elif "/" in name:
+            fault = (
+                f"the entry point's name {name!r} has a slash, "
+                "which parts package and name"
+            )
         elif len(different) > 1:
             objects = listing(different)
             fault = f"its package offers several objects as {name!r}: {objects}"

@@ -252,8 +252,8 @@ def _find_in(folders, name):
     if spec is not None and spec.has_location:
         return spec
     # such as those of editable installs
-    for finder in sys.meta_path:
-        if finder is not PathFinder:
+    for finder in list(sys.meta_path):
+        if finder is not PathFinder and hasattr(finder, "find_spec"):
             found = finder.find_spec(name, folders)
             if found is not None:
                 return found

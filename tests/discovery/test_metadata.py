@@ -122,8 +122,10 @@ def test_plugin_in_a_zip_file_is_installed_with_its_docstring(
     with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as file:
         info = "EGG-INFO" if ending == "egg" else "rp_zipped-0.1.dist-info"
         name = "PKG-INFO" if ending == "egg" else "METADATA"
-        file.writestr(f"{info}/{name}", "Name: rp-zipped\nVersion: 0.1\nAuthor: é\n")
+        metadata = b"Name: rp-zipped\nAuthor: \xe9\nVersion: 0.1\n"
+        file.writestr(f"{info}/{name}", metadata)
         points = "[regplug.regularizers]\nzipped = rp_zipped.core:Lasso\n"
+        points += "# " + 2_000_000 * "x"
         file.writestr(f"{info}/entry_points.txt", points)
         file.writestr("rp_zipped/__init__.py", "")
         file.writestr("rp_zipped/core.py", SOURCE)
@@ -195,7 +197,7 @@ def test_name_with_two_objects_of_one_package_is_its_authors_fault(lasso):
 
 
 def test_name_with_a_slash_is_refused_with_the_reason(lasso):
-    points_of(lasso, "lasso = rp_lasso:Lasso\na/b = rp_lasso:Other\n")
+    points_of(lasso, "a/b = rp_lasso:Lasso\nlasso = rp_lasso:Lasso\n")
     with pytest.raises(UnknownRegularizerError) as caught:
         regplug.load("a/b")
     assert "'a/b' (rp-lasso 0.1) is refused: the entry point's name" in str(
@@ -395,6 +397,13 @@ def test_finder_that_raises_hides_nothing(lasso, monkeypatch, place):
     assert entry_of("lasso").summary == "Sum of the absolute values."
     points_of(lasso, "lasso = rp_lasso:Lasso\nno = rp_nowhere:Lasso\n")
     assert entry_of("no").summary == "not readable: RuntimeError: finder"
+
+
+def test_finder_without_methods_hides_nothing(lasso, monkeypatch):
+    monkeypatch.setattr(sys, "meta_path", [None, object(), *sys.meta_path])
+    points_of(lasso, "lasso = rp_lasso:Lasso\nno = rp_nowhere:Lasso\n")
+    assert entry_of("no").static_error == "no module named 'rp_nowhere'"
+    assert entry_of("lasso").summary == "Sum of the absolute values."
 
 
 @pytest.mark.parametrize(
