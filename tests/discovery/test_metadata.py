@@ -104,12 +104,12 @@ def test_doctor_names_leftovers_and_what_to_do(lasso, capsys):
 
     left = lasso / "~p_lasso-0.1.dist-info"
     left.mkdir()
-    with pytest.raises(SystemExit, match="0"):
+    with pytest.raises(SystemExit, match="^(0|)$"):
         command_line(["doctor", "lasso"])
     output = capsys.readouterr().out
     assert f"{left} is what pip left when it was interrupted" in output
     assert "delete this folder" in output
-    with pytest.raises(SystemExit, match="0"):
+    with pytest.raises(SystemExit, match="^(0|)$"):
         command_line(["doctor", "--report", "lasso"])
     assert str(left) in json.loads(capsys.readouterr().out)["leftovers"]
 
