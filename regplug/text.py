@@ -76,7 +76,7 @@ def _as_text(convert, value):
 def snake_case(value: str) -> str:
     """Return the name in snake case of ``module:Class`` or ``Class``."""
     boundary = r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])"
-    return re.sub(boundary, "_", value.rpartition(":")[2]).lower()
+    return re.sub(boundary, "_", re.split("[:.]", value)[-1]).lower()
 
 
 def type_name(value: object) -> str:

@@ -26,11 +26,13 @@ def command(target: str, as_json: bool) -> None:
     instance, which says with which options to check. Exits with 1 where anything is
     wrong.
     """
+    subjects = _subjects(target)
+    _require_engine()
+    # imports NumPy, which `--help` does not need
     from regplug.testing.conformance import check_regularizer, not_loaded
 
-    _require_engine()
     reports = []
-    for name, load in _subjects(target).items():
+    for name, load in subjects.items():
         try:
             report = check_regularizer(load())
         except PluginLoadError as error:

@@ -11,7 +11,6 @@ import sys
 import time
 import traceback
 import warnings
-from importlib.metadata import PackageNotFoundError, version
 from typing import NamedTuple
 
 import click
@@ -20,6 +19,8 @@ import regplug
 from regplug.authoring.validation import deprecated_arguments
 from regplug.cli.entries import find_entries, release
 from regplug.cli.lazy_group import json_flag
+from regplug.discovery.leftovers import find_leftovers
+from regplug.discovery.metadata import installed_version
 from regplug.discovery.registry import ADVICE, Entry, available, load
 from regplug.errors import PluginLoadError
 from regplug.output import print_json
@@ -95,10 +96,17 @@ def _print(findings, engines):
         for fault, remedy in faults.items():
             output.print(labelled("  ", fault))
             output.print(labelled("  What to do: ", f"{remedy}."))
+    _print_leftovers(output)
     if not engines:
         # the one that it requires on this Python
         output.print("\nNo engine is installed: python -m pip install regplug")
     output.print(f"\n{n_right} of {len(findings)} right.")
+
+
+def _print_leftovers(output):
+    for folder, what in find_leftovers().items():
+        output.print(f"\n{folder} {what}: no package is seen in it.")
+        output.print(labelled("  What to do: ", "delete this folder."))
 
 
 def _as_json(findings, engines):
@@ -130,6 +138,7 @@ def _as_json(findings, engines):
         "packages": packages,
         "adapters": {entry.package: entry.version for entry in models},
         "models": _versions(entry.name for entry in models),
+        "leftovers": find_leftovers(),
         "regularizers": regularizers,
     }
 
@@ -138,8 +147,9 @@ def _versions(packages):
     """Return the versions of those packages that are installed; none is imported."""
     found = {}
     for package in packages:
-        with contextlib.suppress(PackageNotFoundError):
-            found[package] = version(package)
+        version = installed_version(package)
+        if version is not None:
+            found[package] = version
     return found
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import difflib
-import importlib
+import operator
 import os
 import pkgutil
 import re
@@ -26,7 +26,9 @@ from regplug.discovery.metadata import (
     canonicalize_name,
     dist_info_name,
     iter_entry_points,
-    read_metadata,
+    read_headers,
+    read_old_requirements,
+    refresh,
     satisfies,
 )
 from regplug.discovery.vocabulary import (
@@ -41,6 +43,7 @@ from regplug.errors import (
     PluginLoadError,
     UnknownRegularizerError,
     faults_as,
+    listing,
     nearest,
 )
 from regplug.text import short_repr, snake_case
@@ -60,11 +63,14 @@ __all__ = [
     "block",
     "get_entry",
     "load",
+    "find_offers",
     "one_look",
     "origin",
 ]
 
 GROUP = "regplug.regularizers"
+_NAME = r"(?!\d)\w+(\.(?!\d)\w+)*"
+_FORM = f"{_NAME}:{_NAME}"
 ADVICE = "Other regularizers are unaffected. See: regplug doctor {}"
 
 # in the place of a set, as that has no order
@@ -89,6 +95,8 @@ class Entry:
     conflicts : tuple of str
         Other packages that offer something else under one of the names, as
         ``package (value)``.
+    fault : str
+        What is wrong with the entry point itself.
     """
 
     name: str
@@ -96,6 +104,7 @@ class Entry:
     value: str
     distribution: Distribution
     conflicts: tuple[str, ...] = ()
+    fault: str = ""
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -103,39 +112,33 @@ class Entry:
         return (self.name, *self.aliases)
 
     @cached_property
-    def _metadata(self) -> str:
-        # by hand: the standard library parses the long description, too, and raises
-        # where there is no file
-        for file in ("METADATA", "PKG-INFO"):
-            text = read_metadata(self.distribution, file)
-            if text:
-                return text.partition("\n\n")[0]
-        return ""
-
-    def _headers(self, key):
-        return re.findall(rf"(?mi)^{key}:[ \t]*(.*?)[ \t]*$", self._metadata)
+    def _headers(self):
+        return read_headers(self.distribution)
 
     def _header(self, key):
-        return next(iter(self._headers(key)), "")
+        return next(iter(self._headers.get(key, ())), "")
+
+    @cached_property
+    def requirements(self) -> list[str]:
+        """What its package requires, as its metadata has it."""
+        wanted = self._headers.get("requires-dist")
+        return wanted or read_old_requirements(self.distribution)
 
     @cached_property
     def package(self) -> str:
         """The package's name, as its metadata has it."""
         folder = dist_info_name(self.distribution)
-        return self._header("Name") or folder or "unnamed package"
+        return self._header("name") or folder or "unnamed package"
 
     @cached_property
     def version(self) -> str:
         """The package's version."""
-        return self._header("Version") or "unknown version"
+        return self._header("version") or "unknown version"
 
     @cached_property
     def source_info(self) -> SourceInfo:
         """What the source says, read without running it."""
-        from regplug.discovery.source import inspect_source
-
-        module, _, attribute = self.value.partition(":")
-        return inspect_source(module, attribute)
+        return _source_of(self.value)
 
     @property
     def qualified_name(self) -> str:
@@ -162,7 +165,7 @@ class Entry:
     @cached_property
     def incompatible(self) -> str:
         """What its package requires of regplug, where this version does not meet it."""
-        wanted = self._headers("Requires-Dist")
+        wanted = self.requirements
         return ", ".join(text for text in wanted if not satisfies(text, __version__))
 
     @property
@@ -175,14 +178,11 @@ class Entry:
             return (
                 f"it needs {self.incompatible}, and regplug {__version__} is installed"
             )
-        if not re.fullmatch(r"\w+(\.\w+)*:\w+", self.value):
+        if self.fault:
+            return self.fault
+        if not re.fullmatch(_FORM, self.value):
             point = f"{self.name} = {self.value!r}"
             return f"the entry point {point} is not of the form module:Class"
-        if "/" in self.name:
-            return (
-                f"the entry point's name {self.name!r} has a slash, "
-                "which parts package and name"
-            )
         return ""
 
     @property
@@ -190,7 +190,7 @@ class Entry:
         """What is wrong, as far as is seen without importing it, or ""."""
         if self.blocked_reason:
             return self.blocked_reason
-        if not self._header("Name") or not self._header("Version"):
+        if not self._header("name") or not self._header("version"):
             return "the package's metadata has no name or version"
         return self.source_info.error
 
@@ -209,10 +209,12 @@ class Entry:
 
     @property
     def summary(self) -> str:
-        """The first line of the class's docstring, or what is wrong."""
-        return (
-            self.static_error or self.source_info.docstring.strip().partition("\n")[0]
-        )
+        """The first line of the class's docstring, or what is wrong, or not known."""
+        if self.static_error:
+            return self.static_error
+        if self.source_info.unread:
+            return f"not readable: {self.source_info.unread}"
+        return self.source_info.docstring.strip().partition("\n")[0]
 
     @property
     def provenance(self) -> str:
@@ -264,6 +266,14 @@ def _is_closed(stream):
         return True
 
 
+def _source_of(value):
+    # parses Python, which names alone do not need
+    from regplug.discovery.source import inspect_source
+
+    module, _, attribute = value.partition(":")
+    return inspect_source(module, attribute)
+
+
 def available() -> list[Entry]:
     """Return what the installed packages offer, sorted by name.
 
@@ -276,21 +286,79 @@ def available() -> list[Entry]:
     ...     line = (entry.name, entry.aliases, entry.package, entry.version)
     ...     what = (entry.status, entry.summary)
     """
-    # sees what was installed a moment ago
-    importlib.invalidate_caches()
-    offers: dict[tuple[Distribution, str], list[str]] = defaultdict(list)
-    for distribution, name, value in iter_entry_points(GROUP):
-        offers[distribution, value].append(name)
+    names: dict[tuple[Distribution, str, str], list[str]] = defaultdict(list)
+    for offer in find_offers(GROUP):
+        names[offer.distribution, offer.value, offer.fault].append(offer.name)
     entries = []
-    for (distribution, value), names in offers.items():
-        name = names[0]
-        if snake_case(value) in names:
+    for (distribution, value, fault), own in names.items():
+        name = own[0]
+        if snake_case(value) in own:
             name = snake_case(value)
-        # a dict in the place of a set, as that has no order
-        aliases = tuple(dict.fromkeys(each for each in names if each != name))
-        entries.append(Entry(name, aliases, value, distribution))
+        aliases = tuple(each for each in own if each != name)
+        entries.append(Entry(name, aliases, value, distribution, fault=fault))
     _find_conflicts(entries)
     return sorted(entries, key=lambda entry: (entry.name, entry.value))
+
+
+def find_offers(group: str) -> list[Entry]:
+    """Return an entry for each name of each package in a group of entry points.
+
+    What a package offers twice is one offer.
+    """
+    refresh()
+    # a dict in the place of a set, as that has no order
+    values: dict[tuple[Distribution, str], dict[str, None]] = defaultdict(dict)
+    for distribution, name, value in iter_entry_points(group):
+        values[distribution, name][value] = None
+    entries = []
+    for (distribution, name), own in values.items():
+        different = _without_paths(list(own))
+        fault = ""
+        if not name:
+            fault = "its entry point has no name"
+        elif "/" in name:
+            fault = (
+                f"the entry point's name {name!r} has a slash, "
+                "which parts package and name"
+            )
+        elif len(different) > 1:
+            objects = listing(different)
+            fault = f"its package offers several objects as {name!r}: {objects}"
+        value = ", ".join(different)
+        entries.append(Entry(name or "unnamed", (), value, distribution, fault=fault))
+    return _without_copies(entries)
+
+
+def _without_paths(values):
+    """Return one value where all are ways to one class."""
+    if len(values) == 1:
+        return values
+    sources = list(map(_source_of, values))
+    same = {(source.path, source.name) for source in sources}
+    if len(same) == 1 and all(source.name for source in sources):
+        return values[:1]
+    return values
+
+
+def _without_copies(entries):
+    """Leave out what a package offers again: its metadata are in two folders."""
+    by_name: dict[str, list[Entry]] = defaultdict(list)
+    for entry in entries:
+        by_name[entry.name].append(entry)
+    copies = set()
+    for rivals in by_name.values():
+        # mostly there are none, and the package's name takes a file to read
+        if len(rivals) > 1:
+            copies.update(_copies(rivals))
+    return [entry for entry in entries if entry not in copies]
+
+
+def _copies(rivals):
+    first: dict[str, Entry] = {}
+    for entry in rivals:
+        other = first.setdefault(canonicalize_name(entry.package), entry)
+        if other.distribution is not entry.distribution:
+            yield entry
 
 
 def _find_conflicts(entries):
@@ -371,6 +439,11 @@ def get_entry(name: str) -> Entry:
 
 
 def _unknown(name, short, entries):
+    for entry in entries:
+        # one with a slash
+        if name in entry.names:
+            fault = f"{entry.provenance} is refused: {entry.blocked_reason}"
+            return UnknownRegularizerError(f"{fault}. {ADVICE.format(entry.package)}")
     return UnknownRegularizerError(
         f"no regularizer named {short_repr(name)}{_hint(short, entries)}."
     )
@@ -392,10 +465,14 @@ def _hint(short, entries):
         return f", which {package} has: {install_advice(package)}"
     if not entries:
         return f", and none is installed: {install_advice('regplug-noise')}"
-    names = [name for entry in entries for name in entry.names]
-    near = difflib.get_close_matches(short, names, n=5, cutoff=0)
-    close = nearest(short, near)
-    question = f". Did you mean {close!r}?" if close else "."
+    by_name = {}
+    for entry in entries:
+        by_name.update(dict.fromkeys(entry.names, entry))
+    near = difflib.get_close_matches(short, by_name, n=5, cutoff=0)
+    question, close = ".", nearest(short, near)
+    if close:
+        offered = f"({by_name[close].package} {by_name[close].version})"
+        question = f". Did you mean {close!r} {offered}?"
     return f"{question} Nearest: {', '.join(near)}; all: regplug list"
 
 
@@ -407,10 +484,20 @@ def origin(cls: type) -> Entry | None:
     if cls in _loaded:
         return _loaded[cls]
     for entry in _entries():
-        module, _, attribute = entry.value.partition(":")
-        if getattr(sys.modules.get(module), attribute, None) is cls:
+        if _loaded_object(entry.value) is cls:
             return entry
     return None
+
+
+def _loaded_object(value):
+    """Return the object behind ``module:Class`` where it is there without importing."""
+    module, _, attribute = value.partition(":")
+    try:
+        return operator.attrgetter(attribute)(sys.modules.get(module))
+    except KeyboardInterrupt:
+        raise
+    except BaseException:
+        return None
 
 
 def load(name: str | Entry) -> type[Regularizer]:

@@ -18,16 +18,14 @@ affair. The library is an extra of the adapter's package, named like the entry p
 
 from __future__ import annotations
 
-import importlib
-import importlib.metadata
 import warnings
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
 from regplug import engine as engines
-from regplug.discovery.metadata import canonicalize_name, iter_entry_points
-from regplug.discovery.registry import Entry
+from regplug.discovery.metadata import canonicalize_name, installed_version
+from regplug.discovery.registry import Entry, find_offers
 from regplug.errors import (
     ModelError,
     NameConflictError,
@@ -57,11 +55,7 @@ def available() -> list[Entry]:
 
     None is imported.
     """
-    # sees what was installed a moment ago
-    importlib.invalidate_caches()
-    entries = []
-    for distribution, name, value in iter_entry_points(GROUP):
-        entries.append(Entry(name, (), value, distribution))
+    entries = find_offers(GROUP)
     return sorted(entries, key=lambda entry: (entry.name, entry.package))
 
 
@@ -70,17 +64,33 @@ def missing(entry: Entry) -> list[str]:
 
     Each has the version wanted and the one found.
     """
+    faults = []
+    for text in entry.requirements:
+        try:
+            fault = _unmet(text, canonicalize_name(entry.name))
+        except Exception:
+            # not well-formed, or its marker compares what cannot be compared
+            fault = f"{text!r}, which is no requirement: report it to its authors"
+        if fault:
+            faults.append(fault)
+    return faults
+
+
+def _unmet(text, library):
+    """Return what a requirement of the library's extra wants, where it is not met."""
     # takes 50 ms to import
     from packaging.requirements import Requirement
 
-    library = canonicalize_name(entry.name)
-    faults = []
-    for text in entry.distribution.requires or ():
-        wanted = Requirement(text)
-        fault = _unmet(wanted)
-        if fault and _is_of_extra(wanted.marker, library):
-            faults.append(f"{wanted.name}{wanted.specifier}, and {fault}")
-    return faults
+    wanted = Requirement(text)
+    if not _is_of_extra(wanted.marker, library):
+        return ""
+    version = installed_version(wanted.name)
+    if version is None:
+        return f"{wanted.name}{wanted.specifier}, and it is not installed"
+    if _is_met(wanted.specifier, version):
+        return ""
+    found = version or "a version that does not say which"
+    return f"{wanted.name}{wanted.specifier}, and {found} is installed"
 
 
 def _is_of_extra(marker, extra):
@@ -90,14 +100,12 @@ def _is_of_extra(marker, extra):
     return marker.evaluate({"extra": extra})
 
 
-def _unmet(wanted):
+def _is_met(specifier, version):
     try:
-        version = importlib.metadata.version(wanted.name)
-    except importlib.metadata.PackageNotFoundError:
-        return "it is not installed"
-    if wanted.specifier.contains(version, prereleases=True):
-        return ""
-    return f"{version} is installed"
+        return specifier.contains(version, prereleases=True)
+    except ValueError:
+        # no version; any will do where none is asked for
+        return not specifier
 
 
 def require(name: str) -> Entry:
@@ -115,18 +123,18 @@ def require(name: str) -> Entry:
 
 
 def _usable(name, entries):
-    offers = [entry for entry in entries if entry.name == name]
-    if not offers:
+    offered = [entry for entry in entries if entry.name == name]
+    if not offered:
         raise PluginLoadError(
             f"no package offers an adapter for {name!r}. "
             f"Adapters: {listing(map(str, entries))}."
         )
-    if len(offers) > 1:
-        packages = " and ".join(entry.offer for entry in offers)
+    if len(offered) > 1:
+        packages = " and ".join(entry.offer for entry in offered)
         raise NameConflictError(
             f"an adapter for {name!r} is offered by {packages}. Uninstall one."
         )
-    entry = offers[0]
+    entry = offered[0]
     if entry.blocked_reason:
         raise PluginLoadError(f"{entry} is refused: {entry.blocked_reason}.")
     faults = "; ".join(missing(entry))

@@ -37,7 +37,10 @@ LONGEST = 60
 # set in that process: a module that runs the kit must not start another one
 _PROBING = "REGPLUG_CHECKS_AN_IMPORT"
 _PROBE = """
-import importlib, json, sys, time
+import importlib, json, os, sys, time
+# what is printed, at any time, is no answer
+answer = os.dup(1)
+os.dup2(2, 1)
 start = time.perf_counter()
 import numpy
 numpy_seconds = time.perf_counter() - start
@@ -46,7 +49,8 @@ before = set(sys.modules)
 start = time.perf_counter()
 importlib.import_module(sys.argv[1])
 seconds = time.perf_counter() - start
-print(json.dumps([seconds, numpy_seconds, list(set(sys.modules) - before)]))
+found = [seconds, numpy_seconds, list(set(sys.modules) - before)]
+os.write(answer, json.dumps(found).encode())
 """
 
 
@@ -295,7 +299,7 @@ def import_report(name):
     if done.returncode or not done.stdout:
         reason = done.stderr.strip().rpartition("\n")[2]
         raise NotApplicable(f"another process could not import {name!r}: {reason}")
-    seconds, numpy_seconds, modules = json.loads(done.stdout.splitlines()[-1])
+    seconds, numpy_seconds, modules = json.loads(done.stdout)
     packages = {module.partition(".")[0] for module in modules}
     packages -= {"numpy", "regplug", "cython_runtime", name.partition(".")[0]}
     packages -= sys.stdlib_module_names
@@ -309,7 +313,12 @@ def _import_elsewhere(name, path):
     env = os.environ | {_PROBING: "1", "PYTHONPATH": path}
     try:
         return subprocess.run(
-            command, env=env, timeout=LONGEST, capture_output=True, text=True
+            command,
+            env=env,
+            timeout=LONGEST,
+            capture_output=True,
+            encoding="utf-8",
+            errors="replace",
         )
     except subprocess.TimeoutExpired as error:
         fault = f"importing {name} was interrupted after {LONGEST} s"

@@ -174,15 +174,15 @@ def test_compose_twice_the_same_instance_is_refused():
     )  # and one may serve several managers
 
 
-def test_compose_unknown_regularizer_names_the_nearest_and_what_is_installed():
+def test_compose_unknown_regularizer_names_the_nearest_and_four_more():
     with pytest.raises(UnknownRegularizerError) as caught:
         regplug.compose(["droput=0.5"])
     text = str(caught.value)
     assert text.startswith(
         "no regularizer named 'droput'. Did you mean 'dropout' (regplug-noise "
     )
-    assert "Installed: " in text
-    assert "dropout, " in text
+    assert "Nearest: dropout, drop_path, " in text
+    assert text.endswith("all: regplug list.")
 
 
 def test_compose_unknown_option_names_the_nearest_and_all():

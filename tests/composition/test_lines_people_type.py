@@ -79,8 +79,8 @@ ENTRIES = {
 
 # what is typed -> what is said, where there is no line to write
 WORDS = {
-    "droput=0.5": "Did you mean 'dropout'? Nearest: dropout, drop_path,",
-    "wieght_l2=1": "Did you mean 'weight_l2'? Nearest: weight_l2, weight_l1,",
+    "droput=0.5": "? Nearest: dropout, drop_path,",
+    "wieght_l2=1": "Did you mean 'weight_l2' (regplug-weights",
     "BatchNorm": "it is a layer",
     "label_smoothing=0.1": "it changes the targets",
     "mixup=0.2": "it changes the batches",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 
 import numpy as np
@@ -161,6 +162,58 @@ def test_requirements_of_other_extras_do_not_count(adapter, T, tmp_path):
     with (tmp_path / "regplug_nets-0.3.dist-info" / "METADATA").open("a") as file:
         file.write("Requires-Dist: no-such-library; extra == 'docs'\n")
     assert regplug.as_model(net(T)).outputs
+
+
+def test_requirement_that_cannot_be_read_is_named(adapter, T, capsys):
+    adapter(requires=["click >= (", "numpy"])
+    with pytest.raises(
+        PluginLoadError, match=r"regplug-nets 0.3.*click >= \(.*no requirement"
+    ):
+        regplug.as_model(net(T))
+    installed.print_models()
+    assert "click >= (" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("version", [b"Version: banana\n", b"", b"Version: \xe9\n"])
+def test_library_whose_version_is_none_is_taken_where_none_is_asked_for(
+    adapter, T, tmp_path, version
+):
+    adapter(requires=["rp-nets"])
+    (tmp_path / "rp_nets-1.dist-info").mkdir()
+    metadata = tmp_path / "rp_nets-1.dist-info" / "METADATA"
+    metadata.write_bytes(b"Name: rp-nets\n" + version)
+    assert regplug.as_model(net(T)).outputs
+    own = tmp_path / "regplug_nets-0.3.dist-info" / "METADATA"
+    own.write_text(own.read_text().replace("rp-nets;", "rp-nets>=2;"))
+    with pytest.raises(PluginLoadError, match="needs rp-nets>=2, and .* is installed"):
+        regplug.as_model(net(T))
+
+
+def test_empty_folder_of_a_library_hides_no_version(adapter, T, tmp_path, monkeypatch):
+    adapter(requires=["rp-nets>=2"])
+    (tmp_path / "rp_nets-2.dist-info").mkdir()
+    metadata = tmp_path / "rp_nets-2.dist-info" / "METADATA"
+    metadata.write_text("Name: rp-nets\nVersion: 2\n")
+    empty = tmp_path / "before" / "rp_nets-1.dist-info"
+    empty.mkdir(parents=True)
+    monkeypatch.syspath_prepend(str(empty.parent))
+    assert regplug.as_model(net(T)).outputs
+
+
+def test_adapter_that_is_offered_twice_is_one_and_two_are_its_authors_fault(
+    adapter, T, tmp_path, monkeypatch
+):
+    adapter()
+    info = tmp_path / "regplug_nets-0.3.dist-info"
+    shutil.copytree(info, tmp_path / "copy" / "other-0.3.dist-info")
+    monkeypatch.syspath_prepend(str(tmp_path / "copy"))
+    points = info / "entry_points.txt"
+    points.write_text(points.read_text() + "rp_nets = rp_adapter:Adapter [a]\n")
+    assert regplug.as_model(net(T)).outputs
+    shutil.rmtree(tmp_path / "copy")
+    points.write_text(points.read_text() + "rp_nets = rp_adapter:Other\n")
+    with pytest.raises(PluginLoadError, match="its package offers several objects"):
+        regplug.as_model(net(T))
 
 
 def test_adapter_that_cannot_be_imported_is_named(adapter, T):

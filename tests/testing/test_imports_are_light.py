@@ -72,6 +72,12 @@ def test_internals_of_cython_are_no_imports(attempt):
     assert message.endswith("ms, imports nothing but regplug and NumPy")
 
 
+def test_import_that_prints_at_any_time_is_measured(attempt):
+    lines = "import atexit; atexit.register(print, 'bye'); os.write(1, b'\\xff')"
+    status, message = attempt("rp_prints", IN_ANOTHER_PROCESS + lines)
+    assert (status, message.endswith("nothing but regplug and NumPy")) == (PASSED, True)
+
+
 def test_slow_import_is_named(attempt, monkeypatch):
     monkeypatch.setattr(class_checks, "SLOW_IMPORT", 0)
     status, message = attempt("rp_slow", "import json")

@@ -1,4 +1,4 @@
-"""Mutated files and values of every kind: an error of regplug, or what was meant. Seeds, no clock."""
+"""Values of every kind, as options and as states: an error of regplug, or what was meant."""
 
 from __future__ import annotations
 
@@ -10,28 +10,6 @@ import pytest
 
 import regplug
 from regplug import RegplugError, RegplugWarning
-
-ROUNDS = 150
-TOML = """format = 2
-seed = 7
-[[regularizer]]
-use = "dropout"
-weight = 0.5
-pattern = ["hid*", "!x"]
-shared_axes = [0, 1]
-name = "a"
-[[regularizer]]
-use = "weight_l2"
-weight = {schedule = "linear", start = 0, stop = 1e-3, steps = 100}
-[lock]
-dropout = "regplug-noise==0.2.0"
-"""
-TOKENS = [
-    *"[]{}=.,'\"#\\\n\r\0_-+ é\x1b\u202e\ufeff",
-    *('"""', "'''", "[[", "]]", "=1\n", "a.b.c.", "use", "weight", "[regularizer]"),
-    *("nan", "inf", "1e999", "true", "1979-05-27T07:32:00Z", "07:32", "0xffffffffff"),
-    *("9" * 30, "9" * 5000, "[" * 600, "{a=" * 300, "a." * 600, str(2**64), "; rm -rf"),
-]
 
 
 def nested(depth):
@@ -100,25 +78,12 @@ def attempt(work, *arguments, **options):
     return None
 
 
-@pytest.mark.parametrize("seed", range(4))
-def test_mutated_composition_file_is_read_or_refused(seed, tmp_path):
-    rng, path = random.Random(seed), tmp_path / "regplug.toml"
-    for _ in range(ROUNDS):
-        text = TOML
-        for _ in range(rng.randrange(1, 6)):
-            place = rng.randrange(len(text))
-            end = place + rng.choice([0, 0, 1, 3, 10])
-            text = text[:place] + rng.choice(TOKENS) + text[end:]
-        path.write_bytes(text.encode(rng.choice(["utf-8"] * 9 + ["utf-16"])))
-        attempt(regplug.read, path, strict=rng.random() < 0.3)
-
-
-@pytest.mark.parametrize("seed", range(4))
-def test_value_of_any_kind_is_taken_or_refused(seed, tmp_path):
-    rng, path = random.Random(seed), tmp_path / "regplug.toml"
+def test_value_of_any_kind_is_taken_or_refused(seeds, tmp_path):
+    path = tmp_path / "regplug.toml"
     manager = regplug.compose(["dropout=0.5"])
     state = manager.state()
-    for _ in range(ROUNDS):
+    for seed in seeds:
+        rng = random.Random(seed)
         value, option = value_of(rng), rng.choice(OPTIONS)
         composed = attempt(
             regplug.compose, [("dropout", {"weight": 0.5, option: value})]
@@ -136,21 +101,3 @@ def test_value_of_any_kind_is_taken_or_refused(seed, tmp_path):
         for found in (value, {**state, key: value}, {**state, "arrays": {"x": value}}):
             attempt(manager.restore, found)
         manager.restore(state)
-
-
-@pytest.mark.parametrize("seed", range(4))
-def test_mutated_state_file_is_loaded_or_refused(seed, tmp_path):
-    rng, path = random.Random(seed), tmp_path / "state.npz"
-    manager = regplug.compose(["dropout=0.5"])
-    manager.save(path)
-    whole, state = path.read_bytes(), manager.state()
-    for _ in range(ROUNDS):
-        data = bytearray(whole)
-        for _ in range(rng.randrange(1, 5)):
-            place = rng.randrange(len(data) + 1)
-            data[place : place + rng.choice([0, 1, 40, 10**6])] = rng.randbytes(
-                rng.randrange(5)
-            )
-        path.write_bytes(data)
-        attempt(manager.load, path)
-        assert manager.state() == state
