@@ -225,7 +225,7 @@ class Weights(MutableMapping):
         raise OptionError(f"a weight cannot be deleted: {remedy}.")
 
     def _member(self, label):
-        if label not in self._members:
+        if not isinstance(label, str) or label not in self._members:
             hint, labels = did_you_mean(label, self._members), listing(self._members)
             raise OptionError(
                 f"no weight labelled {short_repr(label)}.{hint} Weights: {labels}."

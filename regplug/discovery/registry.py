@@ -386,6 +386,10 @@ def block(*names: str) -> None:
     >>> import regplug
     >>> regplug.block("a-package", "another-package/dropout")
     """
+    for name in names:
+        if not isinstance(name, str):
+            what = "is no name: write texts, such as regplug.block('a-package')"
+            raise CompositionError(f"{short_repr(name)} {what}.")
     _blocked.update(dict.fromkeys(names))
 
 

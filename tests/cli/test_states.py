@@ -341,3 +341,9 @@ def test_report_is_json_with_versions_packages_and_faults(site, run, engine):
     assert "division by zero" in bad["faults"][0]
     assert "'noise'" in bad["faults"][1]
     assert (dropout["state"], dropout["faults"]) == ("ok", [])
+
+
+def test_block_of_what_is_no_name_is_refused_and_blocks_nothing():
+    with pytest.raises(regplug.CompositionError, match="^3 is no name"):
+        regplug.block("dropout", 3)
+    assert not any(entry.blocked for entry in regplug.available())

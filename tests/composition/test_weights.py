@@ -186,6 +186,7 @@ def test_weights_are_a_mapping_in_the_order_of_the_list():
         ),
         ("dropout#2", 0.5, "no weight labelled 'dropout#2'. Did you mean 'dropout'"),
         (5, 0.5, "no weight labelled 5"),
+        ([], 0.5, r"no weight labelled \[\]"),
     ],
 )
 def test_weight_assigned_later_is_checked_like_the_first(label, value, what):
