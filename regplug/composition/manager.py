@@ -30,6 +30,7 @@ from regplug.composition.wiring import check_wiring
 from regplug.errors import CopyError, RegplugError, RegplugWarning
 from regplug.files import read_whole, write_whole
 from regplug.models.adapters import as_model
+from regplug.models.naming import ByName
 from regplug.text import safe_str
 
 __all__ = ["Manager", "Result"]
@@ -248,18 +249,19 @@ class Manager:
             warn_of_unknown(training.unadvanced, _REMEDY, stacklevel=4)
         for doubt in training.doubts:
             warnings.warn(f"apply: {doubt}", RegplugWarning, stacklevel=3)
+        matches = {m.label: list(found) for m, found in training.matches.items()}
         self._run_state.publish_keys()
         self._run_state.arrays.complete()
         training.hooks.require_used_weights()
         return Result(
-            outputs=outputs,
-            clean=clean_outputs,
+            outputs=ByName(outputs, "output"),
+            clean=ByName(clean_outputs, "output"),
             loss=total(training.hooks, terms),
             clean_loss=total(clean.hooks, clean_terms),
-            terms=terms,
+            terms=ByName(terms, "term"),
             updates=training.updates(),
             clean_updates=clean.rewired_updates(),
-            matches={m.label: list(found) for m, found in training.matches.items()},
+            matches=ByName(matches, "regularizer"),
             _hooks=training.hooks,
         )
 
