@@ -37,7 +37,7 @@ __all__ = [
 # columns
 _NARROWEST, _USUAL, _ENDLESS = 40, 80, 1_000_000
 # of a text that is broken into lines
-_LEAST = 20
+_LEAST = 14
 _WHOLE: dict[str, Any] = {"break_on_hyphens": False, "break_long_words": False}
 # of a name on a terminal, in columns
 _LONGEST = 40
@@ -164,9 +164,12 @@ def _folded(line, width):
 def _has_room(section, width):
     """Tell whether names are whole, and other texts not broken into a word a line."""
     for place, column in enumerate(section.columns):
-        longest = max([column, *(_cell(row[place]) for row in section.rows)], key=len)
-        needed = min(cell_len(longest), _LEAST if column in section.wraps else _LONGEST)
-        width -= needed + 2
+        texts = [column, *(_cell(row[place]) for row in section.rows)]
+        needed = max(map(cell_len, texts))
+        if column in section.wraps:
+            words = " ".join(texts).split()
+            needed = min(needed, max(_LEAST, *map(cell_len, words)))
+        width -= min(needed, _LONGEST) + 2
     return width >= -2
 
 
