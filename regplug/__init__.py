@@ -9,6 +9,7 @@ __all__ = [
     "CompositionError",
     "ModelError",
     "CopyError",
+    "Description",
     "Layer",
     "Manager",
     "Model",
@@ -21,6 +22,7 @@ __all__ = [
     "Regularizer",
     "RegularizerError",
     "Result",
+    "UnknownNameError",
     "UnknownRegularizerError",
     "WiringError",
     "__version__",
@@ -28,6 +30,7 @@ __all__ = [
     "available",
     "block",
     "compose",
+    "describe",
     "engine",
     "hookimpl",
     "load",
@@ -48,6 +51,7 @@ from regplug.errors import (
     RegplugError,
     RegplugWarning,
     RegularizerError,
+    UnknownNameError,
     UnknownRegularizerError,
     WiringError,
     did_you_mean,
@@ -62,10 +66,12 @@ if TYPE_CHECKING:
     from regplug.composition.compose import compose, read
     from regplug.composition.manager import Manager, Result
     from regplug.models.adapters import as_model
+    from regplug.models.description import Description, describe
     from regplug.models.model import Layer, Model
 
 # imported when used: a plugin that needs Regularizer alone pays for nothing else
 _HOMES = {
+    "Description": "models.description",
     "Layer": "models.model",
     "Manager": "composition.manager",
     "Model": "models.model",
@@ -73,6 +79,7 @@ _HOMES = {
     "Result": "composition.manager",
     "as_model": "models.adapters",
     "compose": "composition.compose",
+    "describe": "models.description",
     "engine": "engine",
     "hookimpl": "authoring.hookspecs",
     "noise": "noise",

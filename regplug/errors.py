@@ -22,6 +22,7 @@ __all__ = [
     "RegplugError",
     "RegplugWarning",
     "RegularizerError",
+    "UnknownNameError",
     "UnknownRegularizerError",
     "WiringError",
     "did_you_mean",
@@ -72,6 +73,16 @@ class NoMatchError(RegplugError):
     """A pattern that matches nothing."""
 
 
+class UnknownNameError(RegplugError, KeyError):
+    """A name that outputs, parameters, terms or regularizers do not have.
+
+    A KeyError, too, as of any mapping.
+    """
+
+    # a KeyError shows the repr
+    __str__ = Exception.__str__
+
+
 class NameConflictError(RegplugError):
     """Two packages offer different regularizers under one name."""
 
@@ -116,9 +127,13 @@ def faults_as(error_of: Callable[[str], RegplugError]) -> Iterator[None]:
 
 
 def nearest(name: object, names: Iterable[str]) -> str | None:
-    """Return the spelling of `names` that is closest to `name`, or None."""
-    close = difflib.get_close_matches(str(name), list(names), n=1, cutoff=0.5)
-    return next(iter(close), None)
+    """Return the one of `names` that is spelt most like `name`, or None."""
+    # capitals are the commonest slip; of two names that differ in these the first
+    spellings: dict[str, str] = {}
+    for each in names:
+        spellings.setdefault(each.lower(), each)
+    close = difflib.get_close_matches(str(name).lower(), spellings, n=1, cutoff=0.5)
+    return spellings[close[0]] if close else None
 
 
 def did_you_mean(name: object, names: Iterable[str]) -> str:

@@ -5,7 +5,22 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
-__all__ = ["Readable", "Section"]
+__all__ = ["Line", "Readable", "Section"]
+
+
+class Line(NamedTuple):
+    """A line of a tree.
+
+    Attributes
+    ----------
+    before, below : str
+        What stands before the text, and before what of it goes on in a next line.
+    text : str
+    """
+
+    before: str
+    below: str
+    text: str
 
 
 class Section(NamedTuple):
@@ -17,15 +32,18 @@ class Section(NamedTuple):
     columns : sequence of str
         None of lines.
     rows : list of sequence of object
-        The cells of each row; of lines, one text each.
+        The cells of each row; of lines, each a text or a `Line`.
     wraps : sequence of str
         The columns that take the width that is left.
+    spare : bool
+        Whether these are left out where there is no room: other sections have them.
     """
 
     title: str
     columns: Sequence[str]
     rows: list[Any]
     wraps: Sequence[str] = ()
+    spare: bool = False
 
 
 class Readable:

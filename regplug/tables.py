@@ -8,6 +8,7 @@ from __future__ import annotations
 import html
 import io
 import shutil
+import textwrap
 from collections.abc import Iterable, Sized
 from typing import TYPE_CHECKING, Any
 
@@ -34,7 +35,10 @@ __all__ = [
 ]
 
 # columns
-_NARROWEST, _USUAL = 40, 80
+_NARROWEST, _USUAL, _ENDLESS = 40, 80, 1_000_000
+# of a text that is broken into lines
+_LEAST = 14
+_WHOLE: dict[str, Any] = {"break_on_hyphens": False, "break_long_words": False}
 # of a name on a terminal, in columns
 _LONGEST = 40
 COLOURS = {
@@ -64,7 +68,7 @@ def console() -> Console:
         file=stdout(), highlight=False, emoji=False, markup=False, soft_wrap=True
     )
     if not output.is_terminal:
-        output.width = 1_000_000
+        output.width = _ENDLESS
     elif output.width < _NARROWEST:
         # COLUMNS=0 comes of shells that do not know, and cells of no width are lost
         output.width = _USUAL
@@ -118,6 +122,7 @@ def as_text(sections: Iterable[Section]) -> str:
         highlight=False,
         emoji=False,
         markup=False,
+        soft_wrap=True,
         width=shutil.get_terminal_size((100, 24)).columns,
     )
     print_sections(output, sections)
@@ -125,15 +130,68 @@ def as_text(sections: Iterable[Section]) -> str:
 
 
 def print_sections(output: Console, sections: Iterable[Section]) -> None:
-    """Print tables and lines, an empty line between them."""
+    """Print tables and lines, an empty line between them.
+
+    Where there is no room for a table, its rows go on in next lines.
+    """
     for number, section in enumerate(sections):
         if number:
             output.print()
-        output.print(labelled(section.title, "", "bold"))
-        if section.columns:
+        if section.title:
+            output.print(labelled(section.title, "", "bold"))
+        if not section.columns:
+            for line in section.rows:
+                output.print(Text(_folded(line, output.width)))
+            continue
+        if section.spare and not _has_room(section, output.width):
+            section = _without_wraps(section)
+        if _has_room(section, output.width):
             output.print(table(section.columns, section.rows, section.wraps))
-        for line in () if section.columns else section.rows:
-            output.print(paragraphs(line))
+        else:
+            _print_folded(output, section)
+
+
+def _folded(line, width):
+    """Return a line, broken between words; one of a tree below its beginning."""
+    if isinstance(line, str):
+        return textwrap.fill(one_line(line), width, **_WHOLE)
+    before, below, text = map(one_line, line)
+    room = max(width - cell_len(below) - 2, _LEAST)
+    first, *rest = textwrap.wrap(text, room, **_WHOLE) or [""]
+    return "\n".join([before + first, *(f"{below}  {part}" for part in rest)])
+
+
+def _has_room(section, width):
+    """Tell whether names are whole, and other texts not broken into a word a line."""
+    for place, column in enumerate(section.columns):
+        texts = [column, *(_cell(row[place]) for row in section.rows)]
+        needed = max(map(cell_len, texts))
+        if column in section.wraps:
+            words = " ".join(texts).split()
+            needed = min(needed, max(_LEAST, *map(cell_len, words)))
+        width -= min(needed, _LONGEST) + 2
+    return width >= -2
+
+
+def _without_wraps(section):
+    kept = [at for at, each in enumerate(section.columns) if each not in section.wraps]
+    rows = [[row[at] for at in kept] for row in section.rows]
+    columns = [section.columns[at] for at in kept]
+    return section._replace(columns=columns, rows=rows, wraps=())
+
+
+def _print_folded(output, section):
+    """Print each row in as many lines as it needs, and its cells whole."""
+    for cells in (section.columns, *section.rows):
+        lines: list[str] = []
+        for cell in filter(None, map(_cell, cells)):
+            longer = f"{lines[-1]}  {cell}" if lines else cell
+            if lines and cell_len(longer) > output.width:
+                # below the others' beginning
+                lines.append(f"  {cell}")
+            else:
+                lines[-1:] = [longer]
+        output.print(Text("\n".join(lines), "bold" * (cells is section.columns)))
 
 
 def as_html(sections: Iterable[Section]) -> str:
@@ -149,7 +207,8 @@ def as_html(sections: Iterable[Section]) -> str:
                 parts.append(f"<tr>{cells}</tr>")
             parts.append("</tbody></table>")
         else:
-            parts.append(f"<pre>{_escaped(list(section.rows))}</pre>")
+            lines = (_folded(line, _ENDLESS) for line in section.rows)
+            parts.append(f"<pre>{html.escape(chr(10).join(lines))}</pre>")
     return "\n".join(parts)
 
 

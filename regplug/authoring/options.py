@@ -22,9 +22,9 @@ from regplug.authoring.option_words import in_our_words
 from regplug.authoring.schedules import Schedule, finite
 from regplug.authoring.short_form import format_short
 from regplug.errors import OptionError, did_you_mean
-from regplug.text import short_repr
+from regplug.text import short_repr, snake_case
 
-__all__ = ["REQUIRED", "Option", "check_options", "options_of"]
+__all__ = ["REQUIRED", "Option", "check_options", "is_live", "options_of"]
 
 REQUIRED: Any = ...
 
@@ -178,8 +178,22 @@ def check_options(cls: type, label: str, given: dict[str, Any]) -> dict[str, Any
             checked[name] = convert(value)
         except ValueError as error:
             text = f"{label}({name}={short_repr(value)}): {error}."
+            if name == "weight" and is_live(value):
+                text += _HOW_TO_CHANGE.format(label=snake_case(label))
             raise OptionError(text) from error
     return checked
+
+
+def is_live(value: object) -> bool:
+    """Tell whether it is a symbolic variable or a function: no number, and of any."""
+    return callable(value) or (hasattr(value, "owner") and hasattr(value, "type"))
+
+
+_HOW_TO_CHANGE = (
+    " A weight is a number that changes without a recompile: give a number, and assign "
+    "manager.weights[{label!r}] = another between steps; or give a schedule of the "
+    "step, {{'schedule': 'linear', 'start': 0, 'stop': 0.5, 'steps': 1000}}."
+)
 
 
 def _line(cls, label, given):

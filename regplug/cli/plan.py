@@ -1,6 +1,5 @@
 """``regplug plan``: which regularizer acts on what in the user's own model."""
 
-import contextlib
 import warnings
 from typing import Any, NamedTuple
 
@@ -11,13 +10,14 @@ from regplug.cli.imports import describe_error, import_object
 from regplug.composition.bound import BoundRegularizer
 from regplug.composition.compose import compose, read
 from regplug.composition.manager import Manager
-from regplug.engine import shape_text
 from regplug.errors import ModelError, RegplugWarning
-from regplug.graph.rewiring import rewire, toposort
+from regplug.graph.rewiring import toposort
 from regplug.models.adapters import as_model
+from regplug.models.description import describe, shape_texts
 from regplug.models.model import Model
 from regplug.output import echo_error
-from regplug.tables import console, counted, labelled, table
+from regplug.readable import Section
+from regplug.tables import console, counted, labelled, print_sections
 
 _EFFECTS = {
     "modify_graph": "replaces it",
@@ -64,29 +64,50 @@ def command(
 ) -> None:
     """Show which regularizer touches what in your own model.
 
-    MODULE:OBJECT is a mapping of outputs, an object with `layers` and `outputs`, or a
-    function without arguments that returns one. The current directory is on the path.
-    Nothing is compiled.
+    Without -r and -c: what patterns can match in it, with shapes and roles.
+
+    MODULE:OBJECT is a mapping of outputs, an object with `layers` and `outputs`, a
+    graph, or a function without arguments that returns one. The current directory is on
+    the path. Nothing is compiled.
 
     \b
     Example: regplug plan mymodel:outputs -r 'dropout=0.5@hid*:out' -r weight_l2=1e-4
     """
     if not forms and config is None:
-        raise click.UsageError(
-            "Say which regularizers: -r NAME[=WEIGHT][@PATTERN], or -c FILE."
-        )
+        _describe(object)
+    else:
+        _plan(object, forms, config, seed)
+
+
+def _describe(object):
+    model = _find_model(object)
+    output = console()
+    output.print(_title(object, model))
+    output.print()
+    description = describe(model)
+    print_sections(output, description.sections())
+    # hidden ones are what most regularizers are for
+    items = sorted(description.outputs, key=lambda item: "hidden" not in item.role)
+    name = items[0].name.partition(" = ")[0]
+    output.print(f"\nWhat would a regularizer do? Add: -r 'dropout=0.5@{name}'")
+
+
+def _title(object, model, more=""):
+    engine = model.engine.T.__name__.partition(".")[0]
+    sizes = f"{counted(model.outputs, 'output')}, {counted(model.params, 'parameter')}"
+    return labelled(object, f"  {sizes}, {engine}{more}", "bold cyan")
+
+
+def _plan(object, forms, config, seed):
     written = compose([]) if config is None else _read(config)
     members = [member.regularizer for member in written.members]
     if seed is None:
         seed = written.seed
     manager = compose([*members, *forms], seed=seed)
     model = _find_model(object)
-    engine = model.engine.T.__name__.partition(".")[0]
-    sizes = f"{counted(model.outputs, 'output')}, {counted(model.params, 'parameter')}"
-    about = f"  {sizes}, {engine}; seed {manager.seed}"
     actions = find_actions(manager, model)
     output = console()
-    output.print(labelled(object, about, "bold cyan"))
+    output.print(_title(object, model, f"; seed {manager.seed}"))
     output.print()
     _print(actions, manager, model)
 
@@ -163,8 +184,8 @@ def _ancestors(term):
 def _print(actions, manager, model):
     output = console()
     columns = ("#", "Regularizer", "Weight", "What it does", "Where", "Dtype", "Shape")
-    rows = _rows(actions, manager, _shape_texts(model))
-    output.print(table(columns, rows, wraps=["What it does"]))
+    rows = list(_rows(actions, manager, shape_texts(model)))
+    print_sections(output, [Section("", columns, rows, ["What it does"])])
     output.print()
     touched = {action.variable for action in actions}
     for kind, variables in (("outputs", model.outputs), ("parameters", model.params)):
@@ -194,29 +215,3 @@ def _rows(actions, manager, shapes):
             variable.dtype,
             shapes[variable],
         )
-
-
-def _shape_texts(model):
-    """Return the shape of each output and parameter, ``?`` where it is unknown.
-
-    Shared variables have their values' shapes; PyTensor infers from these what lies
-    downstream.
-    """
-    shapes = {}
-    for node in model.nodes:
-        for variable in node.inputs:
-            is_shared = isinstance(variable, model.engine.SharedVariable)
-            # a generator has no shape
-            if is_shared and hasattr(variable.type, "ndim"):
-                shapes[variable] = variable.get_value(borrow=True).shape
-    sized = {}
-    # what cannot be rebuilt, or does not fit, costs the shapes from there on
-    with contextlib.suppress(Exception):
-        for variable, shape in shapes.items():
-            sized[variable] = model.engine.T.specify_shape(variable, shape)
-        rewire(model.nodes, {}, sized)
-    texts = {variable: str(shape) for variable, shape in shapes.items()}
-    for variable in (*model.params.values(), *model.outputs.values()):
-        if variable not in texts:
-            texts[variable] = shape_text(sized.get(variable, variable))
-    return texts

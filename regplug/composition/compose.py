@@ -11,7 +11,7 @@ from functools import partial
 from numbers import Real
 from typing import Any
 
-from regplug.authoring.options import check_options
+from regplug.authoring.options import check_options, is_live
 from regplug.authoring.regularizer import (
     Regularizer,
     check_instance,
@@ -127,7 +127,9 @@ def _build(item):
             f"{short_repr(item)} is no regularizer: write {_line_for(item)}."
         )
     name, options = item
-    if isinstance(options, Real) and not isinstance(options, bool):
+    is_number = isinstance(options, Real) and not isinstance(options, bool)
+    # what is live is refused as a weight, with what to do
+    if is_number or is_live(options):
         options = {"weight": options}
     if not isinstance(options, Mapping):
         what = f"{short_repr(options)} is no mapping of options and no weight"

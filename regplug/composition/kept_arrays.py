@@ -228,6 +228,9 @@ class State:
         self._params = model.params
         self._named_or_not = {*model.params.values(), *model.unnamed}
 
+    def __repr__(self) -> str:
+        return f"<regplug arrays kept by {self._label!r} for {listing(self._entries)}>"
+
     def array(self, name: str, start: Any) -> Any:
         """Return the shared variable kept for an entry.
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import itertools
 import warnings
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
+from regplug.authoring.regularizer import Regularizer
 from regplug.composition import saved_state
 from regplug.composition.bound import BoundRegularizer
 from regplug.composition.constraints import constrain
@@ -23,21 +24,24 @@ from regplug.composition.model_updates import (
     warn_of_unknown,
 )
 from regplug.composition.run_state import RunState, Weights, check_integer
+from regplug.composition.summary import regularizers_section, updates_section
 from regplug.composition.terms import total, weighted_terms
 from regplug.composition.toml import write_document
 from regplug.composition.unreached import warn_of_unreached
 from regplug.composition.wiring import check_wiring
-from regplug.errors import CopyError, RegplugError, RegplugWarning
+from regplug.errors import CopyError, RegplugError, RegplugWarning, listing
 from regplug.files import read_whole, write_whole
 from regplug.models.adapters import as_model
+from regplug.models.naming import ByName
+from regplug.readable import Readable, Section
 from regplug.text import safe_str
 
 __all__ = ["Manager", "Result"]
 
 
-@dataclass(frozen=True)
-class Result:
-    """A regularized model.
+@dataclass(frozen=True, repr=False)
+class Result(Readable):
+    """A regularized model; printed, or as the last line of a cell, it is a table.
 
     Attributes
     ----------
@@ -67,7 +71,24 @@ class Result:
     updates: dict[Any, Any]
     clean_updates: dict[Any, Any]
     matches: dict[str, list[str]]
-    _hooks: HookArguments = field(repr=False)
+    _hooks: HookArguments
+
+    def __repr__(self) -> str:
+        sizes = f"{len(self.outputs)} outputs, {len(self.terms)} terms"
+        labels = listing(self.matches)
+        return f"<regplug.Result of {labels}: {sizes}, {len(self.updates)} updates>"
+
+    def sections(self) -> Iterator[Section]:
+        """Return the regularizers, with matches and terms, and the updates."""
+        matches = {label: listing(found) for label, found in self.matches.items()}
+        more = {"Matches": matches, "Term": dict.fromkeys(self.terms, "in loss")}
+        weights = Weights(self._hooks.run_state)
+        yield regularizers_section(self._hooks.matches, weights, more)
+        if self.updates:
+            yield updates_section("Updates of the function that trains", self.updates)
+        if self.clean_updates:
+            title = "Updates of a function of result.clean"
+            yield updates_section(title, self.clean_updates)
 
     def constrain(self, updates: Any, learning_rate: Any = None) -> dict[Any, Any]:
         """Return an optimizer's updates, constrained in the order of the list.
@@ -111,10 +132,12 @@ class Result:
         )
 
 
-class Manager:
+class Manager(Readable):
     """Calls the regularizers, in the user's order, over a model.
 
-    It is made by `regplug.compose`.
+    It is made by `regplug.compose`. ``manager["dropout"]`` is the regularizer of that
+    label, iteration gives the regularizers, ``len`` their number; printed, or as the
+    last line of a cell, it is a table.
 
     It is itself a regularizer as theanets knows them: `pattern`, `weight`, `log`,
     `modify_graph`, `loss`.
@@ -148,6 +171,37 @@ class Manager:
     def __repr__(self) -> str:
         labels = ", ".join(member.label for member in self.members) or "nothing"
         return f"<regplug.Manager of {labels}, seed {self.seed}>"
+
+    def sections(self) -> Iterator[Section]:
+        """Return the regularizers, with what they matched last, and the run."""
+        more = {"Package": {each.label: each.provenance for each in self.members}}
+        if self._matches:
+            found = {each.label: listing(self._matches[each]) for each in self._matches}
+            more["Matches"] = found
+        yield regularizers_section(self.members, self.weights, more)
+        step = int(self._run_state.step.get())
+        yield Section("Run", (), [f"seed {self.seed}, step {step}"])
+
+    def __getitem__(self, label: str) -> Regularizer:
+        regularizers = {each.label: each.regularizer for each in self.members}
+        return ByName(regularizers, "regularizer")[label]
+
+    def __iter__(self) -> Iterator[Regularizer]:
+        return (member.regularizer for member in self.members)
+
+    def __len__(self) -> int:
+        return len(self.members)
+
+    def __bool__(self) -> bool:
+        # one of nothing is a manager, too
+        return True
+
+    def __contains__(self, item: object) -> bool:
+        """Tell whether there is a regularizer, or one of a label."""
+        labels = [member.label for member in self.members]
+        if isinstance(item, str):
+            return item in labels
+        return any(item is regularizer for regularizer in self)
 
     # a model that is already built
 
@@ -252,14 +306,14 @@ class Manager:
         self._run_state.arrays.complete()
         training.hooks.require_used_weights()
         return Result(
-            outputs=outputs,
-            clean=clean_outputs,
+            outputs=ByName(outputs, "output"),
+            clean=ByName(clean_outputs, "output"),
             loss=total(training.hooks, terms),
             clean_loss=total(clean.hooks, clean_terms),
-            terms=terms,
+            terms=ByName(terms, "term"),
             updates=training.updates(),
             clean_updates=clean.rewired_updates(),
-            matches={m.label: list(found) for m, found in training.matches.items()},
+            matches=_by_label(training.matches),
             _hooks=training.hooks,
         )
 
@@ -438,6 +492,11 @@ class Manager:
             The file cannot be written, or a file cannot hold an option's value.
         """
         write_document(path, self.seed, self.members, lock)
+
+
+def _by_label(matches):
+    found = {member.label: list(names) for member, names in matches.items()}
+    return ByName(found, "regularizer")
 
 
 _REMEDY = (

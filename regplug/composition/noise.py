@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["Noise"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Noise:
     """The random source of one regularizer at one output.
 
@@ -57,6 +57,11 @@ class Noise:
     _counts_batch_rows: bool
     _training: bool = True
     _sites: Mapping[str, tuple[str, str, int]] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        name, output, _ = self._site
+        where = f" at {output!r}" if output else ""
+        return f"<regplug noise of {name!r}{where}>"
 
     def at(self, output: str) -> Noise:
         """Return the source at one of the outputs that matched (in `loss`)."""

@@ -22,6 +22,7 @@ from regplug.errors import (
     CompositionError,
     ModelError,
     OptionError,
+    UnknownNameError,
     did_you_mean,
     listing,
 )
@@ -194,6 +195,10 @@ class RunState:
         self.arrays.assign(arrays)
 
 
+class UnknownWeightError(UnknownNameError, OptionError):
+    """A label that has no weight."""
+
+
 class Weights(MutableMapping):
     """The weights by label; assigning one changes compiled functions.
 
@@ -227,7 +232,7 @@ class Weights(MutableMapping):
     def _member(self, label):
         if not isinstance(label, str) or label not in self._members:
             hint, labels = did_you_mean(label, self._members), listing(self._members)
-            raise OptionError(
+            raise UnknownWeightError(
                 f"no weight labelled {short_repr(label)}.{hint} Weights: {labels}."
             )
         return self._members[label]

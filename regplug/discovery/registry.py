@@ -80,7 +80,7 @@ _loaded: dict[type, Entry] = {}
 _look: ContextVar[list[list[Entry]] | None] = ContextVar("look", default=None)
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class Entry:
     """One regularizer that an installed package offers.
 
@@ -105,6 +105,10 @@ class Entry:
     distribution: Distribution
     conflicts: tuple[str, ...] = ()
     fault: str = ""
+
+    def __repr__(self) -> str:
+        of = f"{self.package} {self.version}"
+        return f"<regplug entry {self.name!r} of {of}, {self.value}>"
 
     @property
     def names(self) -> tuple[str, ...]:

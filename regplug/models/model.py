@@ -11,14 +11,20 @@ from functools import cached_property
 from types import ModuleType
 from typing import Any
 
+from regplug.engine.ops import has_given_name
 from regplug.errors import ModelError, RegplugWarning, listing
 from regplug.graph.rewiring import positions, toposort
-from regplug.models.naming import group_by_prefix, name_as_given
+from regplug.models.naming import ByName, group_by_prefix, name_as_given
 from regplug.models.patterns import ROLES, Pattern
 from regplug.models.roles import LayeredGraph
 from regplug.models.unit_axes import find_unit_axes
 
-__all__ = ["Layer", "Model", "Outputs"]
+__all__ = ["NAMING_OUTPUTS", "NAMING_PARAMS", "Layer", "Model", "Outputs"]
+
+NAMING_OUTPUTS = (
+    "name those that you mean, h.name = 'h', or hand over a mapping, {'hid:out': h}"
+)
+NAMING_PARAMS = "w.name = 'w', or pass params={'w': w}"
 
 
 @dataclass(frozen=True)
@@ -31,11 +37,11 @@ class Layer:
     output_name: str
 
 
-class Outputs(dict):
+class Outputs(ByName):
     """All outputs by name, as a `loss` sees them; knows the model's roles."""
 
     def __init__(self, outputs: Mapping[str, Any], model: Model):
-        super().__init__(outputs)
+        super().__init__(outputs, "output")
         self._model = model
 
     def match(self, pattern: str | list[str]) -> dict[str, Any]:
@@ -50,7 +56,7 @@ class Outputs(dict):
         return {name: self[name] for name in names}
 
 
-@dataclass
+@dataclass(repr=False)
 class Model:
     """A model's outputs, parameters and layers, and the nodes that compute the outputs.
 
@@ -93,6 +99,20 @@ class Model:
     known_unit_axis: Mapping[str, int | None] = field(default_factory=dict)
     is_plain: bool = False
     given_names: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.outputs = ByName(self.outputs, "output")
+        self.params = ByName(self.params, "parameter")
+
+    def __repr__(self) -> str:
+        engine = self.engine.T.__name__.partition(".")[0]
+        sizes = f"{len(self.outputs)} outputs and {len(self.params)} parameters"
+        return f"<regplug.Model of {engine}: {sizes}>"
+
+    @property
+    def is_unnamed(self) -> bool:
+        """Whether it is a plain graph in which nobody named anything."""
+        return self.is_plain and not any(map(_own_name, self.outputs.values()))
 
     @cached_property
     def names(self) -> dict[str, dict[Any, list[str]]]:
@@ -241,8 +261,7 @@ class Model:
             raise ModelError(
                 f"{label}: {len(self.unnamed)} of the model's parameters have no name "
                 f"({listing(map(str, self.unnamed), 4)}), so the pattern "
-                f"{pattern.spec!r} cannot name them: "
-                "name them, or pass params={name: variable}."
+                f"{pattern.spec!r} cannot name them: name them, {NAMING_PARAMS}."
             )
         roles: dict[str, set[str]] = {}
         # they ask the caller's own layers: only where the pattern needs them
@@ -251,10 +270,20 @@ class Model:
         variables = getattr(self, targets)
         if targets == "outputs":
             variables = variables | self._reached(pattern)
-        matched = pattern.resolve(variables, roles, label, targets, optional)
+        advice = self._advice if targets == "outputs" else ""
+        matched = pattern.resolve(variables, roles, label, targets, optional, advice)
         found = {variables[name] for name in matched}
         table = self.names[targets]
         return {table[each][0]: each for each in table if each in found}
+
+    @property
+    def _advice(self):
+        """Return what to do where a pattern matches no output of a plain graph."""
+        if self.is_unnamed:
+            return f" No variable of the graph has a name: {NAMING_OUTPUTS}."
+        if self.is_plain:
+            return f" Variables without a name are no outputs: {NAMING_OUTPUTS}."
+        return ""
 
     def _names_outright(self, pattern):
         """Tell whether each entry is a parameter's name, and none a glob."""
@@ -271,6 +300,10 @@ class Model:
             if not entries.isdisjoint([name, variable.name]):
                 reached[name] = variable
         return reached
+
+
+def _own_name(variable):
+    return variable.name and not has_given_name(variable)
 
 
 def _all_names(variables):

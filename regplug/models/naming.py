@@ -2,10 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
-from typing import Any
+from collections.abc import Collection, Iterable, Mapping
+from typing import Any, NoReturn
 
-__all__ = ["group_by_prefix", "name_as_given", "unique_name"]
+from regplug.errors import UnknownNameError, did_you_mean, listing
+from regplug.text import short_repr
+
+__all__ = ["ByName", "group_by_prefix", "name_as_given", "unique_name"]
+
+
+class ByName(dict):
+    """A dict of names that are typed: the error of one that is missing has the nearest.
+
+    Parameters
+    ----------
+    items : mapping of str to object
+    noun : str
+        What is named, such as ``output``.
+
+    Raises
+    ------
+    UnknownNameError
+        From ``[...]``.
+    """
+
+    def __init__(self, items: Mapping[str, Any], noun: str):
+        super().__init__(items)
+        self._noun = noun
+
+    def __missing__(self, name: object) -> NoReturn:
+        noun = self._noun
+        raise UnknownNameError(
+            f"no {noun} {short_repr(name)}.{did_you_mean(name, self)} "
+            f"{noun.capitalize()}s: {listing(self)}."
+        )
+
+    def __reduce__(self) -> tuple:
+        return ByName, (dict(self), self._noun)
 
 
 def unique_name(

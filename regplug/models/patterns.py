@@ -67,6 +67,7 @@ class Pattern:
         label: str,
         kind: str,
         optional: bool = False,
+        advice: str = "",
     ) -> list[str]:
         """Return the names that match, in the order given.
 
@@ -81,6 +82,8 @@ class Pattern:
             Who asks, and what the names are ("outputs", "params"), for the message.
         optional : bool
             Whether nothing may match.
+        advice : str
+            What to do where no name is near: a sentence, with a space before it.
 
         Raises
         ------
@@ -97,7 +100,8 @@ class Pattern:
         for entry in self.positive:
             selected = self._select(entry, names, roles, label)
             if not selected and not optional:
-                raise NoMatchError(f"{label}: {_no_match(entry, names, kind)}")
+                what = _no_match(entry, names, kind, advice)
+                raise NoMatchError(f"{label}: {what}")
             included |= selected
         included -= excluded
         matched = [name for name in names if name in included]
@@ -135,12 +139,12 @@ def _is_entry(entry):
     return isinstance(entry, str) and bool(entry.strip("!"))
 
 
-def _no_match(entry, names, kind):
+def _no_match(entry, names, kind, advice):
     near = nearest(entry, names)
     hint = ""
     if near and not entry.startswith("@"):
-        hint = f" Nearest: {near!r}."
+        hint, advice = f" Nearest: {near!r}.", ""
     return (
         f"pattern {entry!r} matches none of the {len(names)} {kind}.{hint} "
-        f"{kind.capitalize()}: {listing(names)}."
+        f"{kind.capitalize()}: {listing(names)}.{advice}"
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from rich.console import Console
 
 
 def rows(output):
@@ -197,11 +198,35 @@ def test_plan_refuses_a_composition_that_is_wrong(run, model, words, message):
     assert result.output.count("\n") == 1
 
 
-def test_plan_without_regularizers_says_how_to_name_some(run, model):
+def test_plan_without_regularizers_describes_what_patterns_can_match(run, model):
     result = run("plan", "mymodel:outputs")
 
-    assert result.exit_code == 2
-    assert (
-        "Say which regularizers: -r NAME[=WEIGHT][@PATTERN], or -c FILE."
-        in result.output
+    assert result.exit_code == 0
+    lines = [" ".join(line.split()) for line in result.output.splitlines()]
+    assert lines[0].startswith("mymodel:outputs 5 outputs, 3 parameters, ")
+    assert "hid1:pre (?, 3) float32 in:out, hid1.w, hid1.b" in [
+        line.replace("(?, ?)", "(?, 3)") for line in lines
+    ]
+    assert "out.w (3, 2) float32 out:out" in lines
+    assert "↓ out:out (out.w)" in lines
+    assert lines[-1].endswith("Add: -r 'dropout=0.5@hid1:out'")
+
+
+@pytest.mark.parametrize("width", [50, 120])
+def test_plan_has_whole_words_on_a_narrow_terminal(run, model, monkeypatch, width):
+    console = Console(width=width, color_system=None, soft_wrap=True)
+    monkeypatch.setattr("regplug.cli.plan.console", lambda: console)
+    forms = ["-r", "noise=0.1@hid1:out,out:out", "-r", "weight_l2=1e-4"]
+
+    described = run("plan", "mymodel:outputs").output.splitlines()
+    planned = run("plan", "mymodel:outputs", *forms).output.splitlines()
+
+    assert max(map(len, described[1:-1])) <= width
+    assert {"hid1:out", "float32", "hidden"} <= set(" ".join(described).split())
+    table = planned[2 : planned.index("", 3)]
+    assert max(map(len, table)) <= width
+    assert {"out:out", "float32", "penalizes", "Regularizer"} <= set(
+        " ".join(table).split()
     )
+    # on the wide one it is a table, with a line for each row
+    assert (len(table) == 5) == (width == 120)

@@ -319,7 +319,7 @@ def test_model_unnamed_parameter_is_an_error_only_for_parameter_patterns(engine)
     text = str(caught.value)
     assert text.startswith("penalty: 1 of the model's parameters have no name (")
     assert "'b*'" in text
-    assert "name them, or pass params={name: variable}" in text
+    assert "name them, w.name = 'w', or pass params={'w': w}" in text
     assert outputs == {"in:out": x, "y:out": y}
     assert regplug.compose(["hidden_l1=1@y:out"]).apply(outputs).matches == {
         "hidden_l1": ["y:out"]

@@ -18,8 +18,8 @@ class VirtualAdversarial(Regularizer):
     Parameters
     ----------
     wrt : str or list of str
-        Which outputs are the input x. Each must be float, and some prediction must
-        depend on it.
+        Which outputs are the input x, such as ``wrt="x"`` where the model has several:
+        by default all of them. Each must be float, and some prediction must depend on it.
     radius : float, above 0, in the unit of x
         The Euclidean norm of the change of a row.
     iterations : int, at least 1

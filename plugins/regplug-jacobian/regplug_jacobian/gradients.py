@@ -17,8 +17,8 @@ class GradientPenalty(Regularizer):
         over the batch of the losses of the rows; otherwise axis 0 is the batch, and the
         loss of a row is the sum of its entries.
     wrt : str or list of str
-        Which outputs are the input x. Each must be float, and some loss must depend on
-        it.
+        Which outputs are the input x, such as ``wrt="x"`` where the model has several:
+        by default all of them. Each must be float, and some loss must depend on it.
 
     Notes
     -----

@@ -28,8 +28,8 @@ class Contractive(Regularizer):
     Parameters
     ----------
     wrt : str or list of str
-        Which outputs are the input x. Each must be float, and some output must depend
-        on it.
+        Which outputs are the input x, such as ``wrt="x"`` where the model has several:
+        by default all of them. Each must be float, and some output must depend on it.
 
     Notes
     -----
@@ -80,8 +80,8 @@ class Jacobian(Regularizer):
     Parameters
     ----------
     wrt : str or list of str
-        Which outputs are the input x. Each must be float, and some output must depend
-        on it.
+        Which outputs are the input x, such as ``wrt="x"`` where the model has several:
+        by default all of them. Each must be float, and some output must depend on it.
     projections : int, at least 1
         The number of projections; each costs one backward pass, whatever the number of
         units.

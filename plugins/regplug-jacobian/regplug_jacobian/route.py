@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from regplug import NoMatchError
 from regplug.engine import engine_of, nonzero, norm, tensor
 from regplug.graph import rewire, toposort
 
@@ -33,12 +34,12 @@ def routes(outputs, wrt, matched):
         Dependence is through float variables: a mask made from a comparison has no
         derivative.
     """
-    found = outputs.match(wrt)
+    found = inputs_of(outputs, wrt, matched)
     for name, x in found.items():
         if "float" not in x.dtype:
             raise ValueError(
-                f"wrt={wrt!r}: {name!r} is {x.dtype} and has no derivative; name float "
-                "outputs"
+                f"wrt={wrt!r}: {name!r} is {x.dtype} and has no derivative; "
+                f"{how_to_name(outputs, matched)}"
             )
     chosen = {
         name: [x for x in dict.fromkeys(found.values()) if x is h or route([x], h)]
@@ -48,15 +49,39 @@ def routes(outputs, wrt, matched):
         if not inputs:
             raise ValueError(
                 f"{name!r} does not depend on {', '.join(map(repr, found))}, which "
-                f"wrt={wrt!r} matches"
+                f"wrt={wrt!r} matches; {how_to_name(outputs, matched)}"
             )
     for name, x in found.items():
-        if not any(x in inputs for inputs in chosen.values()):
+        # beside the input, the role has the targets of a graph without layers
+        if wrt != "@input" and not any(x in inputs for inputs in chosen.values()):
             raise ValueError(
                 f"wrt={wrt!r}: {', '.join(map(repr, matched))} does not depend on "
-                f"{name!r}"
+                f"{name!r}; {how_to_name(outputs, matched)}"
             )
     return chosen
+
+
+def inputs_of(outputs, wrt, matched):
+    """Return what `wrt` matches; say what to write where that is nothing."""
+    try:
+        return outputs.match(wrt)
+    except NoMatchError as error:
+        what = str(error).removeprefix("outputs.match: ").removesuffix(".")
+        raise NoMatchError(
+            f"wrt={wrt!r}: {what}; {how_to_name(outputs, matched)}."
+        ) from error
+
+
+def how_to_name(outputs, matched):
+    """Return what to write to name the input."""
+    choices = []
+    for name, x in outputs.items():
+        reached = [h for h in matched.values() if h is not x and route([x], h)]
+        if reached and "float" in x.dtype:
+            choices.append(f"wrt={name!r}")
+    # a graph's variables without a name are no outputs
+    choices = [*choices[:4], "x.name = 'x' and wrt='x' where the input x has no name"]
+    return f"write {', or '.join(choices)}"
 
 
 def route(inputs, output):
