@@ -93,8 +93,8 @@ def test_result_shows_the_updates_of_the_models_own(wide, engine, model):
     result = regplug.compose(["dropout=0.5@hid:out"]).apply(model, updates=updates)
 
     assert "Updates of a function of result.clean\nShared variable" in str(result)
-    assert "<td>&lt;mean&gt;</td>" in result._repr_html_()
-    assert "<th>Matches</th>" in result._repr_html_()
+    assert ">&lt;mean&gt;</td>" in result._repr_html_()
+    assert ">Matches</th>" in result._repr_html_()
 
 
 @pytest.mark.parametrize("columns", [50, 120])
