@@ -190,6 +190,7 @@ def test_objects_say_in_one_line_what_they_are(model):
     engine = installed_engine().T.__name__.partition(".")[0]
 
     assert repr(manager) == "<regplug.Manager of watching, seed 0>"
+    assert repr(manager.members[0]).startswith("<'watching': Watching(pattern='hid:out")
     assert repr(manager.weights) == "{'watching': 0.5}"
     assert repr(entry) == (
         f"<regplug entry 'dropout' of regplug-noise {entry.version}, "
