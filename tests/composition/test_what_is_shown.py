@@ -108,6 +108,33 @@ def test_tables_fit_the_terminal_with_whole_words(monkeypatch, model, columns):
         assert {"dropout=0.5@hid:out", "parameters", "updates"} <= set(text.split())
 
 
+def test_text_is_text_in_notebooks_too(monkeypatch):
+    # whose kernels ask for colours, and where rich shows what it is to print
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setattr("rich.console._is_jupyter", lambda: True)
+
+    text = str(regplug.compose(["dropout=0.5"]))
+
+    assert text.startswith("Regularizers\nLabel ")
+    assert "\x1b" not in text
+
+
+def test_table_without_rows_says_so(monkeypatch):
+    manager = regplug.compose([])
+    assert str(manager) == "Regularizers\nnone\n\nRun\nseed 0, step 0"
+    assert ">none</pre>" in manager._repr_html_()
+
+
+def test_words_of_wide_columns_stay_whole_beside_each_other(monkeypatch, model):
+    monkeypatch.setenv("COLUMNS", "100")
+    result = regplug.compose(FORMS).apply(model)
+
+    text = str(result)
+
+    assert max(map(len, text.splitlines())) <= 100
+    assert {"dropout=0.5@hid:out", "constrains", '"linear",'} <= set(text.split())
+
+
 def test_manager_is_read_as_a_collection_of_its_regularizers():
     manager = regplug.compose([*FORMS, "dropout=0.1@out:out"])
 
