@@ -1,4 +1,49 @@
-"""regplug: regularizers as plugins, for symbolic models of Theano or PyTensor."""
+"""Regularizers as plugins, for symbolic models of PyTensor or Theano.
+
+``regplug list`` says what is installed, ``regplug show dropout`` what one does. A model
+of your own, and what can be regularized in it:
+
+>>> import numpy as np, pytensor, pytensor.tensor as pt, regplug
+>>> x, t = pt.matrix("x"), pt.matrix("t")
+>>> w = pytensor.shared(np.full((4, 3), 0.1), name="w")
+>>> v = pytensor.shared(np.full((3, 2), 0.1), name="v")
+>>> h = pt.tanh(x @ w)
+>>> h.name = "h"
+>>> y = h @ v
+>>> y.name = "y"
+>>> print(regplug.describe(y))
+Outputs
+Name  Role    Shape   Dtype    Computed from
+x     input   (?, ?)  float64
+h     hidden  (?, 3)  float64  x, w
+y     output  (?, 2)  float64  h, v
+<BLANKLINE>
+Parameters
+Name  Shape   Dtype    Feeds
+w     (4, 3)  float64  h
+v     (3, 2)  float64  y
+<BLANKLINE>
+Who feeds whom (↓ the line below, → others)
+x
+↓ h  (w)
+↓ y  (v)
+
+Compose regularizers (``NAME=WEIGHT@PATTERN``), apply them, and train on the result:
+
+>>> manager = regplug.compose(["dropout=0.5@h", "weight_l2=1e-4"], seed=7)
+>>> result = manager.apply(y)
+>>> result.matches
+{'dropout': ['h'], 'weight_l2': ['w', 'v']}
+>>> cost = ((result.outputs["y"] - t) ** 2).mean() + result.loss
+>>> updates = {p: p - 0.1 * pytensor.grad(cost, p) for p in (w, v)}
+>>> step = pytensor.function([x, t], cost, updates={**updates, **result.updates})
+>>> result.check(step)
+>>> predict = pytensor.function([x], result.clean["y"])
+>>> manager.weights["dropout"] = 0.2  # the compiled step uses it
+
+To print a manager or a result shows what it holds. `read` and `Manager.write` are for
+compositions in files. Authors begin with ``regplug new`` and `Regularizer`.
+"""
 
 from __future__ import annotations
 
@@ -22,6 +67,7 @@ __all__ = [
     "Regularizer",
     "RegularizerError",
     "Result",
+    "Spec",
     "UnknownNameError",
     "UnknownRegularizerError",
     "WiringError",
@@ -63,7 +109,7 @@ if TYPE_CHECKING:
     from regplug.authoring import schedules
     from regplug.authoring.hookspecs import hookimpl
     from regplug.authoring.regularizer import Regularizer
-    from regplug.composition.compose import compose, read
+    from regplug.composition.compose import Spec, compose, read
     from regplug.composition.manager import Manager, Result
     from regplug.models.adapters import as_model
     from regplug.models.description import Description, describe
@@ -77,6 +123,7 @@ _HOMES = {
     "Model": "models.model",
     "Regularizer": "authoring.regularizer",
     "Result": "composition.manager",
+    "Spec": "composition.compose",
     "as_model": "models.adapters",
     "compose": "composition.compose",
     "describe": "models.description",

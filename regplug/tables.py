@@ -123,6 +123,9 @@ def as_text(sections: Iterable[Section]) -> str:
         emoji=False,
         markup=False,
         soft_wrap=True,
+        # a notebook would show it and return nothing, and asks for colours
+        force_jupyter=False,
+        color_system=None,
         width=shutil.get_terminal_size((100, 24)).columns,
     )
     print_sections(output, sections)
@@ -145,10 +148,45 @@ def print_sections(output: Console, sections: Iterable[Section]) -> None:
             continue
         if section.spare and not _has_room(section, output.width):
             section = _without_wraps(section)
-        if _has_room(section, output.width):
-            output.print(table(section.columns, section.rows, section.wraps))
+        if not section.rows:
+            output.print("none")
+        elif _has_room(section, output.width):
+            output.print(_fitted(section, output.width))
         else:
             _print_folded(output, section)
+
+
+def _fitted(section, width):
+    """Return a table of a width, in which each word is whole."""
+    result = table(section.columns, section.rows, section.wraps)
+    room = width + 2
+    wrapping = []
+    for least, most, column in zip(*_widths(section), result.columns, strict=True):
+        room -= least + 2
+        if most > least:
+            wrapping.append((most - least, least, column))
+    # the narrow ones first: they need less than their share
+    wrapping.sort(key=lambda each: each[0])
+    for number, (wanted, least, column) in enumerate(wrapping):
+        more = min(wanted, room // (len(wrapping) - number))
+        column.width = least + more
+        room -= more
+    return result
+
+
+def _widths(section):
+    """Return the least width of each column, and the width at which nothing wraps."""
+    least, most = [], []
+    for place, column in enumerate(section.columns):
+        texts = [column, *(_cell(row[place]) for row in section.rows)]
+        widest = max(map(cell_len, texts))
+        narrowest = min(widest, _LONGEST)
+        if column in section.wraps:
+            words = " ".join(texts).split()
+            narrowest = min(narrowest, max(_LEAST, *map(cell_len, words)))
+        least.append(narrowest)
+        most.append(widest if column in section.wraps else narrowest)
+    return least, most
 
 
 def _folded(line, width):
@@ -163,14 +201,8 @@ def _folded(line, width):
 
 def _has_room(section, width):
     """Tell whether names are whole, and other texts not broken into a word a line."""
-    for place, column in enumerate(section.columns):
-        texts = [column, *(_cell(row[place]) for row in section.rows)]
-        needed = max(map(cell_len, texts))
-        if column in section.wraps:
-            words = " ".join(texts).split()
-            needed = min(needed, max(_LEAST, *map(cell_len, words)))
-        width -= min(needed, _LONGEST) + 2
-    return width >= -2
+    least, _ = _widths(section)
+    return sum(least) + 2 * (len(least) - 1) <= width
 
 
 def _without_wraps(section):
@@ -199,17 +231,24 @@ def as_html(sections: Iterable[Section]) -> str:
     parts = []
     for section in sections:
         parts.append(f"<p><b>{_escaped(section.title)}</b></p>")
-        if section.columns:
-            head = "".join(f"<th>{_escaped(each)}</th>" for each in section.columns)
-            parts.append(f"<table><thead><tr>{head}</tr></thead><tbody>")
-            for row in section.rows:
-                cells = "".join(f"<td>{_escaped(cell)}</td>" for cell in row)
-                parts.append(f"<tr>{cells}</tr>")
+        if section.columns and section.rows:
+            parts.append("<table><thead>")
+            parts.append(_html_row("th", section.columns))
+            parts.append("</thead><tbody>")
+            parts.extend(_html_row("td", row) for row in section.rows)
             parts.append("</tbody></table>")
         else:
-            lines = (_folded(line, _ENDLESS) for line in section.rows)
-            parts.append(f"<pre>{html.escape(chr(10).join(lines))}</pre>")
+            lines = (_folded(line, _ENDLESS) for line in section.rows or ["none"])
+            text = html.escape("\n".join(lines))
+            parts.append(f'<pre style="font-family: monospace">{text}</pre>')
     return "\n".join(parts)
+
+
+def _html_row(tag, cells):
+    # notebooks have cells of tables to the right
+    begin = f'<{tag} style="text-align: left">'
+    row = "".join(f"{begin}{_escaped(cell)}</{tag}>" for cell in cells)
+    return f"<tr>{row}</tr>"
 
 
 def _escaped(value):

@@ -1,5 +1,6 @@
 """``regplug demo``: a small network on real data, with and without regularizers."""
 
+import os
 import time
 from pathlib import Path
 
@@ -36,6 +37,8 @@ def command(out: Path, seeds: int) -> None:
     all) are switched by their weights.
     """
     started = time.perf_counter()
+    # the picture needs no window, and a notebook's backend is not for its shell
+    os.environ.pop("MPLBACKEND", None)
     try:
         from regplug.demo import model, report, train
     except ImportError as error:

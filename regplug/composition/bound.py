@@ -101,6 +101,9 @@ class BoundRegularizer:
         is_given = "weight" in non_default_options(regularizer)
         self._is_weight_used = not is_given or uses_weight(type(regularizer))
 
+    def __repr__(self) -> str:
+        return f"<{self.label!r}: {safe_repr(self.regularizer)}, {self.provenance}>"
+
     def match(self, model: Model, optional: bool = False) -> dict[str, Any]:
         """Return what it acts on, by canonical name, in graph order.
 

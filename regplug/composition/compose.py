@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from functools import partial
 from numbers import Real
-from typing import Any
+from typing import Any, TypeAlias
 
 from regplug.authoring.options import check_options, is_live
 from regplug.authoring.regularizer import (
@@ -37,21 +37,29 @@ from regplug.errors import (
 from regplug.models.naming import unique_name
 from regplug.text import short_repr, snake_case, type_name
 
-__all__ = ["compose", "read"]
+__all__ = ["Spec", "compose", "read"]
+
+_Options: TypeAlias = float | Mapping[str, Any]
+# what each entry of `compose` may be
+Spec: TypeAlias = str | tuple[str, _Options] | Regularizer
 
 
 def compose(
-    regularizers: Any, *, seed: int = 0, plugins: Iterable[object] = ()
+    regularizers: Iterable[Spec] | Mapping[str, _Options],
+    *,
+    seed: int = 0,
+    plugins: Iterable[object] = (),
 ) -> Manager:
     """Return a manager of the regularizers, in the order given.
 
     Parameters
     ----------
-    regularizers : list or mapping
+    regularizers : list of Spec, or mapping
         Each entry of a list is ``(name, options)``, ``(name, weight)``, the short form
         ``"NAME(option=VALUE, ...)=WEIGHT@PATTERN"``, of which all but the name may be
         left out (values are TOML's, commas make a list of patterns), or a
-        `Regularizer` instance. A mapping is name -> options or weight.
+        `Regularizer` instance; for type checkers that is a `regplug.Spec`. A mapping is
+        name -> options or weight.
     seed : int, within 64 bits
         The seed of all noise.
     plugins : iterable of object

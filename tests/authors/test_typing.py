@@ -42,19 +42,31 @@ class Centred(Regularizer):
 
 
 manager: Manager = regplug.compose([Lasso("hid.w", 0.1, scale=2.0), Centred("*")])
+decay: regplug.Spec = ("weight_l2", {"pattern": "*.w", "weight": 1e-4})
+forms: list[regplug.Spec] = ["dropout=0.5@hid", ("noise", 1), decay, Lasso(weight=1)]
+regplug.compose(forms, seed=7)
+regplug.compose({"dropout": 0.5, "weight_l2": {"weight": 1e-4}})
+regularizer: Regularizer = manager["lasso"]
+count: int = len([each.weight for each in manager]) + len(manager)
+described: list[str] = [item.name for item in regplug.describe({}).outputs]
 result: Result = manager.apply({}, updates=[])
 total: float = manager.weights["lasso"] + manager.seed
 names: list[str] = result.matches["lasso"]
 text: str = str(check_regularizer(Lasso))
 """
 WRONG = """
+import regplug
 from plugin import Lasso, manager
-
 Lasso(scale="wide")
 Lasso(scales=1.0)
 manager.apply()
 manager.weights["lasso"] = "much"
 manager.nothing
+regplug.compose([3.0])
+regplug.compose([("dropout", "0.5")])
+regplug.compose([("dropout", 0.5, "hid:out")])
+regplug.compose({"dropout": True, 3: 0.5})
+manager[0]
 """
 
 
@@ -77,4 +89,4 @@ def test_typing_finds_what_is_wrong(tmp_path):
     (tmp_path / "wrong.py").write_text(WRONG)
     done = mypy(tmp_path, "wrong.py")
     found = {int(line.split(":")[1]) for line in done.stdout.splitlines()[:-1]}
-    assert found == {4, 5, 6, 7, 8}, done.stdout
+    assert found == {*range(4, 14)}, done.stdout

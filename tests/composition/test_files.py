@@ -277,7 +277,7 @@ def test_pipe_of_the_process_is_read(tmp_path):
     script = """
         import regplug
         regplug.compose(["dropout=0.5"], seed=3).write("/dev/stdout")
-        print(regplug.read("/dev/stdin"))
+        print(repr(regplug.read("/dev/stdin")))
     """
     command = [sys.executable, "-c", textwrap.dedent(script)]
     done = subprocess.run(command, input="seed = 9", capture_output=True, text=True)

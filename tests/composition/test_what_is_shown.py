@@ -93,8 +93,8 @@ def test_result_shows_the_updates_of_the_models_own(wide, engine, model):
     result = regplug.compose(["dropout=0.5@hid:out"]).apply(model, updates=updates)
 
     assert "Updates of a function of result.clean\nShared variable" in str(result)
-    assert "<td>&lt;mean&gt;</td>" in result._repr_html_()
-    assert "<th>Matches</th>" in result._repr_html_()
+    assert ">&lt;mean&gt;</td>" in result._repr_html_()
+    assert ">Matches</th>" in result._repr_html_()
 
 
 @pytest.mark.parametrize("columns", [50, 120])
@@ -106,6 +106,33 @@ def test_tables_fit_the_terminal_with_whole_words(monkeypatch, model, columns):
     for text in (str(manager), str(result)):
         assert max(map(len, text.splitlines())) <= columns
         assert {"dropout=0.5@hid:out", "parameters", "updates"} <= set(text.split())
+
+
+def test_text_is_text_in_notebooks_too(monkeypatch):
+    # whose kernels ask for colours, and where rich shows what it is to print
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setattr("rich.console._is_jupyter", lambda: True)
+
+    text = str(regplug.compose(["dropout=0.5"]))
+
+    assert text.startswith("Regularizers\nLabel ")
+    assert "\x1b" not in text
+
+
+def test_table_without_rows_says_so(monkeypatch):
+    manager = regplug.compose([])
+    assert str(manager) == "Regularizers\nnone\n\nRun\nseed 0, step 0"
+    assert ">none</pre>" in manager._repr_html_()
+
+
+def test_words_of_wide_columns_stay_whole_beside_each_other(monkeypatch, model):
+    monkeypatch.setenv("COLUMNS", "100")
+    result = regplug.compose(FORMS).apply(model)
+
+    text = str(result)
+
+    assert max(map(len, text.splitlines())) <= 100
+    assert {"dropout=0.5@hid:out", "constrains", '"linear",'} <= set(text.split())
 
 
 def test_manager_is_read_as_a_collection_of_its_regularizers():
@@ -190,6 +217,7 @@ def test_objects_say_in_one_line_what_they_are(model):
     engine = installed_engine().T.__name__.partition(".")[0]
 
     assert repr(manager) == "<regplug.Manager of watching, seed 0>"
+    assert repr(manager.members[0]).startswith("<'watching': Watching(pattern='hid:out")
     assert repr(manager.weights) == "{'watching': 0.5}"
     assert repr(entry) == (
         f"<regplug entry 'dropout' of regplug-noise {entry.version}, "

@@ -145,6 +145,18 @@ def test_demo_says_what_to_install_without_matplotlib(monkeypatch):
     assert "pip install 'regplug[demo]'" in result.output
 
 
+def test_demo_runs_where_a_notebook_names_a_backend_of_its_own(monkeypatch):
+    monkeypatch.setenv("MPLBACKEND", "module://backend_of_a_notebook")
+
+    class Refused(train.Experiment):
+        def __init__(self, compile):
+            raise CompositionError(os.environ.get("MPLBACKEND", "no backend"))
+
+    monkeypatch.setattr(train, "Experiment", Refused)
+    result = CliRunner().invoke(command, [])
+    assert str(result.exception) == "no backend"
+
+
 def test_demo_refuses_no_seeds_and_a_file_for_a_folder(tmp_path):
     assert CliRunner().invoke(command, ["--seeds", "0"]).exit_code == 2
     (tmp_path / "file").write_text("")

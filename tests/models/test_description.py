@@ -201,7 +201,7 @@ def test_roles_of_a_graph_without_layers_are_doubtful_there_and_still_a_warning(
 def test_notebooks_show_names_as_they_are(T, P):
     x = T.matrix("x")
     html = regplug.describe({"x": x, "<b>:out": T.dot(x, P("w", 2, 2))})._repr_html_()
-    assert "<td>&lt;b&gt;:out</td>" in html
+    assert ">&lt;b&gt;:out</td>" in html
     assert "\n↓ &lt;b&gt;:out  (w)</pre>" in html
 
 

@@ -9,6 +9,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 # what an example needs beside the core
 NEEDS = {
+    "regplug": "pytensor",
     "regplug.composition.manager": "pytensor",
     "regplug.engine.facade": "pytensor",
     "regplug_pymc": "pymc",
