@@ -12,11 +12,12 @@ from collections.abc import Iterable, Sized
 from typing import TYPE_CHECKING, Any
 
 from rich.cells import cell_len
-from rich.console import Console
+from rich.console import Console, RenderableType
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from regplug.output import one_line, shown, stdout
+from regplug.output import one_line, shown, stdout, width
 
 if TYPE_CHECKING:
     from regplug.readable import Section
@@ -33,10 +34,9 @@ __all__ = [
     "table",
 ]
 
-# columns
-_NARROWEST, _USUAL = 40, 80
-# of a name on a terminal, in columns
-_LONGEST = 40
+# columns of a name on a terminal, and of a text that goes on in the next line
+_LONGEST, _SHORTEST = 34, 16
+_UNLIMITED = 1_000_000
 COLOURS = {
     "installed": "green",
     "ok": "green",
@@ -56,18 +56,14 @@ class _Console(Console):
 
 
 def console() -> Console:
-    """Return the console, as wide as the terminal; in a pipe, as wide as the lines.
+    """Return the console, as wide as the terminal or COLUMNS; else as the lines.
 
     Long lines of text stay whole, so that what is copied from a terminal is, too.
     """
     output = _Console(
         file=stdout(), highlight=False, emoji=False, markup=False, soft_wrap=True
     )
-    if not output.is_terminal:
-        output.width = 1_000_000
-    elif output.width < _NARROWEST:
-        # COLUMNS=0 comes of shells that do not know, and cells of no width are lost
-        output.width = _USUAL
+    output.width = width() or _UNLIMITED
     return output
 
 
@@ -83,26 +79,67 @@ def paragraphs(text: object) -> Text:
 
 def table(
     columns: Iterable[str], rows: Iterable[Iterable[object]], wraps: Iterable[str] = ()
-) -> Table:
+) -> RenderableType:
     """Return a table.
 
-    Names are never cut; the columns in `wraps` take the width that is left. On a
-    terminal a name that would leave none goes on in the next line. A cell is one line,
-    or a list of lines.
+    Names are never cut; the columns in `wraps` take the width that is left. Where that
+    is too narrow to read, each row becomes some lines, one a cell. On a terminal a name
+    that would leave none goes on in the next line. A cell is one line, or a list of
+    lines.
     """
-    result = Table(box=None, padding=(0, 2, 0, 0), header_style="bold", pad_edge=False)
-    wraps = set(wraps)
     lines = [list(map(_cell, row)) for row in rows]
-    for place, column in enumerate(columns):
-        form: dict[str, Any] = {"no_wrap": column not in wraps}
-        if column not in wraps and stdout().isatty():
-            parts = "\n".join(line[place] for line in lines).split("\n")
-            if max(map(cell_len, parts)) > _LONGEST:
+    return _Table(list(columns), lines, set(wraps))
+
+
+class _Table:
+    def __init__(self, columns, lines, wraps):
+        self.columns, self.lines, self.wraps = columns, lines, wraps
+
+    def __rich_console__(self, console, options):
+        if self._fits(options.max_width):
+            yield self._as_columns(options.max_width)
+            return
+        options = options.update(no_wrap=False, overflow="fold")
+        for line in self._as_lines():
+            yield from console.render(line, options)
+
+    def _widths(self):
+        for place, column in enumerate(self.columns):
+            cells = [column, *(line[place] for line in self.lines)]
+            yield column, max(map(cell_len, "\n".join(cells).split("\n")))
+
+    def _fits(self, room):
+        """Tell whether each text has room enough beside the names."""
+        # two between columns
+        room += 2
+        for column, needed in self._widths():
+            longest = _SHORTEST if column in self.wraps else _LONGEST
+            room -= min(needed, longest) + 2
+        return room >= 0
+
+    def _as_columns(self, room):
+        form: dict[str, Any] = {"box": None, "padding": (0, 2, 0, 0)}
+        result = Table(**form, header_style="bold", pad_edge=False)
+        for column, needed in self._widths():
+            form = {"no_wrap": column not in self.wraps}
+            if form["no_wrap"] and needed > _LONGEST and room < _UNLIMITED:
                 form = {"min_width": _LONGEST, "max_width": _LONGEST}
-        result.add_column(column, overflow="fold", **form)
-    for line in lines:
-        result.add_row(*(Text(text, style=COLOURS.get(text, "")) for text in line))
-    return result
+            result.add_column(column, overflow="fold", **form)
+        for line in self.lines:
+            result.add_row(*map(_coloured, line))
+        return result
+
+    def _as_lines(self):
+        for first, *others in self.lines:
+            yield Text(first, "bold")
+            for column, text in zip(self.columns[1:], others, strict=True):
+                if text:
+                    line = Text.assemble(f"{column}: ", _coloured(text))
+                    yield Padding.indent(line, 4)
+
+
+def _coloured(text):
+    return Text(text, COLOURS.get(text, ""))
 
 
 def _cell(value):

@@ -217,6 +217,11 @@ class Entry:
         return self.source_info.docstring.strip().partition("\n")[0]
 
     @property
+    def kind(self) -> str:
+        """What it does, such as ``penalty on outputs``, where that is seen."""
+        return "" if self.blocked_reason else self.source_info.kind
+
+    @property
     def provenance(self) -> str:
         """The name, in quotes, with package and version."""
         return f"{self.name!r} ({self.package} {self.version})"

@@ -45,8 +45,9 @@ net = Net()
 
 
 @pytest.fixture
-def run():
-    """Return a function that runs the command line in this process."""
+def run(monkeypatch):
+    """Return a function that runs the command line in this process, as in a pipe."""
+    monkeypatch.delenv("COLUMNS", raising=False)
     return lambda *words: CliRunner().invoke(
         command_line, list(words), prog_name="regplug"
     )
