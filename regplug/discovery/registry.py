@@ -464,7 +464,7 @@ def _hint(short, entries):
     if meaning:
         return f": {meaning}"
     if package in (entry.package for entry in entries):
-        upgrade = f"python -m pip install --upgrade {package}"
+        upgrade = install_advice(package, upgrade=True)
         return f", which a newer {package} has: {upgrade}"
     if package:
         return f", which {package} has: {install_advice(package)}"

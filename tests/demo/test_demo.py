@@ -142,7 +142,7 @@ def test_demo_says_what_to_install_without_matplotlib(monkeypatch):
     monkeypatch.delattr("regplug.demo.report")
     result = CliRunner().invoke(command, [])
     assert result.exit_code == 1
-    assert "pip install 'regplug[demo]'" in result.output
+    assert "-m pip install 'regplug[demo]'" in result.output
 
 
 def test_demo_refuses_no_seeds_and_a_file_for_a_folder(tmp_path):
