@@ -40,7 +40,15 @@ class RegplugError(Exception):
     """Base of every error that regplug raises.
 
     Its text is safe to print and of a length that is read, whatever it quotes.
+
+    Attributes
+    ----------
+    has_lines : bool
+        Whether its line feeds are regplug's own, which the command line keeps: those of
+        other people's texts could pass for lines of regplug.
     """
+
+    has_lines = False
 
     def __init__(self, text: object = ""):
         super().__init__(shortened(printable(safe_str(text)), _LONGEST))

@@ -26,11 +26,14 @@ __all__ = [
     "reserve_stdout",
     "shown",
     "stdout",
+    "width",
 ]
 
 # what a double can hold, as readers of JSON have it
 _INTEGER_BITS = 1023
 _DEEPEST = 20
+# columns
+_NARROWEST, _USUAL = 40, 80
 _FOLDED = str.maketrans("\n\t", "  ")
 
 # by file descriptor; none but in `own_streams`
@@ -126,6 +129,19 @@ def _restore(descriptor, name, stream):
 def stdout() -> Any:
     """Return the stream that results go to."""
     return _own.get(1, sys.stdout)
+
+
+def width() -> int | None:
+    """Return the columns that tables have; None where there is no limit, in a pipe."""
+    columns = os.environ.get("COLUMNS", "")
+    if not stdout().isatty() and not columns.isdecimal():
+        return None
+    # imports what names alone do not need
+    import shutil
+
+    found = shutil.get_terminal_size((_USUAL, 24)).columns
+    # COLUMNS=0 comes of shells that do not know, and cells of no width are lost
+    return found if found >= _NARROWEST else _USUAL
 
 
 def reserve_stdout() -> None:

@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING, Any
 
 from rich.cells import cell_len
 from rich.console import Console
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from regplug.output import one_line, shown, stdout
+from regplug.output import one_line, shown, stdout, width
 
 if TYPE_CHECKING:
     from regplug.readable import Section
@@ -34,13 +35,10 @@ __all__ = [
     "table",
 ]
 
-# columns
-_NARROWEST, _USUAL, _ENDLESS = 40, 80, 1_000_000
-# of a text that is broken into lines
-_LEAST = 14
+# columns of a name on a terminal, and of a text that goes on in the next line
+_LONGEST, _SHORTEST = 34, 16
+_UNLIMITED = 1_000_000
 _WHOLE: dict[str, Any] = {"break_on_hyphens": False, "break_long_words": False}
-# of a name on a terminal, in columns
-_LONGEST = 40
 COLOURS = {
     "installed": "green",
     "ok": "green",
@@ -60,18 +58,14 @@ class _Console(Console):
 
 
 def console() -> Console:
-    """Return the console, as wide as the terminal; in a pipe, as wide as the lines.
+    """Return the console, as wide as the terminal or COLUMNS; else as the lines.
 
     Long lines of text stay whole, so that what is copied from a terminal is, too.
     """
     output = _Console(
         file=stdout(), highlight=False, emoji=False, markup=False, soft_wrap=True
     )
-    if not output.is_terminal:
-        output.width = _ENDLESS
-    elif output.width < _NARROWEST:
-        # COLUMNS=0 comes of shells that do not know, and cells of no width are lost
-        output.width = _USUAL
+    output.width = width() or _UNLIMITED
     return output
 
 
@@ -87,26 +81,67 @@ def paragraphs(text: object) -> Text:
 
 def table(
     columns: Iterable[str], rows: Iterable[Iterable[object]], wraps: Iterable[str] = ()
-) -> Table:
+) -> _Table:
     """Return a table.
 
-    Names are never cut; the columns in `wraps` take the width that is left. On a
-    terminal a name that would leave none goes on in the next line. A cell is one line,
-    or a list of lines.
+    Names are never cut; the columns in `wraps` take the width that is left. Where that
+    is too narrow to read, each row becomes some lines, one a cell. On a terminal a name
+    that would leave none goes on in the next line. A cell is one line, or a list of
+    lines.
     """
-    result = Table(box=None, padding=(0, 2, 0, 0), header_style="bold", pad_edge=False)
-    wraps = set(wraps)
     lines = [list(map(_cell, row)) for row in rows]
-    for place, column in enumerate(columns):
-        form: dict[str, Any] = {"no_wrap": column not in wraps}
-        if column not in wraps and stdout().isatty():
-            parts = "\n".join(line[place] for line in lines).split("\n")
-            if max(map(cell_len, parts)) > _LONGEST:
+    return _Table(list(columns), lines, set(wraps))
+
+
+class _Table:
+    def __init__(self, columns, lines, wraps):
+        self.columns, self.lines, self.wraps = columns, lines, wraps
+
+    def __rich_console__(self, console, options):
+        if self.fits(options.max_width):
+            yield self._as_columns(options.max_width)
+            return
+        options = options.update(no_wrap=False, overflow="fold")
+        for line in self._as_lines():
+            yield from console.render(line, options)
+
+    def _widths(self):
+        for place, column in enumerate(self.columns):
+            cells = [column, *(line[place] for line in self.lines)]
+            yield column, max(map(cell_len, "\n".join(cells).split("\n")))
+
+    def fits(self, room):
+        """Tell whether each text has room enough beside the names."""
+        # two between columns
+        room += 2
+        for column, needed in self._widths():
+            longest = _SHORTEST if column in self.wraps else _LONGEST
+            room -= min(needed, longest) + 2
+        return room >= 0
+
+    def _as_columns(self, room):
+        form: dict[str, Any] = {"box": None, "padding": (0, 2, 0, 0)}
+        result = Table(**form, header_style="bold", pad_edge=False)
+        for column, needed in self._widths():
+            form = {"no_wrap": column not in self.wraps}
+            if form["no_wrap"] and needed > _LONGEST and room < _UNLIMITED:
                 form = {"min_width": _LONGEST, "max_width": _LONGEST}
-        result.add_column(column, overflow="fold", **form)
-    for line in lines:
-        result.add_row(*(Text(text, style=COLOURS.get(text, "")) for text in line))
-    return result
+            result.add_column(column, overflow="fold", **form)
+        for line in self.lines:
+            result.add_row(*map(_coloured, line))
+        return result
+
+    def _as_lines(self):
+        for first, *others in self.lines:
+            yield Text(first, "bold")
+            for column, text in zip(self.columns[1:], others, strict=True):
+                if text:
+                    line = Text.assemble(f"{column}: ", _coloured(text))
+                    yield Padding.indent(line, 4)
+
+
+def _coloured(text):
+    return Text(text, COLOURS.get(text, ""))
 
 
 def _cell(value):
@@ -133,10 +168,7 @@ def as_text(sections: Iterable[Section]) -> str:
 
 
 def print_sections(output: Console, sections: Iterable[Section]) -> None:
-    """Print tables and lines, an empty line between them.
-
-    Where there is no room for a table, its rows go on in next lines.
-    """
+    """Print tables and lines, an empty line between them."""
     for number, section in enumerate(sections):
         if number:
             output.print()
@@ -145,48 +177,18 @@ def print_sections(output: Console, sections: Iterable[Section]) -> None:
         if not section.columns:
             for line in section.rows:
                 output.print(Text(_folded(line, output.width)))
-            continue
-        if section.spare and not _has_room(section, output.width):
-            section = _without_wraps(section)
-        if not section.rows:
-            output.print("none")
-        elif _has_room(section, output.width):
-            output.print(_fitted(section, output.width))
+        elif section.rows:
+            output.print(_table_of(section, output.width))
         else:
-            _print_folded(output, section)
+            output.print("none")
 
 
-def _fitted(section, width):
-    """Return a table of a width, in which each word is whole."""
+def _table_of(section, width):
     result = table(section.columns, section.rows, section.wraps)
-    room = width + 2
-    wrapping = []
-    for least, most, column in zip(*_widths(section), result.columns, strict=True):
-        room -= least + 2
-        if most > least:
-            wrapping.append((most - least, least, column))
-    # the narrow ones first: they need less than their share
-    wrapping.sort(key=lambda each: each[0])
-    for number, (wanted, least, column) in enumerate(wrapping):
-        more = min(wanted, room // (len(wrapping) - number))
-        column.width = least + more
-        room -= more
+    if section.spare and not result.fits(width):
+        section = _without_wraps(section)
+        result = table(section.columns, section.rows)
     return result
-
-
-def _widths(section):
-    """Return the least width of each column, and the width at which nothing wraps."""
-    least, most = [], []
-    for place, column in enumerate(section.columns):
-        texts = [column, *(_cell(row[place]) for row in section.rows)]
-        widest = max(map(cell_len, texts))
-        narrowest = min(widest, _LONGEST)
-        if column in section.wraps:
-            words = " ".join(texts).split()
-            narrowest = min(narrowest, max(_LEAST, *map(cell_len, words)))
-        least.append(narrowest)
-        most.append(widest if column in section.wraps else narrowest)
-    return least, most
 
 
 def _folded(line, width):
@@ -194,15 +196,9 @@ def _folded(line, width):
     if isinstance(line, str):
         return textwrap.fill(one_line(line), width, **_WHOLE)
     before, below, text = map(one_line, line)
-    room = max(width - cell_len(below) - 2, _LEAST)
+    room = max(width - cell_len(below) - 2, _SHORTEST)
     first, *rest = textwrap.wrap(text, room, **_WHOLE) or [""]
     return "\n".join([before + first, *(f"{below}  {part}" for part in rest)])
-
-
-def _has_room(section, width):
-    """Tell whether names are whole, and other texts not broken into a word a line."""
-    least, _ = _widths(section)
-    return sum(least) + 2 * (len(least) - 1) <= width
 
 
 def _without_wraps(section):
@@ -210,20 +206,6 @@ def _without_wraps(section):
     rows = [[row[at] for at in kept] for row in section.rows]
     columns = [section.columns[at] for at in kept]
     return section._replace(columns=columns, rows=rows, wraps=())
-
-
-def _print_folded(output, section):
-    """Print each row in as many lines as it needs, and its cells whole."""
-    for cells in (section.columns, *section.rows):
-        lines: list[str] = []
-        for cell in filter(None, map(_cell, cells)):
-            longer = f"{lines[-1]}  {cell}" if lines else cell
-            if lines and cell_len(longer) > output.width:
-                # below the others' beginning
-                lines.append(f"  {cell}")
-            else:
-                lines[-1:] = [longer]
-        output.print(Text("\n".join(lines), "bold" * (cells is section.columns)))
 
 
 def as_html(sections: Iterable[Section]) -> str:
@@ -238,7 +220,7 @@ def as_html(sections: Iterable[Section]) -> str:
             parts.extend(_html_row("td", row) for row in section.rows)
             parts.append("</tbody></table>")
         else:
-            lines = (_folded(line, _ENDLESS) for line in section.rows or ["none"])
+            lines = (_folded(line, _UNLIMITED) for line in section.rows or ["none"])
             text = html.escape("\n".join(lines))
             parts.append(f'<pre style="font-family: monospace">{text}</pre>')
     return "\n".join(parts)

@@ -185,7 +185,11 @@ class _Parser:
         before, after = self.text[:place][-_ROOM:], self.text[place:][:_ROOM]
         before, after = printable(before), printable(after)
         shown = re.sub(r"\s", " ", f"{before}{after}")
-        return CompositionError(f"{what}:\n  {shown}\n  {' ' * len(before)}^\n{how}")
+        what = " ".join(what.split())
+        lines = [f"{what}:", f"  {shown}", f"  {' ' * len(before)}^", how]
+        error = CompositionError("\n".join(lines))
+        error.has_lines = True
+        return error
 
 
 def _outside(text, start) -> Iterator[tuple[int, str]]:

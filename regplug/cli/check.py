@@ -9,6 +9,7 @@ from regplug.cli.entries import find_entries
 from regplug.cli.imports import import_object
 from regplug.cli.lazy_group import json_flag
 from regplug.discovery import registry
+from regplug.discovery.vocabulary import pip_install
 from regplug.errors import PluginLoadError
 from regplug.output import print_json
 from regplug.tables import console, labelled, table
@@ -54,7 +55,8 @@ def _require_engine():
         installed_engine()
     except Exception as error:
         what = f"The engine cannot be imported ({describe_error(error)})"
-        remedy = "install it anew: python -m pip install --force-reinstall regplug"
+        engine = "pytensor" if sys.version_info >= (3, 11) else "theano==1.0.5"
+        remedy = f"install it anew: {pip_install()} --force-reinstall {engine}"
         if sys.flags.optimize > 1:
             remedy = "run Python without -OO, which takes all docstrings away"
         raise click.ClickException(f"{what}: {remedy}.") from error

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 from rich.progress import track
 
+from regplug.discovery.vocabulary import install_advice
 from regplug.tables import console
 
 _COMPILING = "compiling, which the engine's cache makes quick next time"
@@ -43,7 +44,7 @@ def command(out: Path, seeds: int) -> None:
         from regplug.demo import model, report, train
     except ImportError as error:
         raise click.ClickException(
-            f"The demo needs more ({error}): pip install 'regplug[demo]'"
+            f"The demo needs more ({error}): {install_advice('regplug[demo]')}"
         ) from error
     try:
         out.mkdir(parents=True, exist_ok=True)

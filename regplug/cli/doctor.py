@@ -22,6 +22,7 @@ from regplug.cli.lazy_group import json_flag
 from regplug.discovery.leftovers import find_leftovers
 from regplug.discovery.metadata import installed_version
 from regplug.discovery.registry import ADVICE, Entry, available, load
+from regplug.discovery.vocabulary import pip_install
 from regplug.errors import PluginLoadError
 from regplug.output import print_json
 from regplug.tables import console, labelled, table
@@ -99,7 +100,7 @@ def _print(findings, engines):
     _print_leftovers(output)
     if not engines:
         # the one that it requires on this Python
-        output.print("\nNo engine is installed: python -m pip install regplug")
+        output.print(f"\nNo engine is installed: {pip_install()} regplug")
     output.print(f"\n{n_right} of {len(findings)} right.")
 
 
@@ -268,7 +269,7 @@ def _fault(entry, error):
 
 
 def _remedy(entry, error):
-    pip, package = "python -m pip install", entry.package
+    pip, package = pip_install(), entry.package
     remedy = f"upgrade it ({pip} --upgrade {package}), report it to its authors"
     if entry.incompatible:
         remedy = f"install versions that fit ({pip} --upgrade regplug {package})"

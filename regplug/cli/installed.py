@@ -4,53 +4,91 @@ It imports neither click nor rich (rich where a terminal takes the table): each 
 would double its time.
 """
 
+import fnmatch
 import itertools
-import shutil
 
 from regplug.cli.entries import release
-from regplug.discovery.registry import available
-from regplug.output import echo, one_line, print_json, stdout
+from regplug.discovery.registry import available, get_entry
+from regplug.discovery.vocabulary import install_advice
+from regplug.output import echo, one_line, print_json, width
+
+# columns that the table of all columns needs
+_WIDE = 150
 
 
-def print_as(form: str = "") -> None:
+def print_as(form: str = "", pattern: str = "", kind: str = "") -> None:
     """Print what is installed.
 
     Parameters
     ----------
     form : str
         A table by default; ``--json``, ``--names``, or ``--models``.
+    pattern : str
+        A glob of names and aliases, or a part of one.
+    kind : str
+        A part of what the regularizers do.
+
+    Raises
+    ------
+    UnknownRegularizerError
+        The table has no name for the pattern; the message has the nearest.
     """
-    forms = {"--json": print_rows, "--names": print_names, "--models": print_models}
-    forms.get(form, print_table)()
+    if form == "--models":
+        print_models()
+        return
+    installed = available()
+    entries = [entry for entry in installed if _is_meant(entry, pattern, kind)]
+    if form == "--names":
+        _print_names(entries)
+    elif form == "--json":
+        _print_json(entries)
+    elif entries:
+        _print_table(entries)
+    elif installed:
+        _print_nothing(installed, pattern, kind)
+    else:
+        install = install_advice("regplug-noise", "regplug-weights")
+        echo(f"No regularizers are installed. Install some: {install}")
 
 
-def print_names() -> None:
+def _is_meant(entry, pattern, kind):
+    if not any(mark in pattern for mark in "*?["):
+        pattern = f"*{pattern}*"
+    found = fnmatch.filter(map(str.lower, entry.names), pattern.lower())
+    # without `kind`, no source is read
+    return found and (not kind or kind.lower() in entry.kind)
+
+
+def _print_nothing(installed, pattern, kind):
+    if not any(_is_meant(entry, pattern, "") for entry in installed):
+        get_entry(pattern)
+    kinds = sorted({entry.kind for entry in installed} - {""})
+    echo(f"None has the kind {kind!r}. Kinds: {'; '.join(kinds)}.")
+
+
+def _print_names(entries):
     """Print what can be typed, one name a line; nothing that is blocked."""
-    for entry in available():
+    for entry in entries:
         if not entry.blocked:
             echo(entry.qualified_name)
 
 
-def print_rows() -> None:
+def _print_json(entries):
     """Print all that is known without importing a plugin, as JSON."""
-    keys = ("name", "aliases", "package", "version", "status", "summary", "conflicts")
-    rows = [{key: getattr(entry, key) for key in keys} for entry in available()]
-    print_json(rows)
+    keys = ["name", "aliases", "package", "version", "kind", "status", "summary"]
+    keys.append("conflicts")
+    print_json([{key: getattr(entry, key) for key in keys} for entry in entries])
 
 
-def print_table() -> None:
+def _print_table(entries):
     """Print a table, and how to name what several packages offer."""
-    entries = available()
-    if not entries:
-        install = "python -m pip install regplug-noise regplug-weights"
-        echo(f"No regularizers are installed. Install some: {install}")
-        return
-    if stdout().isatty() and shutil.get_terminal_size().columns < 120:
-        rows = _rows_by_package(entries)
-        _print_rows(("Name", "Status", "Summary"), rows, wraps=["Summary"])
+    if (width() or _WIDE) < _WIDE:
+        columns = ["Name", "Kind", "Status", "Summary"]
+        _print_rows(columns, _rows_by_package(entries), wraps=["Summary"])
     else:
-        columns = ("Name", "Aliases", "Package", "Status", "Summary")
-        _print_rows(columns, map(_row, entries), wraps=["Aliases", "Summary"])
+        columns = ["Name", "Aliases", "Package", "Kind", "Status", "Summary"]
+        wraps = ["Aliases", "Kind", "Summary"]
+        _print_rows(columns, map(_row, entries), wraps)
     bad = ("broken", "incompatible")
     faulty = [entry.name for entry in entries if entry.status in bad]
     if faulty:
@@ -79,8 +117,10 @@ def print_models() -> None:
 
     entries = adapters.available()
     if not entries:
-        install = "python -m pip install regplug-pytensor-ml regplug-pymc"
-        echo(f"No adapters are installed. Install some: {install} regplug-theanets")
+        names = ("regplug-pytensor-ml", "regplug-pymc", "regplug-theanets")
+        echo("No adapters are installed. Install the one of your models:")
+        for name in names:
+            echo(f"  {install_advice(name)}")
         return
     rows = []
     for entry in entries:
@@ -95,7 +135,8 @@ def print_models() -> None:
 
 def _row(entry):
     aliases = ", ".join(entry.aliases)
-    return entry.name, aliases, release(entry), entry.status, entry.summary
+    package, kind = release(entry), entry.kind
+    return entry.name, aliases, package, kind, entry.status, entry.summary
 
 
 def _rows_by_package(entries):
@@ -103,15 +144,16 @@ def _rows_by_package(entries):
     rows: list[tuple[object, ...]] = []
     entries = sorted(entries, key=lambda entry: (release(entry), entry.name))
     for package, own in itertools.groupby(entries, key=release):
-        rows.append((package, "", ""))
+        rows.append((package, "", "", ""))
         for entry in own:
             names = [f"  {entry.name}", *(f"    {alias}" for alias in entry.aliases)]
-            rows.append((names, entry.status, entry.summary))
+            kind = entry.kind.partition(" ")[0]
+            rows.append((names, kind, entry.status, entry.summary))
     return rows
 
 
 def _print_rows(columns, rows, wraps):
-    if stdout().isatty():
+    if width():
         from regplug.tables import console, table
 
         console().print(table(columns, rows, wraps))

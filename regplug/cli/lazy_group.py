@@ -2,6 +2,7 @@
 
 import importlib
 import io
+import os
 import sys
 from typing import Any, NoReturn
 
@@ -21,6 +22,16 @@ COMMANDS = {
     "check": "Check that a regularizer keeps what all regularizers promise.",
     "demo": "Train a small network on real data, with and without regularizers.",
 }
+
+# where it is set, click completes a line
+_COMPLETES = "_REGPLUG_COMPLETE"
+_EPILOG = """\
+\b
+Completion of commands, options and names, in a line of a file that the shell reads:
+  ~/.bashrc                   eval "$(_REGPLUG_COMPLETE=bash_source regplug)"
+  ~/.zshrc                    eval "$(_REGPLUG_COMPLETE=zsh_source regplug)"
+  ~/.config/fish/config.fish  _REGPLUG_COMPLETE=fish_source regplug | source
+"""
 
 
 def _block(ctx, option, words):
@@ -48,7 +59,8 @@ def json_flag(*names: str, help: str) -> Any:
     """Return the decorator of an option: standard output is for one JSON text alone."""
 
     def reserve(ctx, option, is_chosen):
-        if is_chosen:
+        # completion, which parses in this way, prints to it, too
+        if is_chosen and not ctx.resilient_parsing:
             reserve_stdout()
         return is_chosen
 
@@ -74,7 +86,7 @@ class LazyGroup(click.Group):
     def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
         """Find the command that was typed; suggest one where there is none."""
         hint = did_you_mean(args[0], COMMANDS)
-        if args[0] not in COMMANDS and hint:
+        if args[0] not in COMMANDS and hint and not ctx.resilient_parsing:
             ctx.fail(f"No such command {args[0]!r}.{hint}")
         return super().resolve_command(ctx, args)
 
@@ -85,9 +97,20 @@ class LazyGroup(click.Group):
         with formatter.section("Commands"):
             formatter.write_dl(list(COMMANDS.items()))
 
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> Any:
+        """Complete the commands, importing none."""
+        if incomplete.startswith("-"):
+            return super().shell_complete(ctx, incomplete)
+        from click.shell_completion import CompletionItem
+
+        names = [name for name in COMMANDS if name.startswith(incomplete)]
+        return [CompletionItem(name, help=COMMANDS[name]) for name in names]
+
     def main(self, *args: Any, **options: Any) -> NoReturn:
         """Run the command line; what click says of an error is shown as all is."""
         options["standalone_mode"] = False
+        if _COMPLETES in os.environ:
+            importlib.import_module("regplug.cli.completion")
         try:
             sys.exit(super().main(*args, **options))
         except click.Abort:
@@ -100,11 +123,17 @@ class LazyGroup(click.Group):
         sys.exit(1)
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run the command; an error of regplug becomes one line and exit code 1."""
+        """Run the command; an error of regplug becomes one line and exit code 1.
+
+        One that shows a place in what was typed keeps its lines.
+        """
         try:
             return super().invoke(ctx)
         except RegplugError as error:
-            raise click.ClickException(" ".join(str(error).split())) from error
+            text = str(error)
+            if not error.has_lines:
+                text = " ".join(text.split())
+            raise click.ClickException(text) from error
         except (KeyboardInterrupt, EOFError) as error:
             # here, for click would write to a stream that a plugin may have closed
             raise click.Abort from error
@@ -113,6 +142,7 @@ class LazyGroup(click.Group):
 @click.group(
     cls=LazyGroup,
     params=[BLOCK],
+    epilog=_EPILOG,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 @click.version_option(regplug.__version__, message="%(prog)s %(version)s")

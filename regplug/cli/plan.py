@@ -52,8 +52,9 @@ class Action(NamedTuple):
     "--regularizer",
     "forms",
     multiple=True,
-    metavar="NAME[=WEIGHT][@PATTERN]",
-    help="A regularizer; may be repeated. The order is that of the composition.",
+    metavar="'NAME(OPTION=VALUE, ...)=WEIGHT@PATTERN'",
+    help="A regularizer, of which all but the name may be left out; values are "
+    "TOML's. May be repeated: the order is that of the composition.",
 )
 @click.option(
     "-c", "--config", metavar="FILE", help="A composition in TOML; -r adds to its end."

@@ -1,5 +1,6 @@
 """``regplug show``: one regularizer, all that its class says of itself."""
 
+import contextlib
 import inspect
 import re
 
@@ -7,16 +8,19 @@ import click
 from docstring_parser.numpydoc import parse
 from rich.padding import Padding
 
-from regplug.authoring.options import REQUIRED, options_of
+from regplug.authoring.options import REQUIRED, check_options, options_of
 from regplug.authoring.regularizer import HOOKS, hook_arguments, uses_weight
+from regplug.authoring.short_form import format_short, parse_short
 from regplug.cli.lazy_group import json_flag
 from regplug.discovery import registry
-from regplug.errors import PluginLoadError
+from regplug.errors import PluginLoadError, RegplugError, faults_as
 from regplug.output import print_json
 from regplug.tables import console, labelled, paragraphs, table
 from regplug.text import describe_error, safe_repr
 
 _TARGETS = {"outputs": "outputs of layers", "params": "parameters"}
+# of a share there is half, whatever it does
+_WEIGHTS = {"constrain": 1e-3, "modify_graph": 0.1, "params": 1e-4, "outputs": 0.1}
 _APPLIES = {"training": "while training", "always": "always, at prediction time too"}
 
 
@@ -51,6 +55,14 @@ def _facts(entry, cls):
     docstring = _own_docstring(cls) or entry.source_info.docstring
     description, sections, _ = _read_docstring(docstring)
     hooks = [hook for hook in HOOKS if hook_arguments(cls, hook) is not None]
+    schema = _schema(cls)
+    line = ""
+    with contextlib.suppress(RegplugError):
+        with faults_as(RegplugError):
+            options = _example(cls, entry, hooks, docstring)
+            cls(**check_options(cls, entry.name, options))
+            line = format_short(entry.qualified_name, options)
+        schema["examples"] = [options]
     return {
         "name": entry.name,
         "aliases": list(entry.aliases),
@@ -65,8 +77,38 @@ def _facts(entry, cls):
         "hooks": [hook for hook in hooks if hook != "log"],
         "formula": sections.get("notes", ""),
         "references": _references(sections.get("references", "")),
-        "options": _schema(cls),
+        "example": line,
+        "options": schema,
     }
+
+
+def _example(cls, entry, hooks, docstring):
+    """Return options to begin with: what must be given, a weight and a pattern."""
+    found = {}
+    for name, option in options_of(cls).items():
+        if option.default is REQUIRED and name not in ("pattern", "weight"):
+            found[name] = _value(option)
+    if uses_weight(cls) and getattr(cls, "weight", ...) is ...:
+        kinds = [*(hook for hook in hooks if hook in _WEIGHTS), cls.targets]
+        has_limit = not {"lt", "le"}.isdisjoint(options_of(cls)["weight"].bounds)
+        found["weight"] = 0.5 if has_limit else _WEIGHTS[kinds[0]]
+    found["pattern"] = getattr(cls, "pattern", ...)
+    if found["pattern"] is ...:
+        # what the author writes, for no pattern fits all models
+        line = re.search(rf"['\"]({entry.name}[(=@].*?)['\"]", docstring)
+        written = parse_short(line[1])[1] if line else {}
+        found["pattern"] = written.get("pattern", "*")
+    return found
+
+
+def _value(option):
+    with contextlib.suppress(ValueError):
+        option.check(3)
+        return 3
+    # imports the kit, which has a value of each type and range
+    from regplug.testing.values import example
+
+    return example(option)
 
 
 def _file(cls):
@@ -159,6 +201,7 @@ def _lines(facts):
     if facts["hooks"] == ["constrain"]:
         applies = "to an optimizer's updates, through result.constrain(updates)"
     return {
+        "Example": facts["example"] or "none is known",
         "Targets": _TARGETS[facts["targets"]],
         "Applies": applies,
         "Hooks": ", ".join(facts["hooks"]),

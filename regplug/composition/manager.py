@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
+import logging
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -350,9 +352,13 @@ class Manager(Readable):
         return self._layerwise.constrain(params, updates, learning_rate)
 
     def log(self) -> None:
-        """Have each regularizer write its line to the ``regplug`` logger."""
-        for member in self.members:
-            member.call("log", matched=self._matches.get(member, {}))
+        """Have each regularizer write its line to the ``regplug`` logger.
+
+        Where logging is not configured they go to standard error.
+        """
+        with _shown_log():
+            for member in self.members:
+                member.call("log", matched=self._matches.get(member, {}))
 
     @property
     def updates(self) -> dict[Any, Any]:
@@ -543,3 +549,20 @@ def _warn_of_linker(model):
                 stacklevel=3,
             )
             return
+
+
+@contextlib.contextmanager
+def _shown_log():
+    """Have what is logged seen for a while, as warnings are; leave settings alone."""
+    logger = logging.getLogger("regplug")
+    if logger.hasHandlers():
+        yield
+        return
+    handler, level = logging.StreamHandler(), logger.level
+    logger.addHandler(handler)
+    logger.setLevel(level or logging.INFO)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(level)

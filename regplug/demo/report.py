@@ -12,7 +12,7 @@ import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from rich.table import Table
+from rich.console import RenderableType
 
 from regplug.authoring.regularizer import non_default_options
 from regplug.demo.train import N_TRAIN, Experiment, Run
@@ -62,7 +62,7 @@ def last(runs: Iterable[Run], name: str) -> np.ndarray:
     return curves(runs, name)[:, -1]
 
 
-def tables(runs: list[Run], experiment: Experiment) -> dict[str, Table]:
+def tables(runs: list[Run], experiment: Experiment) -> dict[str, RenderableType]:
     """Return what was measured: title -> table."""
     none = by_composition(runs)["none"]
     over = counted(none, "seed")
@@ -77,7 +77,7 @@ def tables(runs: list[Run], experiment: Experiment) -> dict[str, Table]:
     }
 
 
-def results(runs: list[Run]) -> Table:
+def results(runs: list[Run]) -> RenderableType:
     """Return the table of accuracy (in percent) and loss after the last epoch.
 
     Differences are taken seed by seed.
@@ -104,7 +104,7 @@ def results(runs: list[Run]) -> Table:
     return table([*columns, "Train loss"], rows)
 
 
-def penalties(runs: list[Run]) -> Table:
+def penalties(runs: list[Run]) -> RenderableType:
     """Return the table of penalty terms, means over seeds.
 
     Weighted, in the training step; and at weight 1.
@@ -124,7 +124,7 @@ def penalties(runs: list[Run]) -> Table:
     return table(columns, rows)
 
 
-def matches(experiment: Experiment) -> Table:
+def matches(experiment: Experiment) -> RenderableType:
     """Return the table of what each regularizer acts on."""
     rows = []
     for member in experiment.manager.members:

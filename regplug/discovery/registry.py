@@ -221,6 +221,11 @@ class Entry:
         return self.source_info.docstring.strip().partition("\n")[0]
 
     @property
+    def kind(self) -> str:
+        """What it does, such as ``penalty on outputs``, where that is seen."""
+        return "" if self.blocked_reason else self.source_info.kind
+
+    @property
     def provenance(self) -> str:
         """The name, in quotes, with package and version."""
         return f"{self.name!r} ({self.package} {self.version})"
@@ -467,7 +472,7 @@ def _hint(short, entries):
     if meaning:
         return f": {meaning}"
     if package in (entry.package for entry in entries):
-        upgrade = f"python -m pip install --upgrade {package}"
+        upgrade = install_advice(package, upgrade=True)
         return f", which a newer {package} has: {upgrade}"
     if package:
         return f", which {package} has: {install_advice(package)}"

@@ -9,6 +9,7 @@ to be broken: `regplug doctor` imports it, and says.
 from __future__ import annotations
 
 import ast
+import contextlib
 import importlib.util
 import os
 import re
@@ -31,6 +32,15 @@ _LARGEST = 1_000_000
 # it has 2.
 _DEEPEST = 20_000
 _MARKS = b".+-*/%@&|^([<>"
+# of a class, and of classes whose names say where they are
+_HOPS = 8
+_KINDS = {
+    "modify_graph": "changes {}",
+    "loss": "penalty on {}",
+    "constrain": "constrains {} after updates",
+}
+_FACTS = ("applies", "pattern", "targets", "weight")
+_TARGETS = {"outputs": "outputs", "params": "parameters"}
 
 
 class SourceInfo(NamedTuple):
@@ -45,6 +55,11 @@ class SourceInfo(NamedTuple):
         Why it is not known whether anything is; empty where it is.
     name : str
         What it is called in its file.
+    kind : str
+        What it does: ``penalty on outputs``, ``changes parameters, at prediction time
+        too``; empty where that is not seen.
+    options : tuple of str
+        The names of its own options and of those of bases, but regplug's.
     """
 
     path: str = ""
@@ -52,6 +67,8 @@ class SourceInfo(NamedTuple):
     error: str = ""
     unread: str = ""
     name: str = ""
+    kind: str = ""
+    options: tuple[str, ...] = ()
 
 
 class _Source(NamedTuple):
@@ -69,7 +86,7 @@ class _UnreadError(Exception):
 def inspect_source(module: str, attribute: str) -> SourceInfo:
     """Return what the source of ``module:attribute`` says."""
     try:
-        return _inspect(module, attribute, hops=8)
+        return _inspect(module, attribute, _HOPS)
     except _UnreadError as error:
         return SourceInfo(unread=str(error))
     except KeyboardInterrupt:
@@ -95,7 +112,64 @@ def _inspect(module, attribute, hops):
     statement = source.defined.get(attribute.partition(".")[0])
     if isinstance(statement, ast.ImportFrom):
         return _follow(module, path, statement, attribute, hops)
-    return _describe(source, path, statement, attribute)
+    info = _describe(source, path, statement, attribute)
+    members = _members(module, source, path, attribute, hops)
+    return info._replace(kind=_kind(members), options=tuple(_options(members)))
+
+
+def _members(module, source, path, name, hops):
+    """Return the statements of a class and its bases, by the name that each defines.
+
+    Of a base that is nowhere to be read there are none.
+    """
+    outer, _, inner = name.partition(".")
+    statement = source.defined.get(outer)
+    found: dict[str, ast.stmt] = {}
+    if isinstance(statement, ast.ImportFrom) and hops:
+        with contextlib.suppress(Exception):
+            other = _absolute(statement, module, path)
+            # the end of all bases, and of no interest
+            if other.partition(".")[0] != "regplug":
+                spec = _find_spec(other)
+                name = name.replace(outer, _imported_name(statement, outer), 1)
+                found = _members(other, _read(spec), spec.origin, name, hops - 1)
+    elif isinstance(statement, ast.ClassDef) and hops:
+        body = _inner_class(statement, inner)
+        if body is None:
+            return {}
+        for base in reversed(body.bases):
+            base_name = getattr(base, "id", "")
+            found |= _members(module, source, path, base_name, hops - 1)
+        for part in body.body:
+            for target in getattr(part, "targets", [getattr(part, "target", part)]):
+                found[getattr(target, "id", getattr(target, "name", ""))] = part
+    return found
+
+
+def _kind(members):
+    target = _TARGETS.get(_constant(members.get("targets"), "outputs"))
+    kinds = []
+    for hook, text in _KINDS.items():
+        if target and isinstance(members.get(hook), ast.FunctionDef):
+            kinds.append(text.format(target))
+    if kinds and _constant(members.get("applies")) == "always":
+        kinds.append("at prediction time too")
+    return ", ".join(kinds)
+
+
+def _constant(statement, otherwise=None):
+    """Return the text or number that a statement assigns; None of any other."""
+    if statement is None:
+        return otherwise
+    return getattr(getattr(statement, "value", None), "value", None)
+
+
+def _options(members):
+    for name, statement in members.items():
+        if isinstance(statement, ast.AnnAssign) and not name.startswith("_"):
+            kind = getattr(statement.annotation, "value", None)
+            if getattr(kind, "id", "") != "ClassVar" and name not in _FACTS:
+                yield name
 
 
 def _follow(module, path, statement, attribute, hops):

@@ -6,7 +6,9 @@ see docs/parity.md. Those of this page are not, or are no regularizers of graphs
 
 from __future__ import annotations
 
+import os
 import re
+import sys
 
 __all__ = [
     "PACKAGES",
@@ -14,6 +16,7 @@ __all__ = [
     "install_advice",
     "known_package",
     "meaning_elsewhere",
+    "pip_install",
 ]
 
 # The packages that are developed with regplug, and what they offer.
@@ -152,12 +155,36 @@ _ELSEWHERE = {
 }
 
 
-def install_advice(*packages: str) -> str:
-    """Return how to install packages of `PACKAGES`, or adapters."""
-    names = " ".join(packages)
-    paths = " ".join(f"./plugins/{package}" for package in packages)
-    pip = "python -m pip install"
-    return f"{pip} {names} (or, in a checkout of regplug: {pip} {paths})"
+def pip_install() -> str:
+    """Return how to call the pip of this Python, to install something."""
+    # none of these is needed where nothing goes wrong
+    import shlex
+    import shutil
+
+    first = shutil.which("python") or ""
+    python = "python"
+    # not by what it links to: that is the same for all environments
+    if sys.executable and os.path.dirname(first) != os.path.dirname(sys.executable):
+        python = shlex.quote(sys.executable)
+    return f"{python} -m pip install"
+
+
+def install_advice(*packages: str, upgrade: bool = False) -> str:
+    """Return how to install packages that are developed with regplug."""
+    pip, option = pip_install(), "--upgrade " if upgrade else ""
+    names = " ".join(map(_quoted, packages))
+    paths = " ".join(map(_folder, packages))
+    return f"{pip} {option}{names} (or, in a checkout of regplug: {pip} {paths})"
+
+
+def _quoted(name):
+    return f"'{name}'" if "[" in name else name
+
+
+def _folder(package):
+    if package.startswith("regplug["):
+        return _quoted(package.replace("regplug", "."))
+    return _quoted(f"./plugins/{package}")
 
 
 def comparable(name: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 import pytest
@@ -45,8 +46,12 @@ net = Net()
 
 
 @pytest.fixture
-def run():
-    """Return a function that runs the command line in this process."""
+def run(monkeypatch):
+    """Return a function that runs the command line in this process, as in a pipe."""
+    monkeypatch.delenv("COLUMNS", raising=False)
+    # as where the environment is activated
+    folders = [os.path.dirname(sys.executable), os.environ.get("PATH", "")]
+    monkeypatch.setenv("PATH", os.pathsep.join(folders))
     return lambda *words: CliRunner().invoke(
         command_line, list(words), prog_name="regplug"
     )

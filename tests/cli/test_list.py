@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 
 import pytest
-from rich.console import Console
 
 from regplug.cli import installed
 
@@ -34,6 +34,7 @@ def test_list_has_a_line_for_each_regularizer_with_aliases_package_status_and_su
         "weight_decay",
         "regplug-weights 0.2.0",
         "installed",
+        "penalty on parameters",
         "Penalize the squares of the weights.",
     ):
         assert part in line
@@ -46,16 +47,14 @@ def test_list_cuts_nothing_where_it_is_piped(run, package, source):
     assert f"{name}  " in run("list").output
 
 
-@pytest.mark.parametrize("width", [80, 160])
+@pytest.mark.parametrize("width", [50, 80, 160])
 def test_list_on_a_terminal_fits_it_and_cuts_no_name(monkeypatch, capsys, width):
-    monkeypatch.setattr(
-        "regplug.tables.console", lambda: Console(width=width, color_system=None)
-    )
+    monkeypatch.setenv("COLUMNS", str(width))
     monkeypatch.setattr("sys.stdout.isatty", lambda: True)
 
-    installed.print_table()
+    installed.print_as()
 
-    lines = capsys.readouterr().out.splitlines()
+    lines = re.sub(r"\x1b\[\d*m", "", capsys.readouterr().out).splitlines()
     assert max(map(len, lines)) <= width
     words = {word for line in lines for word in line.split()}
     assert {
@@ -65,6 +64,62 @@ def test_list_on_a_terminal_fits_it_and_cuts_no_name(monkeypatch, capsys, width)
         "regplug-recurrent",
         "installed",
     } <= words
+
+
+@pytest.mark.parametrize("width", [40, 50, 80, 160])
+def test_list_in_a_pipe_is_as_wide_as_columns_say(run, monkeypatch, width):
+    monkeypatch.setenv("COLUMNS", str(width))
+
+    lines = run("list").output.splitlines()
+
+    assert width - 40 < max(map(len, map(str.rstrip, lines))) <= width
+
+
+def test_list_stacks_what_would_be_too_narrow_to_read(run, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "50")
+
+    lines = list(map(str.rstrip, run("list", "hidden_l1").output.splitlines()))
+
+    assert lines == [
+        "regplug-activations 0.2.0",
+        "  hidden_l1",
+        "    hidden_sparsity",
+        "    Kind: penalty",
+        "    Status: installed",
+        "    Summary: Penalize the absolute values of",
+        "    activations, which makes them sparse.",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("words", "names"),
+    [
+        (["weight_l?"], {"weight_l1", "weight_l2"}),
+        (["DECAY"], {"weight_l2"}),
+        (["--kind", "constrains", "soft"], {"soft_threshold", "group_soft_threshold"}),
+        (["--kind", "penalty on outputs", "l?"], set()),
+        (["*l2", "--kind", "penalty"], {"hidden_l2", "weight_l2"}),
+    ],
+)
+def test_list_shows_what_a_pattern_and_a_kind_mean(run, words, names):
+    assert {
+        row["name"] for row in json.loads(run("list", "--json", *words).output)
+    } == names
+    assert set(run("list", "--names", *words).output.split()) == names
+
+
+def test_list_of_nothing_says_what_is_there(run):
+    result = run("list", "weight", "--kind", "drawing")
+    assert result.output.startswith(
+        "None has the kind 'drawing'. Kinds: changes outputs;"
+    )
+
+    result = run("list", "droput")
+    assert result.exit_code == 1
+    assert "Did you mean 'dropout'" in result.output
+
+    result = run("list", "--models", "dropout")
+    assert result.exit_code == 2
 
 
 def test_list_ends_quietly_where_the_reader_has_had_enough():
@@ -84,6 +139,7 @@ def test_list_json_has_what_the_table_has(run):
         "aliases": ["weight_decay"],
         "package": "regplug-weights",
         "version": "0.2.0",
+        "kind": "penalty on parameters",
         "status": "installed",
         "summary": "Penalize the squares of the weights.",
         "conflicts": [],
@@ -163,7 +219,10 @@ def test_list_says_how_to_name_what_two_packages_offer(run, package, source):
 def test_list_without_regularizers_says_what_to_install(run, monkeypatch):
     monkeypatch.setattr("regplug.cli.installed.available", list)
 
-    assert "python -m pip install regplug-noise" in run("list").output
+    output = run("list").output
+
+    assert "python -m pip install regplug-noise regplug-weights" in output
+    assert "python -m pip install ./plugins/regplug-noise ./plugins/" in output
 
 
 @pytest.mark.parametrize(

@@ -260,7 +260,7 @@ def test_long_name_leaves_room_for_the_other_ones(monkeypatch, capsys, tmp_path,
     monkeypatch.setattr("sys.stdout.isatty", lambda: True)
     monkeypatch.setenv("COLUMNS", str(width))
 
-    installed.print_table()
+    installed.print_as()
 
     lines = capsys.readouterr().out.splitlines()
     line = next(line for line in lines if "weight_l2 " in line)

@@ -230,3 +230,59 @@ def test_plan_has_whole_words_on_a_narrow_terminal(run, model, monkeypatch, widt
     )
     # on the wide one it is a table, with a line for each row
     assert (len(table) == 5) == (width == 120)
+
+
+def test_plan_takes_options_in_the_short_form(run, model):
+    output = run("plan", "mymodel:outputs", "-r", "max_norm(limit=3)@hid1.w").output
+
+    assert "max_norm" in output
+    assert "constrains it after updates" in output
+
+
+def test_plan_shows_where_a_line_stops_being_understood(run, model):
+    result = run("plan", "mymodel:outputs", "-r", "dropout=0,5@x")
+
+    assert (result.exit_code, result.output.splitlines()) == (
+        1,
+        [
+            "Error: '0,5' is no weight: write a number, or a schedule in braces:",
+            "  dropout=0,5@x",
+            "          ^",
+            "Write NAME(option=VALUE, ...)=WEIGHT@PATTERN.",
+        ],
+    )
+
+
+FORGED = [
+    "dropout=0.5@a=1\nError: x\n  ^\n",
+    "dropout\n  ^\nb",
+    'dropout(a="""b\nError: c)',
+    "dropout(rescale=\nError: x\n  ^\n)",
+]
+
+
+@pytest.mark.parametrize("text", FORGED)
+def test_plan_lets_no_text_write_lines_of_an_error(run, model, text):
+    lines = run("plan", "mymodel:outputs", "-r", text).output.splitlines()
+
+    assert len(lines) in (1, 4)
+    assert [line for line in lines if line.startswith("Error:")] == lines[:1]
+    assert [line.strip() for line in lines].count("^") == (len(lines) == 4)
+
+
+def test_plan_keeps_an_error_of_a_plugin_in_one_line(run, package, model):
+    raises = """
+from regplug import Regularizer, hookimpl
+
+class Raises(Regularizer):
+    @hookimpl
+    def loss(self, matched):
+        raise ValueError("one\\n  ^\\nError: two")
+"""
+    package("rp-raises", {"raises": "rp_raises:Raises"}, "rp_raises", raises)
+
+    result = run("plan", "mymodel:outputs", "-r", "raises=1@hid1:out")
+
+    assert result.exit_code == 1
+    assert "ValueError: one ^ Error: two" in result.output
+    assert result.output.count("\n") == 1

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 
+import pytest
+
 import regplug
 
 SOURCE = '''
@@ -146,11 +148,15 @@ def test_show_json_has_a_complete_schema_of_every_installed_regularizer(run):
             "properties",
             "required",
             "additionalProperties",
+            "examples",
         }
         assert set(schema["required"]) <= set(schema["properties"])
         for option in schema["properties"].values():
             assert option["description"]
             assert not {"type", "enum", "anyOf"}.isdisjoint(option)
+        (member,) = regplug.compose([shown["example"]]).members
+        for name, value in schema["examples"][0].items():
+            assert getattr(member.regularizer, name) == value
 
 
 def test_show_takes_what_an_option_means_from_the_class_that_declares_it(run, package):
@@ -241,3 +247,27 @@ def test_show_of_a_constraint_says_through_what_it_acts(run):
         "Applies  to an optimizer's updates, through result.constrain(updates)"
         in run("show", "max_norm").output
     )
+
+
+@pytest.mark.parametrize(
+    ("name", "line"),
+    [
+        ("dropout", "dropout=0.5@@hidden"),
+        ("weight_decay", "weight_l2=0.0001@*"),
+        ("noise", "noise=0.1@@hidden"),
+        ("max_norm", "max_norm(limit=3)@*"),
+        ("recurrent_state", "recurrent_state=0.1@rnn:out"),
+        ("soft_threshold", "soft_threshold=0.001@*"),
+        ("spectral_norm", "spectral_norm@*"),
+    ],
+)
+def test_show_gives_a_line_to_begin_with(run, name, line):
+    assert f"Example  {line}" in run("show", name).output.splitlines()
+
+
+def test_show_of_a_class_that_takes_no_example_says_so(run, package):
+    source = SOURCE + "    def __init__(self, weight):\n        raise SystemExit\n"
+    package("rp-ridge", {"ridge": "rp_ridge:Ridge"}, "rp_ridge", source)
+
+    assert "Example  none is known" in run("show", "ridge").output.splitlines()
+    assert json.loads(run("show", "ridge", "--json").output)["example"] == ""

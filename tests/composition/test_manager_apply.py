@@ -873,3 +873,24 @@ def test_apply_output_in_the_place_of_another_is_visited_all_the_same(engine):
     x = engine.T.matrix("x", dtype="float64")
     regplug.compose([Swap("l:*")]).apply({"l:a": x + 1, "l:b": x * 3})
     assert sorted(set(visited)) == ["l:a", "l:b"]
+
+
+def test_log_is_seen_where_logging_is_not_configured(engine, capsys, monkeypatch):
+    _, outputs = net(engine)
+    manager = regplug.compose([SumParams("*", 0.5)])
+    logger = logging.getLogger("regplug")
+    manager.apply(outputs)
+    monkeypatch.setattr(logging.getLogger(), "handlers", [])
+
+    manager.log()
+
+    line = "SumParams(weight=0.5) on 2 params: hid.w, out.w\n"
+    assert capsys.readouterr() == ("", line)
+    assert (logger.handlers, logger.level) == ([], logging.NOTSET)
+    # a level is a choice, and so is a handler
+    logger.setLevel(logging.ERROR)
+    manager.log()
+    logger.setLevel(logging.NOTSET)
+    monkeypatch.setattr(logger, "handlers", [logging.NullHandler()])
+    manager.log()
+    assert capsys.readouterr() == ("", "")

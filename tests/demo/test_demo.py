@@ -142,7 +142,7 @@ def test_demo_says_what_to_install_without_matplotlib(monkeypatch):
     monkeypatch.delattr("regplug.demo.report")
     result = CliRunner().invoke(command, [])
     assert result.exit_code == 1
-    assert "pip install 'regplug[demo]'" in result.output
+    assert "-m pip install 'regplug[demo]'" in result.output
 
 
 def test_demo_runs_where_a_notebook_names_a_backend_of_its_own(monkeypatch):

@@ -75,8 +75,8 @@ def assert_fine():
         "Sum of the absolute values.",
     )
     assert regplug.load("lasso").__name__ == "Lasso"
-    installed.print_table()
-    installed.print_rows()
+    installed.print_as()
+    installed.print_as("--json")
 
 
 @pytest.mark.parametrize("prefix", ["~p_lasso", "-p_lasso", "~-_lasso", "~~lasso"])

@@ -14,6 +14,8 @@ import warnings
 import pytest
 
 import regplug
+from regplug.authoring.options import options_of
+from regplug.authoring.regularizer import hook_arguments
 from regplug.cli import installed
 
 SOURCE = '''
@@ -53,8 +55,8 @@ def entry_of(name):
 
 def assert_others_are_fine():
     assert entry_of("fine").summary == "Sum of the absolute values."
-    installed.print_table()
-    installed.print_rows()
+    installed.print_as()
+    installed.print_as("--json")
 
 
 DEEP = {
@@ -336,3 +338,89 @@ def test_list_and_doctor_agree_on_a_source_that_is_not_read(add, monkeypatch):
         )
         assert "odd" in done.stdout
     assert "2 of 2 right" in done.stdout
+
+
+KINDS = """
+from regplug import Regularizer, hookimpl
+from rp_bases import Base as Other
+from typing import ClassVar
+
+
+class Plain(Regularizer):
+    def loss(self, matched):
+        return 0
+
+
+class Both(Plain):
+    targets = "params"
+    applies: str = "always"
+    rate: float = 0.5
+    _hidden: int = 1
+    counted: ClassVar[int] = 0
+
+    def modify_graph(self, value):
+        return value
+
+
+class Elsewhere(Other):
+    more = 1
+
+
+class Nothing(Regularizer, no.such, Gone):
+    pass
+
+
+class Odd(Plain):
+    targets = "layers"
+
+
+class Round(Round):
+    pass
+"""
+
+BASES = """
+class Base:
+    targets: str = "params"
+    limit: float = 3.0
+
+    def constrain(self, matched):
+        return {}
+"""
+
+
+def test_kind_and_options_are_read_along_the_bases(package):
+    names = ("Plain", "Both", "Elsewhere", "Nothing", "Odd", "Round")
+    points = {name.lower(): f"rp_kinds:{name}" for name in names}
+    package("rp-kinds", points, "rp_kinds", KINDS)
+    package("rp-bases", {}, "rp_bases", BASES)
+
+    infos = {name: entry_of(name.lower()).source_info for name in names}
+
+    assert {name: info.kind for name, info in infos.items()} == {
+        "Plain": "penalty on outputs",
+        "Both": "changes parameters, penalty on parameters, at prediction time too",
+        "Elsewhere": "constrains parameters after updates",
+        "Nothing": "",
+        "Odd": "",
+        "Round": "",
+    }
+    assert [infos[name].options for name in ("Both", "Elsewhere")] == [
+        ("rate",),
+        ("limit",),
+    ]
+
+
+def test_kind_is_what_the_classes_of_the_packages_here_are():
+    for entry in regplug.available():
+        cls = regplug.load(entry)
+        hooks = {
+            "changes": "modify_graph",
+            "penalty": "loss",
+            "constrains": "constrain",
+        }
+        hook = hooks[entry.kind.partition(" ")[0]]
+        assert hook_arguments(cls, hook) is not None, entry.name
+        assert ("parameters" in entry.kind) == (cls.targets == "params"), entry.name
+        assert (cls.applies == "always") == ("prediction" in entry.kind), entry.name
+        own = set(options_of(cls)) - set(options_of(regplug.Regularizer))
+        assert set(entry.source_info.options) == own, entry.name

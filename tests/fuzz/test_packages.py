@@ -188,8 +188,8 @@ def examine():
         "Sum of the absolute values.",
         (),
     )
-    for show in (installed.print_table, installed.print_names, installed.print_models):
-        show()
+    for form in ("", "--names", "--models"):
+        installed.print_as(form)
     for entry in [*entries, *adapters.available()]:
         json.dumps([entry.package, entry.version, entry.offer, entry.requirements])
         if entry.static_error:

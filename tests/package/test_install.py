@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import textwrap
 from pathlib import Path
 
+ROOT = Path(__file__).parents[2]
 SAMPLE = Path(__file__).parent.parent / "sample-plugin"
 
 
@@ -98,3 +100,56 @@ def test_install_of_a_package_that_does_not_import_is_reported_and_harms_no_othe
         "PluginLoadError: 'broken' (regplug-broken 0.1) could not be imported: ModuleNotFoundError: No module named"
         in done.stderr
     )
+
+
+def bare(environment):
+    """Have an environment see all but the packages here: nothing offers a regularizer."""
+    code = "import sysconfig; print(sysconfig.get_path('purelib'))"
+    folder = Path(environment.run("-c", code).stdout.strip())
+    (folder / "sitecustomize.py").write_text(HIDE)
+
+
+# what is not in the environment itself, and is a plugin package
+HIDE = """
+import importlib.metadata, sys
+
+found = importlib.metadata.distributions
+
+
+def distributions(**context):
+    for each in found(**context):
+        is_own = str(getattr(each, "_path", "")).startswith(sys.prefix)
+        if is_own or not each.metadata["name"].startswith("regplug-"):
+            yield each
+
+
+importlib.metadata.distributions = distributions
+"""
+
+
+def test_install_advice_of_list_and_compose_is_what_pip_does_in_a_checkout(environment):
+    bare(environment)
+    said = environment.run("-m", "regplug", "list")
+    assert said.returncode == 0, said.stderr
+    in_list = commands(said.stdout)
+    said = environment.run("-m", "regplug", "list", "--models")
+    in_models = commands(said.stdout)
+    said = environment.run("-c", "import regplug; regplug.compose(['dropout=0.5'])")
+    in_compose = commands(said.stderr)
+
+    assert in_list == [["./plugins/regplug-noise", "./plugins/regplug-weights"]]
+    assert len(in_models) == 3
+    assert in_compose == [["./plugins/regplug-noise"]]
+    for words in [*in_list, *in_models, *in_compose]:
+        environment.install(*(ROOT / word for word in words))
+    assert {"dropout", "weight_l2"} <= environment.listed().keys()
+    done = environment.run("-c", "import regplug; regplug.compose(['dropout=0.5'])")
+    assert done.returncode == 0, done.stderr
+    models = environment.run("-m", "regplug", "list", "--models").stdout
+    assert all(name in models for name in ("pymc", "pytensor_ml", "theanets"))
+
+
+def commands(text):
+    """Return what the advice for a checkout hands to pip, command by command."""
+    found = re.findall(r"checkout of regplug: \S+ -m pip install (.*?)\)", text)
+    return [part.split() for part in found]
