@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from rich.cells import cell_len
 from rich.console import Console
+from rich.measure import Measurement
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
@@ -95,7 +96,12 @@ def table(
 
 class _Table:
     def __init__(self, columns, lines, wraps):
-        self.columns, self.lines, self.wraps = columns, lines, wraps
+        self.columns, self.lines = list(map(_cell, columns)), lines
+        self.wraps = [column in wraps for column in columns]
+        self.spans = []
+        for place, column in enumerate(self.columns):
+            cells = [column, *(line[place] for line in lines)]
+            self.spans.append(_span(cells, self.wraps[place]))
 
     def __rich_console__(self, console, options):
         if self.fits(options.max_width):
@@ -105,41 +111,63 @@ class _Table:
             # whole, so that it can be copied
             yield from console.render(Text(first, "bold"), options)
             for line in self._below(others):
-                yield from console.render(
-                    line, options.update(no_wrap=False, overflow="fold")
-                )
+                form = options.update(no_wrap=False, overflow="fold")
+                yield from console.render(line, form)
 
-    def _widths(self):
-        for place, column in enumerate(self.columns):
-            cells = [column, *(line[place] for line in self.lines)]
-            yield column, max(map(cell_len, "\n".join(cells).split("\n")))
+    def __rich_measure__(self, console, options):
+        widest = _total(most for _, most in self.spans)
+        return Measurement(1, min(widest, options.max_width))
 
     def fits(self, room):
-        """Tell whether each text has room enough beside the names."""
-        # two between columns
-        room += 2
-        for column, needed in self._widths():
-            longest = _SHORTEST if column in self.wraps else _LONGEST
-            room -= min(needed, longest) + 2
-        return room >= 0
+        """Tell whether names are whole, and texts not broken into a word a line."""
+        return _total(least for least, _ in self.spans) <= room
 
     def _as_columns(self, room):
         form: dict[str, Any] = {"box": None, "padding": (0, 2, 0, 0)}
         result = Table(**form, header_style="bold", pad_edge=False)
-        for column, needed in self._widths():
-            form = {"no_wrap": column not in self.wraps}
-            if form["no_wrap"] and needed > _LONGEST and room < _UNLIMITED:
-                form = {"min_width": _LONGEST, "max_width": _LONGEST}
-            result.add_column(column, overflow="fold", **form)
+        for column, space in zip(self.columns, self._widths(room), strict=True):
+            result.add_column(column, overflow="fold", width=space)
         for line in self.lines:
             result.add_row(*map(_coloured, line))
         return result
+
+    def _widths(self, room):
+        """Return the width of each column; those that need little more have it all."""
+        widths = [most for _, most in self.spans]
+        if _total(widths) <= room:
+            return widths
+        widths = [least for least, _ in self.spans]
+        room -= _total(widths)
+        wanted = []
+        for at, (least, most) in enumerate(self.spans):
+            if self.wraps[at]:
+                wanted.append((most - least, at))
+        for number, (more, at) in enumerate(sorted(wanted)):
+            more = min(more, room // (len(wanted) - number))
+            widths[at] += more
+            room -= more
+        return widths
 
     def _below(self, cells):
         for column, text in zip(self.columns[1:], cells, strict=True):
             if text:
                 line = Text.assemble(f"{column}: ", _coloured(text))
                 yield Padding.indent(line, 4)
+
+
+def _span(cells, wraps):
+    """Return the least width of a column, and the one at which nothing is broken."""
+    text = "\n".join(cells)
+    most = max(map(cell_len, text.split("\n")))
+    least = most
+    if wraps:
+        least = min(most, max(_SHORTEST, *map(cell_len, text.split())))
+    return min(least, _LONGEST), most
+
+
+def _total(widths):
+    # two between columns
+    return sum(width + 2 for width in widths) - 2
 
 
 def _coloured(text):

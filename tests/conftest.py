@@ -18,6 +18,10 @@ def pytest_addoption(parser):
     parser.addoption("--seeds", type=int, default=40, help="how many the fuzzers try")
 
 
+# readline, which pytest imports, sets it where os.environ does not show it
+os.unsetenv("COLUMNS")
+
+
 @pytest.fixture
 def equal(engine):
     """Return a function that tells whether two variables are the same computation of the same inputs."""
