@@ -101,9 +101,13 @@ class _Table:
         if self.fits(options.max_width):
             yield self._as_columns(options.max_width)
             return
-        options = options.update(no_wrap=False, overflow="fold")
-        for line in self._as_lines():
-            yield from console.render(line, options)
+        for first, *others in self.lines:
+            # whole, so that it can be copied
+            yield from console.render(Text(first, "bold"), options)
+            for line in self._below(others):
+                yield from console.render(
+                    line, options.update(no_wrap=False, overflow="fold")
+                )
 
     def _widths(self):
         for place, column in enumerate(self.columns):
@@ -131,13 +135,11 @@ class _Table:
             result.add_row(*map(_coloured, line))
         return result
 
-    def _as_lines(self):
-        for first, *others in self.lines:
-            yield Text(first, "bold")
-            for column, text in zip(self.columns[1:], others, strict=True):
-                if text:
-                    line = Text.assemble(f"{column}: ", _coloured(text))
-                    yield Padding.indent(line, 4)
+    def _below(self, cells):
+        for column, text in zip(self.columns[1:], cells, strict=True):
+            if text:
+                line = Text.assemble(f"{column}: ", _coloured(text))
+                yield Padding.indent(line, 4)
 
 
 def _coloured(text):

@@ -58,7 +58,8 @@ os.write(answer, json.dumps(found).encode())
 def class_is_accepted(subject):
     """A class that breaks the rules of the interface is refused when it is loaded.
 
-    To do: change the class as the message says; plugins/README.md shows every hook.
+    To do: change the class as the message says; `python -m pydoc
+    regplug.authoring.hookspecs` shows every hook.
     """
     fault = validate_class(subject.cls)
     require(not fault, f"the class {fault}")

@@ -17,12 +17,16 @@ from regplug.errors import (
 )
 from regplug.testing.check import CHECKS, Check, CheckFailure, NotApplicable
 from regplug.testing.graphs import installed_engine
+from regplug.testing.slips import SLIPS
 from regplug.testing.subject import Subject
 from regplug.text import describe_error, printable
 
 # each adds its checks, and these are made in this order
 # isort: split
-from regplug.testing import class_checks, graph_checks  # noqa: F401
+from regplug.testing import class_checks, slip_checks  # noqa: F401
+
+# isort: split
+from regplug.testing import graph_checks  # noqa: F401
 
 # isort: split
 from regplug.testing import edge_checks  # noqa: F401
@@ -185,8 +189,22 @@ def not_loaded(error: PluginLoadError) -> Report:
 
 
 def attempt(check: Check, subject: Subject) -> tuple[str, str]:
-    """Make one check; return its status and what was seen."""
+    """Make one check; return its status and what was seen.
+
+    What another check has seen is said once.
+    """
+    status, message = _attempt(check, subject)
+    first = subject.said.setdefault(message, check.name)
+    if status == FAILED and first != check.name:
+        return SKIPPED, f"it fails as {first} does"
+    return status, message
+
+
+def _attempt(check, subject):
     try:
+        slip = subject.slip if check.name in SLIPS else None
+        if slip is not None and slip.check == check.name:
+            return FAILED, slip.message
         return PASSED, check.function(subject) or ""
     except NotApplicable as error:
         return SKIPPED, str(error)

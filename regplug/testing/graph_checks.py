@@ -42,6 +42,8 @@ def works_on_each_engine(subject):
     of one that fits.
     """
     accepted = subject.accepted
+    if subject.slip is not None:
+        raise NotApplicable(f"not possible: see {subject.blocker}")
     if subject.error is not None:
         raise subject.error
     refusals = " | ".join(subject.refusals)

@@ -10,7 +10,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from regplug.authoring.hookspecs import hookimpl
 from regplug.authoring.options import REQUIRED, options_of
 from regplug.authoring.regularizer import (
     Regularizer,
@@ -25,22 +24,12 @@ from regplug.errors import RegplugError, RegplugWarning, RegularizerError
 from regplug.testing.check import NotApplicable
 from regplug.testing.graphs import function, installed_engine
 from regplug.testing.samples import KINDS, Kind, Sample
+from regplug.testing.slips import Slip, Spy, find_slip
 from regplug.testing.values import example, values
 
 
 class Refused(Exception):
     """The regularizer refuses a model, by a ValueError or an error of regplug."""
-
-
-class Spy:
-    """A wrapper plugin that notes the loss before the manager casts and weights it."""
-
-    returned: Any = None
-
-    @hookimpl(wrapper=True)
-    def loss(self):
-        self.returned = yield
-        return self.returned
 
 
 class Case(NamedTuple):
@@ -67,6 +56,8 @@ class Run:
     ----------
     raw : variable or None
         What the loss returned, before it was cast and weighted.
+    changed : str
+        What hooks changed in place; empty where they did not.
     """
 
     case: Case
@@ -74,6 +65,7 @@ class Run:
     manager: Manager
     result: Result
     raw: Any = None
+    changed: str = ""
 
     def __post_init__(self):
         self._start = self.manager.state()
@@ -200,6 +192,8 @@ class Subject:
         Why models are missing in `accepted`.
     error : Exception or None
         What broke the search for them.
+    said : dict of str to str
+        What was seen to be wrong -> the check that said it first.
     """
 
     def __init__(self, regularizer):
@@ -211,6 +205,8 @@ class Subject:
         self._runs: dict[tuple, Run] = {}
         self.refusals: list[str] = []
         self.error: BaseException | None = None
+        self.said: dict[str, str] = {}
+        self._slip: Slip | None = None
 
     @property
     def name(self):
@@ -307,14 +303,17 @@ class Subject:
                 of_numba = ".* is float16, and numba"
                 warnings.filterwarnings("ignore", of_numba, RegplugWarning)
                 result = manager.apply(sample.outputs, sample.params)
-            run = Run(case, sample, manager, result, spy.returned)
+            run = Run(case, sample, manager, result, spy.raw)
             # built here, so that a refusal is one of the model
             run.variables  # noqa: B018
         except RegplugError as error:
-            is_of_hook = isinstance(error, RegularizerError)
-            if is_of_hook and not isinstance(error.__cause__, ValueError):
+            slip = find_slip(self.cls, spy, error)
+            self._slip = self._slip or slip
+            is_refusal = isinstance(error.__cause__, ValueError) and not slip
+            if isinstance(error, RegularizerError) and not is_refusal:
                 raise
             raise Refused(str(error)) from error
+        run.changed = spy.changed
         return run
 
     def run(self, case, dtype="float64"):
@@ -346,7 +345,27 @@ class Subject:
             raise
         except BaseException as error:
             self.error = error
-        return found
+        if found and self._returns_nothing(found):
+            what = "loss returned None: is `return` missing?"
+            self._slip = Slip("hooks_return_a_result", what)
+        return [] if self._slip else found
+
+    def _returns_nothing(self, cases):
+        """Tell whether all that the class does is a loss that is None."""
+        hooks = ("loss", "modify_graph", "constrain")
+        if list(filter(self.implements, hooks)) != ["loss"]:
+            return False
+        return all(self.run(case).raw is None for case in cases)
+
+    @property
+    def slip(self):
+        """The slip that breaks the search for models; None where none does."""
+        return self._slip if not self.accepted else None
+
+    @property
+    def blocker(self):
+        """The check that says why there is no case."""
+        return self.slip.check if self.slip else "works_on_each_engine"
 
     @property
     def cases(self):
@@ -359,7 +378,7 @@ class Subject:
         """
         if not self.accepted:
             raise NotApplicable(
-                "it takes none of the kit's models: see works_on_each_engine"
+                f"it takes none of the kit's models: see {self.blocker}"
             )
         return self.accepted
 

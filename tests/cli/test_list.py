@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -15,9 +16,10 @@ HEAVY = ("theano", "pytensor", "numpy", "regplug_noise", "regplug_weights")
 
 
 def python(*words):
-    return subprocess.run(
-        [sys.executable, *words], capture_output=True, text=True, check=False
-    )
+    # not what readline, which pytest imports, adds to it beyond Python's sight
+    env = {key: os.environ[key] for key in os.environ if key != "COLUMNS"}
+    command = [sys.executable, *words]
+    return subprocess.run(command, env=env, capture_output=True, text=True, check=False)
 
 
 def test_list_has_a_line_for_each_regularizer_with_aliases_package_status_and_summary(

@@ -514,6 +514,106 @@ class LeavesEntry(GoodNoise):
         return None
 
 
+class SumsOverRows(Good):
+    @hookimpl
+    def loss(self, matched):
+        return sum((w**2).sum(axis=0).sum() for w in matched.values()) * np.ones(3)
+
+
+class CountsInIntegers(Good):
+    @hookimpl
+    def loss(self, matched):
+        return sum((w > 0).sum() for w in matched.values())
+
+
+class IsANumber(Good):
+    @hookimpl
+    def loss(self, matched):
+        return 3.0
+
+
+class DropsAnAxis(GoodNoise):
+    @hookimpl
+    def modify_graph(self, value, weight):
+        return value.sum(axis=0) * weight
+
+
+class BecomesInteger(GoodConstraint):
+    @hookimpl
+    def constrain(self, matched, weight):
+        return {name: (w * weight).astype("int8") for name, w in matched.items()}
+
+
+class ForgetsReturn(Good):
+    @hookimpl
+    def loss(self, matched):
+        sum((w**2).sum() for w in matched.values())
+
+
+class ForgetsReturnOfConstraint(GoodConstraint):
+    @hookimpl
+    def constrain(self, matched, weight):
+        {name: w * weight for name, w in matched.items()}
+
+
+class Decides(Good):
+    @hookimpl
+    def loss(self, matched):
+        return sum(w.sum() if w.sum() > 0 else -w.sum() for w in matched.values())
+
+
+class TakesMaximumOfNumPy(Good):
+    @hookimpl
+    def loss(self, matched):
+        return sum(np.maximum(w, 0).sum() for w in matched.values())
+
+
+class TakesWhereOfNumPy(GoodNoise):
+    @hookimpl
+    def modify_graph(self, value, weight):
+        return np.where(value > weight, value, 0)
+
+
+class TakesMeanOfNumPy(Good):
+    @hookimpl
+    def loss(self, matched):
+        return sum(np.mean(w) for w in matched.values())
+
+
+class TakesFloat(Good):
+    @hookimpl
+    def loss(self, matched):
+        return sum(float(w.sum()) for w in matched.values())
+
+
+class MakesAnArray(Good):
+    @hookimpl
+    def loss(self, matched):
+        return np.array([w.sum() for w in matched.values()])
+
+
+class SetsMatched(Good):
+    @hookimpl
+    def loss(self, matched):
+        for name in list(matched):
+            matched[name] = matched[name] ** 2
+        return sum(w.sum() for w in matched.values())
+
+
+class SetsItems(Good):
+    @hookimpl
+    def loss(self, matched):
+        for w in matched.values():
+            w[0] = 0
+        return sum(w.sum() for w in matched.values())
+
+
+class SaysItsOwn(Good):
+    @hookimpl
+    def loss(self, matched):
+        raise ValueError("w is boolean, and a float is expected")
+
+
 class DrawsAlways(GoodNoise):
     applies = "always"
 
@@ -567,15 +667,41 @@ WRONG = {
         Raises,
         RefusesAll,
         SetsAndReturns,
-        LeavesEntry,
         DrawsAlways,
+        SaysItsOwn,
     ],
+    "hooks_return_a_result": [
+        LeavesEntry,
+        NoTerm,
+        ForgetsReturn,
+        ForgetsReturnOfConstraint,
+    ],
+    "hooks_compute_with_symbols": [
+        Decides,
+        TakesMaximumOfNumPy,
+        TakesWhereOfNumPy,
+        TakesMeanOfNumPy,
+        TakesFloat,
+        MakesAnArray,
+    ],
+    "hooks_change_nothing_in_place": [SetsMatched, SetsItems],
     "weight_is_declared": [ForgetsWeight],
     "every_value_works": [DividesByOption],
-    "loss_is_a_finite_scalar": [Infinite, NoTerm],
+    "loss_is_a_finite_scalar": [
+        Infinite,
+        SumsOverRows,
+        CountsInIntegers,
+        IsANumber,
+    ],
     "loss_is_unweighted": [Weighted, WeightedByItself],
     "gradient_agrees": [WrongGradient, InfiniteGradient],
-    "dtypes_and_shapes_are_kept": [Widens, WidensWithItsOption, ChangesShape],
+    "dtypes_and_shapes_are_kept": [
+        Widens,
+        WidensWithItsOption,
+        ChangesShape,
+        DropsAnAxis,
+        BecomesInteger,
+    ],
     "weight_zero_is_off": [StillThere],
     "weight_is_live": [
         Baked,
@@ -630,6 +756,45 @@ def test_check_fails_on_what_is_wrong(make_check, check, cls):
     status, message = make_check(check, cls)
     assert status == FAILED
     assert message
+
+
+@pytest.mark.parametrize(
+    ("cls", "check", "message"),
+    [
+        (
+            SumsOverRows,
+            "loss_is_a_finite_scalar",
+            "the loss has shape (3,): sum or mean it",
+        ),
+        (IsANumber, "loss_is_a_finite_scalar", "the loss is 3.0, which no parameter"),
+        (CountsInIntegers, "loss_is_a_finite_scalar", "of dtype int64: a float"),
+        (DropsAnAxis, "dtypes_and_shapes_are_kept", "of 1 dimensions, not 2"),
+        (BecomesInteger, "dtypes_and_shapes_are_kept", "of dtype int8, not float64"),
+        (ForgetsReturn, "hooks_return_a_result", "loss returned None: is `return`"),
+        (
+            LeavesEntry,
+            "hooks_return_a_result",
+            "modify_graph returned None: is `return`",
+        ),
+        (
+            TakesMaximumOfNumPy,
+            "hooks_compute_with_symbols",
+            "in `return sum(np.maximum(",
+        ),
+        (TakesWhereOfNumPy, "hooks_compute_with_symbols", "(test_checks.py, line "),
+        (SetsItems, "hooks_change_nothing_in_place", "write T.set_subtensor(w[i], x)"),
+    ],
+)
+def test_slip_is_told_once_with_what_to_write(cls, check, message):
+    report = check_regularizer(cls)
+
+    wrong = [outcome for outcome in report if outcome.is_wrong]
+    # the classes here have no docstrings
+    wrong = [each for each in wrong if not each.check.startswith("docstring")]
+    assert [outcome.check for outcome in wrong] == [check]
+    assert message in wrong[0].message
+    skipped = {outcome.check: outcome.message for outcome in report}
+    assert skipped["works_on_each_engine"] == f"not possible: see {check}"
 
 
 def test_every_check_is_seen_to_fail():

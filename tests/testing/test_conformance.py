@@ -56,6 +56,25 @@ def test_report_counts_and_explains():
     assert last == report.summary_line
 
 
+class FailsAlike(Undocumented):
+    __doc__ = Undocumented.__doc__
+
+    @hookimpl
+    def loss(self, matched):
+        if "hid1.w" not in matched:
+            raise RuntimeError("no hid1.w")
+        return sum((w**2).sum() for w in matched.values())
+
+
+def test_report_says_once_what_is_wrong_in_many_checks():
+    report = {each.check: each for each in check_regularizer(FailsAlike)}
+
+    said = [each for each in report.values() if "no hid1.w" in each.message]
+    assert [each.check for each in said] == ["works_on_each_engine"]
+    alike = [each for each in report.values() if "fails as" in each.message]
+    assert {each.status for each in alike} <= {"skipped"}
+
+
 def test_report_leaves_out_the_count_of_a_rare_surprise():
     report = report_of("passed", "passed")
     assert "2 ran: 2 passed, 0 failed, 0 failed as expected;" in report.summary_line
@@ -143,7 +162,7 @@ def test_command_checks_a_class_of_a_module(plugin):
     found = CliRunner().invoke(command, ["rp_thing:Imports"])
     assert found.exit_code == 1
     assert "rp_thing:Imports: " in found.output.splitlines()[-1]
-    assert "there is no term" in found.output
+    assert "loss returned None: is `return` missing?" in found.output
     assert "What to do: add a section Notes" in found.output
 
 
