@@ -13,7 +13,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from regplug.authoring.toml_values import as_toml, tomllib
+from regplug.authoring.toml_values import DEEPEST, as_toml, is_deep, tomllib
 from regplug.errors import CompositionError
 from regplug.text import printable
 
@@ -133,7 +133,7 @@ class _Parser:
         """Return a value of TOML that begins at a place of the whole text."""
         beginning = "x = "
         try:
-            return tomllib.loads(beginning + text)["x"]
+            value = tomllib.loads(beginning + text)["x"]
         except (ValueError, RecursionError, MemoryError) as error:
             column = re.search(r"column (\d+)", str(error))
             place = len(text) - 1
@@ -141,6 +141,9 @@ class _Parser:
                 place = int(column[1]) - 1 - len(beginning)
             what = f"{str(error).partition(' (at ')[0]}; a value is {_VALUES}"
             raise self._error(start + place, what, _repaired(self.text)) from error
+        if is_deep(value):
+            raise self._error(start, f"this is nested deeper than {DEEPEST} levels")
+        return value
 
     def _pattern(self, name, options):
         start = self.at

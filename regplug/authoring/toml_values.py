@@ -17,7 +17,10 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
-__all__ = ["as_key", "as_toml", "tomllib"]
+__all__ = ["DEEPEST", "as_key", "as_toml", "is_deep", "tomllib"]
+
+# levels of a value, all that any regularizer needs and few enough for any function
+DEEPEST = 32
 
 
 def as_toml(value: Any) -> str:
@@ -52,3 +55,17 @@ def as_key(key: Any) -> str:
     if isinstance(key, str) and re.fullmatch(r"[A-Za-z0-9_-]+", key):
         return key
     return as_toml(str(key))
+
+
+def is_deep(value: Any) -> bool:
+    """Tell whether a value is nested too deep, without a call a level."""
+    level = [value]
+    for _ in range(DEEPEST):
+        inner: list = []
+        for each in level:
+            if isinstance(each, dict):
+                inner += each.values()
+            elif isinstance(each, list):
+                inner += each
+        level = inner
+    return bool(level)

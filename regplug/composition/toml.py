@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 from regplug.authoring.regularizer import non_default_options
-from regplug.authoring.toml_values import as_key, as_toml, tomllib
+from regplug.authoring.toml_values import DEEPEST, as_key, as_toml, is_deep, tomllib
 from regplug.composition import lock
 from regplug.composition.bound import BoundRegularizer
 from regplug.composition.saved_state import FORMAT, check_format
@@ -21,8 +21,6 @@ __all__ = ["Document", "read_document", "write_document"]
 _KEYS = ("format", "seed", "regularizer", "lock")
 # bytes of a file: some 20,000 regularizers
 _LARGEST = 2**21
-# levels of a value, all that any regularizer needs and few enough for any function
-_DEEPEST = 32
 _MOST_DOTS = 500
 _SHALLOW = "options are numbers, texts, lists of them and schedules"
 
@@ -86,8 +84,8 @@ def _parsed(path, text):
             what = "has a number of too many digits: write one within 64 bits"
         raise CompositionError(f"{path}: line {_failing_line(text)} {what}.") from error
     for key, value in content.items():
-        if _is_deep(value):
-            what = f"{short_repr(key)} is nested deeper than {_DEEPEST} levels"
+        if is_deep(value):
+            what = f"{short_repr(key)} is nested deeper than {DEEPEST} levels"
             raise CompositionError(f"{path}: {what}: {_SHALLOW}.")
     return content
 
@@ -108,20 +106,6 @@ def _failing_line(text):
         else:
             low = middle
     return high
-
-
-def _is_deep(value):
-    """Tell whether a value is nested too deep, without a call a level."""
-    level = [value]
-    for _ in range(_DEEPEST):
-        inner: list = []
-        for each in level:
-            if isinstance(each, dict):
-                inner += each.values()
-            elif isinstance(each, list):
-                inner += each
-        level = inner
-    return bool(level)
 
 
 def _read_tables(path, tables):

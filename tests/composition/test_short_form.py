@@ -143,9 +143,8 @@ def _of_type(kind, bounds):
     if get_origin(kind) is Literal:
         return st.sampled_from(parts)
     if get_origin(kind) in (list, tuple):
-        return st.lists(st.integers(-3, 3), min_size=1, max_size=3).map(
-            get_origin(kind)
-        )
+        entries = st.text() if parts[0] is str else st.integers(-3, 3)
+        return st.lists(entries, min_size=1, max_size=3).map(get_origin(kind))
     if kind is bool:
         return st.booleans()
     if kind is str:
