@@ -88,6 +88,8 @@ def command(name: str, folder: str, target: str, author: str | None) -> None:
     echo("  python -m pip install -e '.[test]'")
     echo("  python -m pytest")
     echo(f"  regplug check {name}")
+    echo("The formula is in the module, and in `formula` of its test. The hooks:")
+    echo("  python -m pydoc regplug.authoring.hookspecs")
 
 
 def name_words(name: str) -> list[str]:

@@ -126,8 +126,8 @@ def test_doctor_names_each_and_what_is_wrong(bad):
         ),
         (
             "vector",
-            "works_on_each_engine",
-            "bad_vector (regplug-bad-vector 0.1, loss): returned a vector of shape (?,), expected a scalar",
+            "loss_is_a_finite_scalar",
+            "the loss has shape (?,): sum or mean it",
         ),
         (
             "exit",

@@ -46,7 +46,7 @@ def test_guide_code_runs(tmp_path):
         env=os.environ | {"PYTENSOR_FLAGS": flags, "THEANO_FLAGS": flags},
     )
     assert done.returncode == 0, done.stdout
-    assert "ElasticNet(pattern='hid.w', weight=0.0001, l1_ratio=0.9)" in done.stdout
+    assert "elastic_net(l1_ratio=0.9)=0.0001@hid.w" in done.stdout
     assert (
         "'elastic_net': ['hid.w'], 'input_gradient': ['hid:out'], 'box': ['hid.w']"
         in done.stdout

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import pydoc
 import subprocess
 import sys
 
@@ -238,3 +239,57 @@ def test_name_whose_class_means_something_else_is_refused(name, cls):
         match=f"its class would be '{cls}', which means something else",
     ):
         name_words(name)
+
+
+CHANGED = {
+    # another formula, with an option of another name; and none
+    "renamed": [
+        ("delta: Annotated[float, Gt(0)] = 1.0", "edge: Annotated[float, Gt(0)] = 1.0"),
+        ("    delta : float, > 0", "    edge : float, > 0"),
+        ("self.delta", "self.edge"),
+    ],
+    "removed": [
+        ("    delta: Annotated[float, Gt(0)] = 1.0\n\n", ""),
+        ("self.delta", "1.0"),
+        ("    Parameters\n    ----------\n    delta : float, > 0\n", ""),
+        ("        The absolute value at which the square ends.\n\n", ""),
+    ],
+    "other": [
+        ("(delta**2 * ((1 + (w / delta) ** 2) ** 0.5 - 1)).sum()", "(w**4).sum()"),
+        ("np.sum(np.sqrt(1 + w**2) - 1)", "np.sum(w**4)"),
+    ],
+}
+
+
+@pytest.mark.parametrize("change", CHANGED)
+def test_new_writes_a_test_that_goes_with_the_formula_alone(tmp_path, change):
+    new("huber", "--dir", tmp_path)
+    home = tmp_path / "regplug-huber"
+    for path in (home / "regplug_huber.py", home / "tests" / "test_regplug_huber.py"):
+        text = path.read_text()
+        for old, replacement in CHANGED[change]:
+            text = text.replace(old, replacement)
+        path.write_text(text)
+    words = ["-m", "pytest", "-q", "-p", "no:cacheprovider", "-W", "ignore"]
+    choice = "formula or docstring or options or scalar"
+
+    done = subprocess.run(
+        [sys.executable, *words, "-k", choice],
+        cwd=home,
+        env={**os.environ, "PYTHONPATH": str(home)},
+        capture_output=True,
+        text=True,
+    )
+
+    assert (
+        "test_loss_is_the_formula" in (home / "tests/test_regplug_huber.py").read_text()
+    )
+    assert done.returncode == 0, done.stdout
+
+
+def test_new_names_a_manual_that_is_installed(tmp_path):
+    said = new("huber", "--dir", tmp_path).output
+
+    assert "python -m pydoc regplug.authoring.hookspecs" in said
+    manual = pydoc.plain(pydoc.render_doc("regplug.authoring.hookspecs"))
+    assert all(hook in manual for hook in ("modify_graph", "loss", "constrain"))
