@@ -37,7 +37,7 @@ __all__ = [
 ]
 
 # columns of a name on a terminal, and of a text that goes on in the next line
-_LONGEST, _SHORTEST = 34, 16
+_LONGEST, _SHORTEST = 38, 16
 _UNLIMITED = 1_000_000
 _WHOLE: dict[str, Any] = {"break_on_hyphens": False, "break_long_words": False}
 COLOURS = {
