@@ -32,8 +32,8 @@ _LARGEST = 1_000_000
 # it has 2.
 _DEEPEST = 20_000
 _MARKS = b".+-*/%@&|^([<>"
-# of a class, and of classes whose names say where they are
-_HOPS = 8
+# from module to module, and from class to class
+_HOPS, _MOST_BASES = 8, 50
 _KINDS = {
     "modify_graph": "changes {}",
     "loss": "penalty on {}",
@@ -113,33 +113,36 @@ def _inspect(module, attribute, hops):
     if isinstance(statement, ast.ImportFrom):
         return _follow(module, path, statement, attribute, hops)
     info = _describe(source, path, statement, attribute)
-    members = _members(module, source, path, attribute, hops)
+    members = _members(module, source, path, attribute, set())
     return info._replace(kind=_kind(members), options=tuple(_options(members)))
 
 
-def _members(module, source, path, name, hops):
+def _members(module, source, path, name, seen):
     """Return the statements of a class and its bases, by the name that each defines.
 
-    Of a base that is nowhere to be read there are none.
+    Of a base that is nowhere to be read there are none, and each is `seen` once.
     """
+    if (path, name) in seen or len(seen) == _MOST_BASES:
+        return {}
+    seen.add((path, name))
     outer, _, inner = name.partition(".")
     statement = source.defined.get(outer)
     found: dict[str, ast.stmt] = {}
-    if isinstance(statement, ast.ImportFrom) and hops:
+    if isinstance(statement, ast.ImportFrom):
         with contextlib.suppress(Exception):
             other = _absolute(statement, module, path)
             # the end of all bases, and of no interest
             if other.partition(".")[0] != "regplug":
                 spec = _find_spec(other)
                 name = name.replace(outer, _imported_name(statement, outer), 1)
-                found = _members(other, _read(spec), spec.origin, name, hops - 1)
-    elif isinstance(statement, ast.ClassDef) and hops:
+                found = _members(other, _read(spec), spec.origin, name, seen)
+    elif isinstance(statement, ast.ClassDef):
         body = _inner_class(statement, inner)
         if body is None:
             return {}
         for base in reversed(body.bases):
             base_name = getattr(base, "id", "")
-            found |= _members(module, source, path, base_name, hops - 1)
+            found |= _members(module, source, path, base_name, seen)
         for part in body.body:
             for target in getattr(part, "targets", [getattr(part, "target", part)]):
                 found[getattr(target, "id", getattr(target, "name", ""))] = part

@@ -15,6 +15,7 @@ import numpy as np
 
 from regplug.authoring.hookspecs import hookimpl
 from regplug.engine import shape_text
+from regplug.errors import RegularizerError
 from regplug.text import describe_error, short_repr
 
 __all__ = ["SLIPS", "Slip", "Spy", "find_slip"]
@@ -95,11 +96,25 @@ class Spy:
 
 def find_slip(cls: type, spy: Spy, error: BaseException) -> Slip | None:
     """Return the slip that explains an error, if one does."""
-    if not spy.hook:
+    if not spy.hook or not isinstance(error, RegularizerError):
         return None
+    try:
+        return _find(cls, spy, error)
+    except KeyboardInterrupt:
+        raise
+    # a result that raises whatever it is asked
+    except BaseException:
+        return None
+
+
+def _find(cls, spy, error):
     if spy.returned is _RAISED:
         return _of_error(cls, spy.hook, error.__cause__ or error)
-    if spy.returned is None and (spy.hook != "modify_graph" or "left" in str(error)):
+    if spy.returned is None:
+        # that is a loss without a term, and the entry may have been set
+        is_set = spy.hook == "modify_graph" and "left the entry" not in str(error)
+        if spy.hook == "loss" or is_set:
+            return None
         what = f"{spy.hook} returned None: is `return` missing?"
         return Slip("hooks_return_a_result", what)
     results: Any = {spy.hook: (spy.returned, spy.given)}
@@ -161,8 +176,10 @@ def _of_result(what, result, given):
 
 def _of_loss(term):
     """Return what is wrong with a term that was refused."""
-    if not hasattr(term, "type"):
+    if issubclass(type(term), (int, float, np.generic, np.ndarray)):
         what = f"the loss is {short_repr(term)}, which no parameter or output is in"
+    elif not hasattr(term, "type") or (not term.ndim and "float" in term.dtype):
+        return None
     elif term.ndim:
         what = f"the loss has shape {shape_text(term)}: sum or mean it"
     else:

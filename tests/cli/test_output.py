@@ -264,7 +264,7 @@ def test_long_name_leaves_room_for_the_other_ones(monkeypatch, capsys, tmp_path,
 
     lines = capsys.readouterr().out.splitlines()
     line = next(line for line in lines if "weight_l2 " in line)
-    assert "installed  Penalize the squares" in line
+    assert "installed  Penalize the" in line
     assert sum(line.count("n" * 20) for line in lines) > 5
 
 

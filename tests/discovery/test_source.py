@@ -376,6 +376,14 @@ class Odd(Plain):
 
 class Round(Round):
     pass
+
+
+class Wide(Wider, Wider, Wider, Wider, Wider, Wider, Wider, Wider, Wider, Wider):
+    pass
+
+
+class Wider(Wide, Wide, Wide, Wide, Wide, Wide, Wide, Wide, Wide, Wide, Plain):
+    pass
 """
 
 BASES = """
@@ -389,7 +397,7 @@ class Base:
 
 
 def test_kind_and_options_are_read_along_the_bases(package):
-    names = ("Plain", "Both", "Elsewhere", "Nothing", "Odd", "Round")
+    names = ("Plain", "Both", "Elsewhere", "Nothing", "Odd", "Round", "Wide")
     points = {name.lower(): f"rp_kinds:{name}" for name in names}
     package("rp-kinds", points, "rp_kinds", KINDS)
     package("rp-bases", {}, "rp_bases", BASES)
@@ -403,6 +411,7 @@ def test_kind_and_options_are_read_along_the_bases(package):
         "Nothing": "",
         "Odd": "",
         "Round": "",
+        "Wide": "penalty on outputs",
     }
     assert [infos[name].options for name in ("Both", "Elsewhere")] == [
         ("rate",),
