@@ -24,6 +24,14 @@ LONGEST = 40
 # what the templates import
 _TAKEN = ("Annotated", "Gt", "Regularizer")
 _EXAMPLES = {"params": "1e-4@*.w", "outputs": "0.1@hid*:out"}
+_NEXT = """
+Next:
+  cd {home}
+  python -m pip install -e '.[test]'
+  python -m pytest
+  regplug check {name}
+The formula is in the module, and in `formula` of its test. The hooks:
+  python -m pydoc regplug.authoring.hookspecs"""
 # the folders in it are laid out as the package will be
 _TEMPLATE = Path(__file__).with_name("template")
 
@@ -82,14 +90,8 @@ def command(name: str, folder: str, target: str, author: str | None) -> None:
                 f"{release(entry)}, which is installed, offers {name!r}, too: "
                 f"users of both will have to write {package}/{name}."
             )
-    echo()
-    echo("Next:")
-    echo(f"  cd {home}")
-    echo("  python -m pip install -e '.[test]'")
-    echo("  python -m pytest")
-    echo(f"  regplug check {name}")
-    echo("The formula is in the module, and in `formula` of its test. The hooks:")
-    echo("  python -m pydoc regplug.authoring.hookspecs")
+    for line in _NEXT.format(home=home, name=name).split("\n"):
+        echo(line)
 
 
 def name_words(name: str) -> list[str]:
