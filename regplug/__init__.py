@@ -85,7 +85,8 @@ __all__ = [
     "schedules",
 ]
 
-from regplug.discovery.registry import available, block, load
+from regplug.discovery.entry import block
+from regplug.discovery.registry import available, load
 from regplug.errors import (
     CompositionError,
     CopyError,
@@ -110,7 +111,8 @@ if TYPE_CHECKING:
     from regplug.authoring.hookspecs import hookimpl
     from regplug.authoring.regularizer import Regularizer
     from regplug.composition.compose import Spec, compose, read
-    from regplug.composition.manager import Manager, Result
+    from regplug.composition.manager import Manager
+    from regplug.composition.result import Result
     from regplug.models.adapters import as_model
     from regplug.models.description import Description, describe
     from regplug.models.model import Layer, Model
@@ -122,7 +124,7 @@ _HOMES = {
     "Manager": "composition.manager",
     "Model": "models.model",
     "Regularizer": "authoring.regularizer",
-    "Result": "composition.manager",
+    "Result": "composition.result",
     "Spec": "composition.compose",
     "as_model": "models.adapters",
     "compose": "composition.compose",

@@ -19,9 +19,10 @@ import regplug
 from regplug.authoring.validation import deprecated_arguments
 from regplug.cli.entries import find_entries, release
 from regplug.cli.lazy_group import json_flag
+from regplug.discovery.entry import Entry
 from regplug.discovery.leftovers import find_leftovers
 from regplug.discovery.metadata import installed_version
-from regplug.discovery.registry import ADVICE, Entry, available, load
+from regplug.discovery.registry import ADVICE, available, load
 from regplug.discovery.vocabulary import pip_install
 from regplug.errors import PluginLoadError
 from regplug.output import print_json

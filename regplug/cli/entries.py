@@ -3,8 +3,8 @@
 from collections.abc import Iterable
 
 from regplug.discovery import registry
+from regplug.discovery.entry import Entry
 from regplug.discovery.metadata import canonicalize_name
-from regplug.discovery.registry import Entry
 
 
 def find_entries(names: Iterable[str]) -> list[Entry]:

@@ -35,7 +35,7 @@ Completion of commands, options and names, in a line of a file that the shell re
 
 
 def _block(ctx, option, words):
-    from regplug.discovery.registry import block
+    from regplug.discovery.entry import block
 
     for word in words:
         if not word.startswith("no:"):

@@ -21,7 +21,7 @@ from regplug.authoring.regularizer import (
 from regplug.authoring.schedules import Schedule
 from regplug.composition.saved_state import unwrapped
 from regplug.composition.shared import LazySharedVariable
-from regplug.discovery.registry import Entry
+from regplug.discovery.entry import Entry
 from regplug.errors import (
     NoMatchError,
     OptionError,

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from regplug.discovery import registry
+from regplug.discovery.entry import Entry
 from regplug.discovery.metadata import canonicalize_name
-from regplug.discovery.registry import Entry
 from regplug.errors import UnknownRegularizerError
 from regplug.text import short_repr
 

@@ -1,4 +1,4 @@
-"""Manager and Result: the flow from a model to its regularized graph."""
+"""Manager: the flow from a model to its regularized graph."""
 
 from __future__ import annotations
 
@@ -7,17 +7,14 @@ import itertools
 import logging
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
 from regplug.authoring.regularizer import Regularizer
 from regplug.composition import saved_state
 from regplug.composition.bound import BoundRegularizer
-from regplug.composition.constraints import constrain
 from regplug.composition.copying import pack, unpack
 from regplug.composition.graph_pass import GraphPass
-from regplug.composition.hook_arguments import HookArguments
 from regplug.composition.layerwise import Layerwise
 from regplug.composition.model_updates import (
     as_ordered,
@@ -25,113 +22,20 @@ from regplug.composition.model_updates import (
     collect,
     warn_of_unknown,
 )
+from regplug.composition.result import Result
 from regplug.composition.run_state import RunState, Weights, check_integer
-from regplug.composition.summary import regularizers_section, updates_section
+from regplug.composition.summary import regularizers_section
 from regplug.composition.terms import total, weighted_terms
 from regplug.composition.toml import write_document
 from regplug.composition.unreached import warn_of_unreached
-from regplug.composition.wiring import check_wiring
-from regplug.errors import CopyError, RegplugError, RegplugWarning, listing
+from regplug.errors import RegplugError, RegplugWarning, listing
 from regplug.files import read_whole, write_whole
 from regplug.models.adapters import as_model
 from regplug.models.naming import ByName
 from regplug.readable import Readable, Section
 from regplug.text import safe_str
 
-__all__ = ["Manager", "Result"]
-
-
-@dataclass(frozen=True, repr=False)
-class Result(Readable):
-    """A regularized model; printed, or as the last line of a cell, it is a table.
-
-    Attributes
-    ----------
-    outputs, clean : dict of str to variable
-        The outputs for training, and with the ``always`` changes only.
-    loss, clean_loss : scalar variable
-        The sum of the weighted terms, on `outputs` and on `clean`; a constant 0 without
-        terms.
-    terms : dict of str to scalar variable
-        Each weighted term, by label.
-    updates : dict of shared variable to variable
-        To be passed to the function that trains: the step and the kept arrays, where
-        something depends on them, and the model's own updates, as the regularizers
-        leave them.
-    clean_updates : dict of shared variable to variable
-        The model's own updates for `clean`: for a function that predicts, where the
-        model draws when it predicts. Neither the step nor kept arrays advance.
-    matches : dict of str to list of str
-        What each regularizer matched, by label, in graph order.
-    """
-
-    outputs: dict[str, Any]
-    clean: dict[str, Any]
-    loss: Any
-    clean_loss: Any
-    terms: dict[str, Any]
-    updates: dict[Any, Any]
-    clean_updates: dict[Any, Any]
-    matches: dict[str, list[str]]
-    _hooks: HookArguments
-
-    def __repr__(self) -> str:
-        sizes = f"{len(self.outputs)} outputs, {len(self.terms)} terms"
-        labels = listing(self.matches)
-        return f"<regplug.Result of {labels}: {sizes}, {len(self.updates)} updates>"
-
-    def sections(self) -> Iterator[Section]:
-        """Return the regularizers, with matches and terms, and the updates."""
-        matches = {label: listing(found) for label, found in self.matches.items()}
-        more = {"Matches": matches, "Term": dict.fromkeys(self.terms, "in loss")}
-        weights = Weights(self._hooks.run_state)
-        yield regularizers_section(self._hooks.matches, weights, more)
-        if self.updates:
-            yield updates_section("Updates of the function that trains", self.updates)
-        if self.clean_updates:
-            title = "Updates of a function of result.clean"
-            yield updates_section(title, self.clean_updates)
-
-    def constrain(self, updates: Any, learning_rate: Any = None) -> dict[Any, Any]:
-        """Return an optimizer's updates, constrained in the order of the list.
-
-        Parameters
-        ----------
-        updates : mapping, or list of pairs, of shared variable to variable
-        learning_rate : float or scalar variable, optional
-            Proximal steps need it.
-        """
-        with self._hooks.run_state.transaction(self._hooks.engine):
-            return constrain(self._hooks, updates, learning_rate)
-
-    def check(self, function: Any) -> None:
-        """Check that a compiled function trains as this result says.
-
-        Parameters
-        ----------
-        function : compiled function
-            The one that updates the parameters.
-
-        Raises
-        ------
-        WiringError
-            It draws masks, or keeps arrays, without `updates`; what it computes has not
-            the terms of `loss`; or updates are not those of `constrain`.
-        """
-        check_wiring(self._hooks, self.terms, self.updates, function)
-
-    def __copy__(self) -> Result:
-        return replace(self)
-
-    def __reduce__(self) -> tuple:
-        raise CopyError(
-            "a Result is not pickled, nor copied deeply: it is a part of the graph of "
-            "one process. Send the manager instead, which is its composition and "
-            "state, and apply it to the model there. manager.write(path) keeps the "
-            "composition in a file, manager.save(path) or manager.state() what a run "
-            "needs to continue with manager.load(path) or manager.restore(state); "
-            "manager.restart() begins a new run."
-        )
+__all__ = ["Manager"]
 
 
 class Manager(Readable):

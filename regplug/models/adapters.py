@@ -24,8 +24,9 @@ from dataclasses import replace
 from typing import Any
 
 from regplug import engine as engines
+from regplug.discovery.entry import Entry
 from regplug.discovery.metadata import canonicalize_name, installed_version
-from regplug.discovery.registry import Entry, find_offers
+from regplug.discovery.registry import find_offers
 from regplug.errors import (
     ModelError,
     NameConflictError,

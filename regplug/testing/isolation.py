@@ -12,7 +12,7 @@ from types import ModuleType
 from unittest import mock
 
 from regplug.discovery import registry
-from regplug.discovery.registry import Entry
+from regplug.discovery.entry import Entry
 from regplug.text import snake_case
 
 

@@ -208,7 +208,7 @@ def test_copy_names_the_package_that_is_missing(package, monkeypatch):
         with pytest.raises(PluginLoadError, match="'lasso' .* is refused: blocked"):
             pickle.loads(data)
     finally:
-        regplug.discovery.registry._blocked.clear()
+        regplug.discovery.entry._blocked.clear()
     (folder / "regplug_lasso-0.3.dist-info").rename(
         folder / "regplug_lasso-0.4.dist-info"
     )
