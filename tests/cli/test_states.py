@@ -10,7 +10,7 @@ import sys
 import pytest
 
 import regplug
-from regplug.discovery import registry
+from regplug.discovery import entry as entries
 
 SOURCE = '''
 from regplug import Regularizer, hookimpl
@@ -29,7 +29,7 @@ class {name}(Regularizer):
 def site(tmp_path, monkeypatch):
     """Return a function that puts a package with one regularizer on the path: folder, metadata, entry points."""
     monkeypatch.syspath_prepend(str(tmp_path))
-    monkeypatch.setattr(registry, "_blocked", {})
+    monkeypatch.setattr(entries, "_blocked", {})
     monkeypatch.delenv("REGPLUG_BLOCK", raising=False)
     before = set(sys.modules)
 
@@ -112,7 +112,7 @@ def test_requirement_that_this_regplug_meets_is_installed(site, requirement):
 
 
 def test_development_version_of_regplug_meets_a_requirement(site, monkeypatch):
-    monkeypatch.setattr(registry, "__version__", "2.0.dev1")
+    monkeypatch.setattr(entries, "__version__", "2.0.dev1")
     site("rp-fits", "fits", ["regplug>=1,<3"])
 
     assert statuses("rp-fits") == {"fits": "installed"}
