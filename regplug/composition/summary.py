@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
+from regplug.authoring.regularizer import HOOKS
 from regplug.authoring.schedules import Schedule
 from regplug.composition.bound import BoundRegularizer
+from regplug.discovery.source import kind_of
 from regplug.readable import Section
 from regplug.text import safe_str
 
 __all__ = ["regularizers_section", "updates_section"]
-
-_EFFECTS = {
-    "modify_graph": "changes {}",
-    "loss": "penalty on {}",
-    "constrain": "constrains {} after updates",
-}
-_TARGETS = {"outputs": "outputs", "params": "parameters"}
 
 
 def regularizers_section(
@@ -42,7 +37,7 @@ def regularizers_section(
                 member.label,
                 safe_str(member.regularizer),
                 _weight(member, weights),
-                ", ".join(_effects(member)),
+                _kind(member),
                 *(texts.get(member.label, "") for texts in more.values()),
             ]
         )
@@ -58,10 +53,10 @@ def _weight(member, weights):
     return f"{weight}, scheduled" if isinstance(member.weight, Schedule) else weight
 
 
-def _effects(member) -> Iterator[str]:
-    for hook, effect in _EFFECTS.items():
-        if member.hooks[hook] is not None:
-            yield effect.format(_TARGETS[member.regularizer.targets])
+def _kind(member):
+    hooks = [hook for hook in HOOKS if hook != "log" and member.hooks[hook] is not None]
+    cls = type(member.regularizer)
+    return kind_of(hooks, cls.targets, cls.applies)
 
 
 def updates_section(title: str, updates: Mapping[Any, Any]) -> Section:

@@ -16,14 +16,15 @@ import re
 import stat
 import sys
 import warnings
+from collections.abc import Iterable
 from functools import lru_cache
 from importlib.machinery import ModuleSpec, PathFinder
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from zipimport import zipimporter
 
 from regplug.text import describe_error
 
-__all__ = ["SourceInfo", "inspect_source"]
+__all__ = ["SourceInfo", "inspect_source", "kind_of"]
 
 # bytes
 _LARGEST = 1_000_000
@@ -150,12 +151,17 @@ def _members(module, source, path, name, seen):
 
 
 def _kind(members):
-    target = _TARGETS.get(_constant(members.get("targets"), "outputs"))
-    kinds = []
-    for hook, text in _KINDS.items():
-        if target and isinstance(members.get(hook), ast.FunctionDef):
-            kinds.append(text.format(target))
-    if kinds and _constant(members.get("applies")) == "always":
+    targets = _constant(members.get("targets"), "outputs")
+    if targets not in _TARGETS:
+        return ""
+    hooks = [hook for hook in _KINDS if isinstance(members.get(hook), ast.FunctionDef)]
+    return kind_of(hooks, targets, _constant(members.get("applies")))
+
+
+def kind_of(hooks: Iterable[str], targets: Any, applies: Any) -> str:
+    """Return what a class does, in words: ``penalty on outputs``."""
+    kinds = [_KINDS[hook].format(_TARGETS[targets]) for hook in hooks]
+    if kinds and applies == "always":
         kinds.append("at prediction time too")
     return ", ".join(kinds)
 

@@ -11,6 +11,7 @@ import sys
 import zipfile
 
 import pytest
+from packages import LASSO
 
 import regplug
 from regplug import NameConflictError, PluginLoadError, UnknownRegularizerError
@@ -19,19 +20,9 @@ from regplug.discovery import registry
 from regplug.discovery.leftovers import find_leftovers
 from regplug.discovery.metadata import installed_version, satisfies
 
-SOURCE = '''
-from regplug import Regularizer, hookimpl
-
-
-class Lasso(Regularizer):
-    """Sum of the absolute values."""
-
-    targets = "params"
-
-    @hookimpl
-    def loss(self, matched):
-        return 0
-
+SOURCE = (
+    LASSO
+    + '''
     class Inner(Regularizer):
         """Of another class."""
 
@@ -45,6 +36,7 @@ class Lasso(Regularizer):
 class Other(Lasso):
     """Something else."""
 '''
+)
 
 
 def entry_of(name):

@@ -12,25 +12,12 @@ import types
 import warnings
 
 import pytest
+from packages import LASSO as SOURCE
 
 import regplug
 from regplug.authoring.options import options_of
 from regplug.authoring.regularizer import hook_arguments
 from regplug.cli import installed
-
-SOURCE = '''
-from regplug import Regularizer, hookimpl
-
-
-class Lasso(Regularizer):
-    """Sum of the absolute values."""
-
-    targets = "params"
-
-    @hookimpl
-    def loss(self, matched):
-        return 0
-'''
 
 
 @pytest.fixture

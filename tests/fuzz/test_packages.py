@@ -12,6 +12,7 @@ import time
 import zipfile
 
 import pytest
+from packages import LASSO as SOURCE
 
 import regplug
 from regplug import RegplugError
@@ -20,19 +21,6 @@ from regplug.discovery.leftovers import find_leftovers
 from regplug.discovery.registry import get_entry
 from regplug.models import adapters
 
-SOURCE = '''
-from regplug import Regularizer, hookimpl
-
-
-class Lasso(Regularizer):
-    """Sum of the absolute values."""
-
-    targets = "params"
-
-    @hookimpl
-    def loss(self, matched):
-        return 0
-'''
 # what one list, of all that is on the path, may take; seconds
 LONGEST = 10.0
 SPICE = [
