@@ -13,8 +13,9 @@ from regplug.composition.manager import Manager
 from regplug.errors import ModelError, RegplugWarning
 from regplug.graph.rewiring import toposort
 from regplug.models.adapters import as_model
-from regplug.models.description import describe, shape_texts
+from regplug.models.description import describe
 from regplug.models.model import Model
+from regplug.models.shapes import shape_texts
 from regplug.output import echo_error
 from regplug.readable import Section
 from regplug.tables import console, counted, labelled, print_sections

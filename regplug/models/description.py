@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import contextlib
 import warnings
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any, NamedTuple
 
-from regplug.engine import shape_text
 from regplug.engine.ops import is_a
 from regplug.errors import RegplugWarning, listing
-from regplug.graph.rewiring import rewire
 from regplug.models.adapters import as_model
 from regplug.models.model import NAMING_OUTPUTS, NAMING_PARAMS, Model
 from regplug.models.naming import name_as_given
+from regplug.models.shapes import shape_texts
 from regplug.output import shown
 from regplug.readable import Line, Readable, Section
 
-__all__ = ["Description", "Item", "describe", "shape_texts"]
+__all__ = ["Description", "Item", "describe"]
 
 # what stands between a scan and the state that a user names
 _VIEWS = ("Subtensor", "DimShuffle", "Reshape", "SpecifyShape")
@@ -309,33 +307,3 @@ def _fed_by(variable, named):
             else:
                 nodes.append(each.owner)
     return found
-
-
-def shape_texts(model: Model) -> dict[Any, str]:
-    """Return the shape of each output and parameter, ``?`` where it is unknown.
-
-    Shared variables have their values' shapes; PyTensor infers from these what lies
-    downstream.
-    """
-    shapes = {}
-    for variable in _read(model.nodes):
-        is_shared = isinstance(variable, model.engine.SharedVariable)
-        # a generator has no shape
-        if is_shared and hasattr(variable.type, "ndim"):
-            shapes[variable] = variable.get_value(borrow=True).shape
-    sized: dict[Any, Any] = {}
-    # what cannot be rebuilt, or does not fit, costs the shapes from there on
-    with contextlib.suppress(Exception):
-        for variable, shape in shapes.items():
-            sized[variable] = model.engine.T.specify_shape(variable, shape)
-        rewire(model.nodes, {}, sized)
-    texts = {variable: str(shape) for variable, shape in shapes.items()}
-    for variable in (*model.params.values(), *model.reachable["outputs"].values()):
-        if variable not in texts:
-            texts[variable] = shape_text(sized.get(variable, variable))
-    return texts
-
-
-def _read(nodes):
-    for node in nodes:
-        yield from node.inputs
